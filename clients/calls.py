@@ -1,0 +1,146 @@
+"""What crosses the door: the payload of each call and of its answer. Untrusted on both sides, so decoded strictly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from fl_core.codec import Reader, Writer
+from fl_core.digests import DIGEST_SIZE
+from fl_core.errors import DecodeError
+from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
+from fl_core.protocol.messages import MAX_REQUEST
+
+MAX_MODEL = 1 << 32  # bytes; 1e9 float32 parameters
+MAX_TRANSPORT_KEY = 4096  # bytes
+MAX_ORDER = 1 << 16  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginCall:
+    """Asks the node whether to train: the round's header and the model file as received."""
+
+    header: bytes
+    model: bytes
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        w = Writer()
+        w.opaque(self.header, MAX_HEADER)
+        w.opaque(self.model, MAX_MODEL - 1)
+        return w.bytes()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
+        r = Reader(data, limit=MAX_HEADER + MAX_MODEL + 8, what="begin call")
+        header, model = r.opaque(MAX_HEADER), r.opaque(MAX_MODEL)
+        r.end()
+        return cls(header=header, model=model)
+
+    def __repr__(self) -> str:
+        return f"BeginCall(header=<{len(self.header)} bytes>, model=<{len(self.model)} bytes>)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the glue may do for one round: which task on which data, with which settings.
+
+    Attributes:
+        header: Digest of the accepted header, hexadecimal; empty in a run without protection.
+        round: Round number; 0 in a run without protection, where the message says it.
+        task: Name of the training task.
+        settings: The task's settings, from the terms; empty in a run without protection.
+        data: Path of the data set on this machine.
+        holder: Name of the holder in the run; decides the order of its batches.
+    """
+
+    header: str
+    round: int
+    task: str
+    settings: dict[str, float | int | str]
+    data: str
+    holder: str
+
+    def encode(self) -> bytes:
+        """Return the order as JSON."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read an order; raises :class:`~fl_core.errors.DecodeError`."""
+        if len(data) > MAX_ORDER:
+            raise DecodeError(f"order: at most {MAX_ORDER} bytes are accepted, {len(data)} came")
+        try:
+            return cls(**json.loads(data))
+        except (ValueError, TypeError) as error:
+            raise DecodeError(f"order: not a valid document ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectCall:
+    """Hands a trained update to the node.
+
+    Attributes:
+        header: Digest of the header that the order was for.
+        update: Trained minus received model, little-endian float32 values.
+        examples: Number of examples trained on.
+        counters: Values of the header's counters.
+        transport_keys: Transport public keys of the committee, in seat order.
+    """
+
+    header: bytes
+    update: bytes
+    examples: int
+    counters: tuple[int, ...]
+    transport_keys: tuple[bytes, ...]
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        w = Writer()
+        w.fixed(self.header, DIGEST_SIZE)
+        w.uint(self.examples, 8)
+        w.count(len(self.counters), MAX_COUNTERS)
+        for value in self.counters:
+            w.uint(value, 8)
+        w.count(len(self.transport_keys), MAX_COMMITTEE)
+        for key in self.transport_keys:
+            w.opaque(key, MAX_TRANSPORT_KEY)
+        w.opaque(self.update, MAX_MODEL - 1)
+        return w.bytes()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
+        limit = MAX_MODEL + MAX_COMMITTEE * (MAX_TRANSPORT_KEY + 4) + 1024
+        r = Reader(data, limit=limit, what="protect call")
+        header, examples = r.fixed(DIGEST_SIZE), r.uint(8)
+        counters = tuple(r.uint(8) for _ in range(r.count(MAX_COUNTERS)))
+        keys = tuple(r.opaque(MAX_TRANSPORT_KEY) for _ in range(r.count(MAX_COMMITTEE)))
+        update = r.opaque(MAX_MODEL)
+        r.end()
+        if len(update) % 4:
+            raise DecodeError("protect call: an update is made of four-byte numbers")
+        return cls(header=header, update=update, examples=examples, counters=counters, transport_keys=keys)
+
+    def __repr__(self) -> str:
+        return f"ProtectCall(header={self.header.hex()}, update=<{len(self.update)} bytes>)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevealCall:
+    """Passes the coordinator's request for a sum of shares to the node."""
+
+    request: bytes
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return self.request
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
+        if len(data) > MAX_REQUEST:
+            raise DecodeError(f"reveal call: at most {MAX_REQUEST} bytes are accepted, {len(data)} came")
+        return cls(request=data)

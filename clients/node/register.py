@@ -1,0 +1,164 @@
+"""The once-only register: what this node has sent, on disk before it was sent.
+
+Three rules are kept here, whatever the callers do:
+
+* one contribution per round: a second one is refused, a retry gets the stored bytes;
+* one included set per round: the node answers for the set that it answered first and for no other, ever;
+* both are committed with ``synchronous=FULL`` before the bytes are returned.
+
+A restored backup of a node must not bring this file back (``docs/explanation/threat-model.md``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from clients.errors import NodeStateError, PolicyRefusal
+from ledger.archive import Archive
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS headers (
+    digest BLOB PRIMARY KEY, run BLOB NOT NULL, round INTEGER NOT NULL, header BLOB NOT NULL, UNIQUE (run, round)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS contributions (
+    header BLOB PRIMARY KEY REFERENCES headers (digest), frame BLOB NOT NULL, sent INTEGER NOT NULL,
+    weight_salt BLOB NOT NULL, metrics_salt BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reveals (
+    header BLOB PRIMARY KEY REFERENCES headers (digest), included BLOB NOT NULL, answer BLOB NOT NULL,
+    receipt BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Register:
+    """One node's register.
+
+    Args:
+        folder: The node's folder; holds ``register.sqlite`` and the frames of rounds that are not over.
+
+    Raises:
+        NodeStateError: The register is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._frames = Archive(folder / "frames")
+        try:
+            self._db = sqlite3.connect(folder / "register.sqlite", isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise NodeStateError(
+                f"the register in {folder} cannot be read ({error}).",
+                fix="Never restore it from a backup: rotate the node's keys and start with an empty folder.",
+            ) from error
+
+    def accept_header(self, digest: bytes, run: bytes, number: int, header: bytes) -> None:
+        """Remember a checked header.
+
+        Raises:
+            PolicyRefusal: Another header of the same round was accepted before.
+        """
+        with self._lock:
+            self._db.execute("INSERT OR IGNORE INTO headers VALUES (?, ?, ?, ?)", (digest, run, number, header))
+            known = self._db.execute("SELECT digest FROM headers WHERE run=? AND round=?", (run, number)).fetchone()
+        if known[0] != digest:
+            raise PolicyRefusal(f"another header was accepted for round {number} of this run")
+
+    def header(self, digest: bytes) -> bytes:
+        """Return an accepted header.
+
+        Raises:
+            PolicyRefusal: This node accepted no header with that digest.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT header FROM headers WHERE digest=?", (digest,)).fetchone()
+        if row is None:
+            raise PolicyRefusal("this node accepted no header with that digest")
+        return bytes(row[0])
+
+    def rounds_done(self, run: bytes) -> int:
+        """Return how many rounds of ``run`` this node contributed to."""
+        query = "SELECT COUNT(*) FROM contributions JOIN headers ON header = digest WHERE run=?"
+        with self._lock:
+            return int(self._db.execute(query, (run,)).fetchone()[0])
+
+    def frame(self, header: bytes) -> bytes | None:
+        """Return the stored frame of a round, or None when there is none yet.
+
+        Raises:
+            PolicyRefusal: The round is over and its frame was dropped.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT frame, sent FROM contributions WHERE header=?", (header,)).fetchone()
+        if row is None:
+            return None
+        if row[0] not in self._frames:
+            raise PolicyRefusal("this node has contributed to that round, which is over")
+        return self._frames.get(bytes(row[0]), int(row[1]))
+
+    def store_contribution(self, header: bytes, frame: bytes, weight_salt: bytes, metrics_salt: bytes) -> bytes:
+        """Store a contribution and return the bytes that may be sent: these, or those of an earlier call that won.
+
+        Raises:
+            PolicyRefusal: The header is unknown.
+        """
+        digest = self._frames.put(frame)
+        with self._lock:
+            try:
+                self._db.execute(
+                    "INSERT OR IGNORE INTO contributions VALUES (?, ?, ?, ?, ?)",
+                    (header, digest, len(frame), weight_salt, metrics_salt),
+                )
+            except sqlite3.IntegrityError as error:
+                raise PolicyRefusal("this node accepted no header with that digest") from error
+        stored = self.frame(header)
+        assert stored is not None
+        return stored
+
+    def drop_frames(self, run: bytes, before: int) -> None:
+        """Delete the frames of rounds of ``run`` before round ``before``; that they were sent stays recorded."""
+        query = "SELECT frame FROM contributions JOIN headers ON header = digest WHERE run=? AND round<?"
+        with self._lock:
+            rows = self._db.execute(query, (run, before)).fetchall()
+        for (digest,) in rows:
+            self._frames.path_of(bytes(digest)).unlink(missing_ok=True)
+
+    def answer(self, header: bytes, included: bytes) -> bytes | None:
+        """Return the stored answer for ``included``, or None when the round was not answered yet.
+
+        Raises:
+            PolicyRefusal: The node answered for another included set of this round.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT included, answer FROM reveals WHERE header=?", (header,)).fetchone()
+        if row is None:
+            return None
+        if bytes(row[0]) != included:
+            raise PolicyRefusal("this node has answered for another included set of this round")
+        return bytes(row[1])
+
+    def store_answer(self, header: bytes, included: bytes, answer: bytes, receipt: bytes) -> bytes:
+        """Record that the node answers for ``included`` and return the bytes that may be sent.
+
+        Raises:
+            PolicyRefusal: The node answered for another included set of this round, or the header is unknown.
+        """
+        with self._lock:
+            try:
+                self._db.execute("INSERT OR IGNORE INTO reveals VALUES (?, ?, ?, ?)", (header, included, answer, receipt))
+            except sqlite3.IntegrityError as error:
+                raise PolicyRefusal("this node accepted no header with that digest") from error
+        stored = self.answer(header, included)
+        assert stored is not None
+        return stored
+
+    def close(self) -> None:
+        """Close the register."""
+        with self._lock:
+            self._db.close()

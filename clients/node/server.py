@@ -1,0 +1,96 @@
+"""Serves a node on a Unix socket: one connection, one call.
+
+The socket lies in a folder that only the node's user and the glue's group can enter. A peer can send garbage, too much or
+nothing: it gets an error text and the node goes on. Errors of our own become a generic answer and a log line; the text never
+holds data.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socketserver
+import threading
+from pathlib import Path
+
+from clients.door import Method, receive_message, send_message
+from clients.errors import NodeError
+from clients.node.service import Node
+from fl_core.errors import InputError, SutureError
+
+IDLE_TIMEOUT_S = 60.0
+"""A glue that connects and stays silent is cut off after this long."""
+
+MAX_SOCKET_PATH = 100  # bytes; Linux allows 108, macOS 104
+
+log = logging.getLogger("suture.node")
+
+
+class NodeServer:
+    """Serves ``node`` at ``path`` until :meth:`close`.
+
+    Raises:
+        InputError: The path is too long for a Unix socket, or a node is already served there.
+    """
+
+    def __init__(self, node: Node, path: Path) -> None:
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+            raise InputError(
+                f"{path} is too long for a Unix socket ({MAX_SOCKET_PATH} bytes at most).",
+                fix="Choose a shorter --socket.",
+            )
+        if path.exists():
+            raise InputError(
+                f"{path} exists already.", fix="Stop the node that serves there, or delete the file if none runs."
+            )
+        self._path = path
+        self._server = _Server(str(path), _Handler)
+        self._server.node = node
+        path.chmod(0o600)
+
+    def serve(self) -> None:
+        """Answer calls until another thread calls :meth:`close`."""
+        self._server.serve_forever(poll_interval=0.2)
+
+    def start(self) -> threading.Thread:
+        """Answer calls in a background thread."""
+        thread = threading.Thread(target=self.serve, name="suture-node", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._path.unlink(missing_ok=True)
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    node: Node
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        self.request.settimeout(IDLE_TIMEOUT_S)
+        try:
+            code, payload = receive_message(self.request)
+            status, answer = self._answer(code, payload)
+            send_message(self.request, status, answer)
+        except (OSError, SutureError) as error:
+            log.warning("a call at the door broke off: %s", error)
+
+    def _answer(self, code: int, payload: bytes) -> tuple[int, bytes]:
+        try:
+            return 0, self.server.node.call(Method(code), payload)
+        except NodeError as error:
+            log.info("refused: %s", error)
+            return 1, str(error).encode()
+        except (SutureError, ValueError) as error:
+            log.warning("failed: %s", error)
+            return 2, str(error).encode()
+        except Exception:  # a bug of ours must not take the node down; its text could hold anything
+            log.exception("a call failed inside the node")
+            return 2, b"the node failed on this call; its log says why"

@@ -1,0 +1,226 @@
+"""The node: what a data holder's trusted process does for its glue.
+
+One round, as this class sees it: :meth:`Node.begin` checks the header against the ledger, the accepted terms and the
+policy and hands out an order; :meth:`Node.protect` turns the glue's update into a stored, sealed frame;
+:meth:`Node.reveal` answers the coordinator's request for a sum of shares, once. The glue gets digests, orders and sealed
+bytes; keys, salts and single shares never leave this object.
+
+Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from clients.calls import BeginCall, Order, ProtectCall, RevealCall
+from clients.door import Method
+from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.policy import Policy, decide, decide_plaintext
+from clients.node.register import Register
+from clients.node.view import committed_sets, ledger_view
+from fl_core.errors import VerificationError
+from fl_core.protocol.client import contribute
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.header_check import check_header
+from fl_core.protocol.member import answer
+from fl_core.protocol.messages import RevealRequest
+from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.statements import Acceptance
+from fl_core.protocol.terms import Terms
+from fl_core.randomness import RandomSource
+from fl_core.secagg.boxes import TransportPrivateKey
+from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.reader import LedgerReader
+from ledger.signer import Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """The data set that a node lets its glue train on."""
+
+    path: Path
+    commitment: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A holder's trusted process.
+
+    Attributes:
+        name: The holder's name in the run.
+        account: Signs for the holder; its address is the member's account.
+        transport: Opens the boxes sealed to this member.
+        reader: Reads the ledger; None on a node that only takes part in runs without protection.
+        register: Once-only register.
+        policy: The holder's rules.
+        terms: Terms documents that the holder accepted, by digest.
+        data: The data set.
+        clock: Returns the Unix time in seconds.
+        random: Fresh randomness.
+    """
+
+    name: str
+    account: Signer
+    transport: TransportPrivateKey
+    reader: LedgerReader | None
+    register: Register
+    policy: Policy
+    terms: Mapping[bytes, Terms]
+    data: DataSet
+    clock: Callable[[], int]
+    random: RandomSource
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def call(self, method: Method, payload: bytes) -> bytes:
+        """Answer one call of the door; see the method of the same name."""
+        with self._lock:
+            if method is Method.STATUS:
+                return self.status()
+            if method is Method.BEGIN:
+                return self.begin(BeginCall.decode(payload)).encode()
+            if method is Method.PROTECT:
+                return self.protect(ProtectCall.decode(payload))
+            if method is Method.REVEAL:
+                return self.reveal(RevealCall.decode(payload))
+            return self.plain(payload).encode()
+
+    def status(self) -> bytes:
+        """Return who this node is, as JSON. Public facts only."""
+        return json.dumps({"name": self.name, "account": self.account.address.hex()}).encode()
+
+    def begin(self, call: BeginCall) -> Order:
+        """Decide whether the holder takes part in a round.
+
+        Raises:
+            DecodeError: The header is malformed.
+            VerificationError: A check of the header failed.
+            PolicyRefusal: The holder's policy forbids it, or the terms were never accepted here.
+        """
+        header = RoundHeader.decode(call.header)
+        reader = self._reader()
+        view = ledger_view(reader, header)
+        terms = self._accepted(view.terms)
+        model = hashlib.sha256(call.model).digest()
+        check_header(header, view=view, terms=terms, model=model, me=self.account.address, now=self.clock())
+        decision = decide(
+            self.policy, header=header, terms=terms, rounds_done=self.register.rounds_done(header.run)
+        )
+        if not decision.allowed:
+            raise PolicyRefusal(decision.reason)
+        self.register.accept_header(header.digest, header.run, header.round, call.header)
+        self.register.drop_frames(header.run, header.round)
+        return self._order(terms, header)
+
+    def protect(self, call: ProtectCall) -> bytes:
+        """Return the sealed frame for an update; a second call for the same round gets the bytes of the first.
+
+        Raises:
+            PolicyRefusal: The round was not begun.
+            VerificationError: A transport key is not the registered one.
+            ValueError: The update or a counter is out of range.
+        """
+        header = RoundHeader.decode(self.register.header(call.header))
+        stored = self.register.frame(header.digest)
+        if stored is not None:
+            return stored
+        digests = tuple(transport_key_digest(key) for key in call.transport_keys)
+        if digests != tuple(seat.transport_key for seat in header.committee):
+            raise VerificationError("a transport key is not the registered one", party="coordinator")
+        prepared = contribute(
+            header,
+            me=self.account.address,
+            update=np.frombuffer(call.update, dtype="<f4").astype(np.float32),
+            examples=call.examples,
+            counters=call.counters,
+            dataset=self.data.commitment,
+            transport_keys=call.transport_keys,
+            signer=self._signer(header),
+            random=self.random,
+        )
+        return self.register.store_contribution(
+            header.digest, prepared.frame.encode(), prepared.weight_salt.reveal(), prepared.metrics_salt.reveal()
+        )
+
+    def reveal(self, call: RevealCall) -> bytes:
+        """Answer a request for the sum of this member's shares; a repeated request gets the bytes of the first answer.
+
+        Raises:
+            PolicyRefusal: The round was not begun, or was answered for another included set.
+            VerificationError: A check of the request failed.
+        """
+        request = RevealRequest.decode(call.request)
+        header = RoundHeader.decode(self.register.header(request.header))
+        committed = committed_sets(self._reader(), header)
+        stored = self.register.answer(header.digest, committed.included_root)
+        if stored is not None:
+            return stored
+        notary = self._notary(header)
+        self._check_receipt(header, request, notary)
+        revealed = answer(
+            header,
+            request,
+            me=self.account.address,
+            committed=committed,
+            transport=self.transport,
+            notary=notary,
+            signer=self._signer(header),
+        )
+        return self.register.store_answer(
+            header.digest, committed.included_root, revealed.encode(), request.receipt
+        )
+
+    def plain(self, task: bytes) -> Order:
+        """Hand out an order for a run without protection, if the policy allows such runs at all.
+
+        Raises:
+            PolicyRefusal: It does not.
+        """
+        name = task.decode(errors="replace")
+        decision = decide_plaintext(self.policy, name)
+        if not decision.allowed:
+            raise PolicyRefusal(decision.reason)
+        return Order(header="", round=0, task=name, settings={}, data=str(self.data.path), holder=self.name)
+
+    def _check_receipt(self, header: RoundHeader, request: RevealRequest, notary: LedgerNotary) -> None:
+        """A member that contributed expects the coordinator's signed receipt for what it sent."""
+        mine = dict(request.accepted).get(self.account.address)
+        if mine is None:
+            return
+        acceptance = Acceptance(
+            run=header.run, round=header.round, member=self.account.address, contribution=mine
+        )
+        run = self._reader().run(header.run)
+        notary.verify(acceptance, request.receipt, self._reader().keys(run.coordinator).signer)
+
+    def _order(self, terms: Terms, header: RoundHeader) -> Order:
+        return Order(
+            header=header.digest.hex(),
+            round=header.round,
+            task=terms.task,
+            settings=terms.task_settings,
+            data=str(self.data.path),
+            holder=self.name,
+        )
+
+    def _accepted(self, digest: bytes) -> Terms:
+        if digest not in self.terms:
+            raise PolicyRefusal("the holder has not accepted the terms of this run")
+        return self.terms[digest]
+
+    def _reader(self) -> LedgerReader:
+        if self.reader is None:
+            raise NodeStateError("this node knows no ledger.", fix="Add a [ledger] section to node.toml.")
+        return self.reader
+
+    def _notary(self, header: RoundHeader) -> LedgerNotary:
+        return LedgerNotary(header.chain_id, header.contract)
+
+    def _signer(self, header: RoundHeader) -> LedgerSigner:
+        return LedgerSigner(self._notary(header), self.account)

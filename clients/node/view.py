@@ -1,0 +1,69 @@
+"""What the node reads from the ledger before it acts, gathered for the core's checks.
+
+Everything is read at the final head; a record that is not there yet becomes a clear refusal, so that a node that is ahead of
+its ledger waits instead of guessing.
+"""
+
+from __future__ import annotations
+
+from fl_core.errors import VerificationError
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.header_check import LedgerView, MemberView
+from fl_core.protocol.member import Committed
+from ledger.reader import LedgerReader
+from ledger.records import RoundState
+
+
+def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
+    """Read what the ledger says about ``header``'s round.
+
+    Raises:
+        VerificationError: The round is not open on the ledger, or its beacon lies in the future.
+    """
+    run, record = reader.run(header.run), reader.round(header.run, header.round)
+    if record.state is not RoundState.OPEN:
+        raise VerificationError(f"round {header.round} is not open on the ledger", party="coordinator")
+    if header.beacon_number >= reader.head().number:
+        raise VerificationError("the beacon is not older than the ledger's head", party="coordinator")
+    accounts = sorted({*header.cohort, *(seat.address for seat in header.committee)})
+    members = {}
+    for account in accounts:
+        keys = reader.keys(account)
+        if reader.member(account).since and keys.epoch:
+            members[account] = MemberView(
+                transport_key=keys.encryption,
+                registered_at=keys.block,
+                consented=reader.consent(header.run, account),
+            )
+    return LedgerView(
+        chain_id=reader.chain_id,
+        contract=reader.address,
+        header=record.header,
+        parent=record.parent,
+        artifact=reader.model(record.parent).artifact,
+        terms=run.terms,
+        beacon=reader.block_hash(header.beacon_number),
+        members=members,
+    )
+
+
+def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
+    """Read the sets that the ledger committed for ``header``'s round.
+
+    Raises:
+        VerificationError: The included set is not on the ledger, or the round is over.
+    """
+    record = reader.round(header.run, header.round)
+    if record.state is not RoundState.INCLUDED:
+        raise VerificationError(
+            f"round {header.round} has no included set on the ledger or is over", party="coordinator"
+        )
+    if record.header != header.digest:
+        raise VerificationError("the ledger recorded another header for this round", party="coordinator")
+    return Committed(
+        accepted_root=record.root,
+        accepted_count=record.count,
+        included_root=record.included,
+        included_count=record.included_count,
+        signers={client: reader.keys(client).signer for client in header.cohort},
+    )

@@ -1,0 +1,224 @@
+"""The heart disease task: from a hospital's CSV file to scaled features, labels and a fixed division.
+
+Columns and codes are those of the UCI data set (see ``data/ATTRIBUTION.md``); the choice of columns, of complete rows and of
+the label is that of FLamby's Fed-Heart-Disease [Terrail22]. Unlike there, features are scaled by constants written below,
+not by statistics of the data: a hospital need not agree with anybody on a mean, differences between hospitals stay
+visible to the model, and the length of every feature vector has a bound (:data:`MAX_SQUARED_NORM`) that holds for any
+patient whatever. Training's stability rests on that bound; see ``docs/explanation/quantisation.md``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clients.training.split import stratified_split
+from fl_core.errors import InputError
+
+BUNDLED = Path(__file__).with_name("data") / "heart_disease.csv"
+"""The file that ships with Suture: 920 patients of four hospitals, 740 of them complete."""
+
+MAX_FILE_BYTES = 1 << 26
+"""Largest file that is read."""
+
+MIN_ROWS = 10
+"""Fewest complete patients a hospital must have."""
+
+SCALES: Mapping[str, tuple[float, float]] = {
+    "age": (50.0, 10.0),  # years
+    "trestbps": (130.0, 20.0),  # resting blood pressure, mm Hg
+    "chol": (220.0, 50.0),  # serum cholesterol, mg/dl; 0 where a hospital did not measure it
+    "thalach": (140.0, 25.0),  # highest heart rate, 1/min
+    "oldpeak": (1.0, 1.0),  # ST depression
+}
+"""Centre and width of each continuous feature: round numbers of clinical size, not statistics of this data."""
+
+LIMIT = 4.0
+"""Scaled continuous features are clamped to [-LIMIT, LIMIT]."""
+
+BINARIES = ("sex", "fbs", "exang")
+CHOICES: Mapping[str, tuple[int, ...]] = {"cp": (1, 2, 3, 4), "restecg": (0, 1, 2)}
+"""Categories; each but the first becomes a feature that is 0 or 1."""
+
+FEATURES = (
+    *SCALES,
+    *BINARIES,
+    *(f"{name}={code}" for name, codes in CHOICES.items() for code in codes[1:]),
+)
+"""Names of the 13 features, in order."""
+
+MAX_SQUARED_NORM = len(SCALES) * LIMIT**2 + len(BINARIES) + len(CHOICES) + 1
+"""Bound on the squared Euclidean length of any feature vector with a 1 appended for the bias: 86."""
+
+_COLUMNS = ("hospital", *SCALES, *BINARIES, *CHOICES, "num")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Patients as a model sees them.
+
+    Attributes:
+        features: ``(n, 13) float32``.
+        labels: ``(n,) float32``, 1 for heart disease and 0 for none.
+    """
+
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Examples]) -> Examples:
+        """Return the examples of all ``parts``, in order."""
+        some = list(parts)
+        return cls(
+            np.concatenate([part.features for part in some]), np.concatenate([part.labels for part in some])
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hospital:
+    """One hospital's patients, divided for good.
+
+    Attributes:
+        name: As in the file.
+        train: What models are trained on.
+        test: What they are judged by, never trained on.
+        incomplete: Patients left out because a value is missing.
+    """
+
+    name: str
+    train: Examples
+    test: Examples
+    incomplete: int
+
+
+def load_hospital(path: Path, name: str) -> Hospital:
+    """Read one hospital's patients.
+
+    Args:
+        path: A CSV file with at least the columns of the UCI data set that are used; it may hold other hospitals too.
+        name: The hospital, as in the column ``hospital``.
+
+    Raises:
+        InputError: The file is missing, unreadable or lacks a column, a cell has no legal value, no row belongs to the
+            hospital, or too few of its rows are complete.
+    """
+    hospitals = load_hospitals(path)
+    if name not in hospitals:
+        raise InputError(
+            f"{path} has no hospital {name!r}; it has {', '.join(sorted(hospitals))}.",
+            fix="Name one of these, spelt as in the file.",
+        )
+    return hospitals[name]
+
+
+def load_hospitals(path: Path = BUNDLED) -> dict[str, Hospital]:
+    """Read the patients of every hospital in the file, in order of the hospitals' names.
+
+    Raises:
+        InputError: As for :func:`load_hospital`.
+    """
+    rows: dict[str, list[tuple[list[float], int]]] = {}
+    incomplete: dict[str, int] = {}
+    for number, cells in _rows(path):
+        name = cells["hospital"]
+        rows.setdefault(name, [])
+        incomplete.setdefault(name, 0)
+        patient = _patient(path, number, cells)
+        if patient is None:
+            incomplete[name] += 1
+        else:
+            rows[name].append(patient)
+    return {name: _hospital(path, name, rows[name], incomplete[name]) for name in sorted(rows)}
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number and the cells of every row of the file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        if len(raw) > MAX_FILE_BYTES:
+            raise InputError(f"{path} has more than {MAX_FILE_BYTES} bytes.", fix="Give a smaller file.")
+        reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(reader, [])
+        missing = [column for column in _COLUMNS if header.count(column) != 1]
+        if missing:
+            raise InputError(
+                f"{path} must have each of these columns once: {', '.join(missing)}.",
+                fix="The first line names the columns: hospital,age,sex,cp,... as in the UCI data set.",
+            )
+        for cells in reader:
+            if len(cells) != len(header):
+                raise InputError(
+                    f"{path}, line {reader.line_num}: {len(header)} cells were expected, {len(cells)} came.",
+                    fix="Every line has one cell for each column; leave a cell empty where the value is missing.",
+                )
+            yield reader.line_num, dict(zip(header, cells, strict=True))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}.", fix="Check the path and the file's permissions."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{path} is not a CSV file in UTF-8.", fix="Export the table as CSV (UTF-8)."
+        ) from error
+
+
+def _patient(path: Path, number: int, cells: Mapping[str, str]) -> tuple[list[float], int] | None:
+    """Return features and label of one row, or ``None`` if a value is missing."""
+    values = {column: _number(path, number, column, cells[column]) for column in _COLUMNS[1:]}
+    complete = {column: value for column, value in values.items() if value is not None}
+    allowed = {name: (0, 1) for name in BINARIES} | dict(CHOICES) | {"num": (0, 1, 2, 3, 4)}
+    for column, codes in allowed.items():
+        if column in complete and complete[column] not in codes:
+            raise InputError(
+                f"{path}, line {number}: column {column!r} must be one of {', '.join(map(str, codes))}.",
+                fix="Use the codes of the UCI data set, or leave the cell empty if the value is missing.",
+            )
+    if len(complete) < len(values):
+        return None
+    features = [
+        max(-LIMIT, min(LIMIT, (complete[column] - centre) / width))
+        for column, (centre, width) in SCALES.items()
+    ]
+    features += [complete[column] for column in BINARIES]
+    features += [float(complete[column] == code) for column, codes in CHOICES.items() for code in codes[1:]]
+    return features, int(complete["num"] > 0)
+
+
+def _number(path: Path, number: int, column: str, cell: str) -> float | None:
+    """Read one cell; an empty one is a missing value. The message does not repeat it: it may describe a patient."""
+    if not cell.strip():
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(
+            f"{path}, line {number}: column {column!r} does not hold a number.",
+            fix="Correct the cell, or leave it empty if the value is missing.",
+        )
+    return value
+
+
+def _hospital(path: Path, name: str, patients: list[tuple[list[float], int]], incomplete: int) -> Hospital:
+    if len(patients) < MIN_ROWS:
+        raise InputError(
+            f"{path}: hospital {name!r} has {len(patients)} complete rows; at least {MIN_ROWS} are needed.",
+            fix=f"Add patients; {incomplete} rows were left out because a value is missing.",
+        )
+    features = np.array([values for values, _ in patients], dtype=np.float32)
+    labels = np.array([label for _, label in patients], dtype=np.float32)
+    parts = stratified_split([label for _, label in patients], name.encode())
+    train, test = (Examples(features[list(part)], labels[list(part)]) for part in parts)
+    return Hospital(name, train, test, incomplete)

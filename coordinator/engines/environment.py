@@ -1,0 +1,80 @@
+"""The environment that Flower is imported and started in: no telemetry, no update check, no installs at run time.
+
+Flower reads these variables while it is imported, so they must be set before. The package ``coordinator.engines`` calls
+:func:`apply` when it is itself imported; any module below it may therefore import Flower at its top. Processes that the
+deployment engine starts inherit the same values from :func:`child_environment`, ClientApps included.
+
+Nothing here imports Flower.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sysconfig
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+FLOWER_VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "FLWR_TELEMETRY_ENABLED": "0",
+        "FLWR_DISABLE_UPDATE_CHECK": "1",
+        "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+)
+"""What every process of ours that imports Flower must have in its environment."""
+
+FLOWER_LOGGER = "flwr"
+
+
+def apply(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Set :data:`FLOWER_VARIABLES` in ``environ``, whatever was there; call it before Flower is imported."""
+    environ.update(FLOWER_VARIABLES)
+
+
+def child_environment(
+    home: Path, extra: Mapping[str, str] | None = None, *, parent: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return the environment for a Flower process that keeps its files under ``home``.
+
+    Flower's own variables of the caller are not handed on, so that a setting in somebody's shell cannot change a run;
+    the folder of this interpreter's commands comes first on the path, since Flower starts its parts by name.
+
+    Args:
+        home: Becomes ``FLWR_HOME``; connections, installed apps and caches go there.
+        extra: Variables that win over all others.
+        parent: The environment to start from.
+    """
+    child = {name: value for name, value in parent.items() if not name.startswith("FLWR_")}
+    child.update(FLOWER_VARIABLES)
+    child["FLWR_HOME"] = str(home)
+    child["PYTHONUNBUFFERED"] = "1"
+    child["PATH"] = os.pathsep.join([scripts_folder(), child.get("PATH", os.defpath)])
+    child.update(extra or {})
+    return child
+
+
+def scripts_folder() -> str:
+    """Return the folder in which this interpreter's console scripts (``flwr``, ``flower-superlink``) lie."""
+    return sysconfig.get_path("scripts")
+
+
+@contextmanager
+def quiet_flower(level: int = logging.WARNING) -> Iterator[None]:
+    """Let only Flower's log records of ``level`` and above through while the block runs.
+
+    Flower logs every start and every phase at INFO on the console. Warnings and errors still appear, and exceptions
+    are not touched.
+    """
+    logger = logging.getLogger(FLOWER_LOGGER)
+    levels = {handler: handler.level for handler in logger.handlers}
+    for handler, usual in levels.items():
+        handler.setLevel(max(level, usual))
+    try:
+        yield
+    finally:
+        for handler, usual in levels.items():
+            handler.setLevel(usual)

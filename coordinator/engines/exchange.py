@@ -1,0 +1,245 @@
+"""One exchange with many nodes over any of Flower's grids: send, and take each answer as it arrives.
+
+Flower's own ``send_and_receive`` collects all replies in a list and looks every three seconds. :func:`exchange` instead
+
+- holds one reply at a time: a reply is pulled only when the caller asks for the next answer;
+- sends at most ``window`` messages ahead, which bounds what the SuperLink must store;
+- ends at its deadline, whatever happens. A grid call can block for minutes (a node that freezes while it uploads a reply
+  that is already visible), so every call runs in a thread of its own that is left behind if it does not come back; other
+  nodes are served meanwhile;
+- answers for every message exactly once, with a reply or with the reason why there is none. A node that fails is an
+  answer, not an exception: drop-outs are normal.
+
+It does not retry and does not look into a reply. The clock and the sleep are arguments.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
+from typing import Generic, NamedTuple, TypeVar
+
+from flwr.app import Error, Message
+from flwr.serverapp import Grid
+
+from coordinator.errors import GridFailed
+
+T = TypeVar("T")
+
+POLL_S = 0.005
+"""Seconds between two looks right after something arrived; grows by half at each look that finds nothing."""
+
+MAX_POLL_S = 0.5
+"""Seconds between two looks when nothing has arrived for a while."""
+
+PATIENCE_S = 5.0
+"""Seconds that one pull may take before the other nodes are looked at again; the pull goes on meanwhile."""
+
+MAX_DETAIL = 300
+"""Characters that are kept of a node's own error text."""
+
+
+class Why(Enum):
+    """What became of a message."""
+
+    ANSWERED = "answered"
+    REFUSED = "the grid refused the message"
+    DEADLINE = "no answer before the deadline"
+    RAISED = "the app on the node raised an exception"
+    NOT_LOADED = "the app could not be loaded on the node"
+    LOST = "the message or its reply expired or was lost"
+    OFFLINE = "the node went offline"
+    BUNDLE_REFUSED = "the node refused the bundle"
+    CRASHED = "the app's process on the node died"
+    FAILED = "the node reported an error"
+
+
+_WHY_OF_CODE = {
+    1: Why.NOT_LOADED,
+    2: Why.RAISED,
+    3: Why.LOST,
+    4: Why.LOST,
+    5: Why.OFFLINE,
+    7: Why.BUNDLE_REFUSED,
+    8: Why.CRASHED,
+}
+
+
+class Answer(NamedTuple):
+    """What one node answered: a ``reply`` with content, or ``None`` and why.
+
+    ``detail`` is the node's own text, cut and without control characters: it comes from outside, show it as such.
+    """
+
+    node_id: int
+    reply: Message | None
+    why: Why
+    detail: str = ""
+
+
+def read_error(error: Error) -> tuple[Why, str]:
+    """Return what Flower's error code means and the node's text, fit for one line of a log."""
+    text = "".join(character if character.isprintable() else " " for character in error.reason or "")
+    if len(text) > MAX_DETAIL:
+        text = text[: MAX_DETAIL - 1] + "…"
+    why = _WHY_OF_CODE.get(error.code, Why.FAILED)
+    return why, text if why is not Why.FAILED else f"code {error.code}: {text}"
+
+
+def exchange(
+    grid: Grid,
+    messages: Sequence[Message],
+    *,
+    deadline_s: float,
+    window: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+    patience_s: float = PATIENCE_S,
+) -> Iterator[Answer]:
+    """Send ``messages`` and yield one :class:`Answer` for each, in the order of arrival.
+
+    Closing the generator early (enough answers are in) abandons the rest. A caller that is slow between two answers uses
+    up the deadline too: what has not been pulled when it passes counts as :attr:`Why.DEADLINE`. Give the messages a time
+    to live no longer than the deadline, so that a node does not go on with work nobody waits for.
+
+    Args:
+        grid: Any Flower grid.
+        messages: New messages, one per node.
+        deadline_s: Seconds from the first step of the generator to its end.
+        window: How many messages may be unanswered at a time; ``None`` is all.
+        clock: Seconds that never run backwards.
+        sleep: Called with the seconds until the next look.
+        patience_s: Real seconds that one pull may take before the others are looked at again.
+
+    Raises:
+        GridFailed: A call of the grid raised.
+    """
+    if window is not None and window < 1:
+        raise ValueError(f"a window holds at least one message; got {window}")
+    return _Exchange(grid, messages, window, clock, patience_s).answers(deadline_s, sleep)
+
+
+class _Exchange:
+    """The state of one exchange: what waits to be sent, what is unanswered, which pulls have not come back."""
+
+    def __init__(
+        self,
+        grid: Grid,
+        messages: Sequence[Message],
+        window: int | None,
+        clock: Callable[[], float],
+        patience_s: float,
+    ) -> None:
+        self._grid = grid
+        self._waiting = deque(messages)
+        self._window = len(messages) if window is None else window
+        self._clock = clock
+        self._patience_s = patience_s
+        self._pending: dict[str, int] = {}
+        self._pulls: dict[str, _Call[list[Message]]] = {}
+        self._end = 0.0
+
+    def answers(self, deadline_s: float, sleep: Callable[[float], None]) -> Iterator[Answer]:
+        """Yield every answer, then one :attr:`Why.DEADLINE` for each message that has none."""
+        self._end = self._clock() + deadline_s
+        pause = POLL_S
+        while (self._waiting or self._pending) and self._left() > 0:
+            yield from self._send()
+            arrived = False
+            for answer in self._look():
+                arrived = True
+                yield answer
+                del answer  # the caller's copy is now the only one
+            pause = POLL_S if arrived else min(pause * 1.5, MAX_POLL_S)
+            if self._pending and not arrived and (left := self._left()) > 0:
+                sleep(min(pause, left))
+        unsent = [message.metadata.dst_node_id for message in self._waiting]
+        for node_id in [*self._pending.values(), *unsent]:
+            yield Answer(node_id, None, Why.DEADLINE)
+
+    def _left(self) -> float:
+        return self._end - self._clock()
+
+    def _send(self) -> Iterator[Answer]:
+        """Fill the window; yield an answer for each message that could not be sent."""
+        while self._waiting and len(self._pending) < self._window and (left := self._left()) > 0:
+            message = self._waiting.popleft()
+            node_id = message.metadata.dst_node_id
+            push = _Call("push a message", _push_one, self._grid, message)
+            if not push.done_within(left):
+                yield Answer(node_id, None, Why.DEADLINE)
+            elif message_id := push.result():
+                self._pending[message_id] = node_id
+            else:
+                yield Answer(node_id, None, Why.REFUSED)
+
+    def _look(self) -> Iterator[Answer]:
+        """Look once at every unanswered message, pulling at most one reply at a time."""
+        for message_id in list(self._pending):
+            if (left := self._left()) <= 0:
+                return
+            patience = 0.0 if message_id in self._pulls else min(self._patience_s, left)
+            pull = self._pulls.pop(message_id, None) or _Call(
+                "pull a reply", _pull_one, self._grid, message_id
+            )
+            if not pull.done_within(patience):
+                self._pulls[message_id] = pull
+                continue
+            for reply in pull.result():
+                yield _answer(self._pending.pop(message_id), reply)
+                del reply
+            del pull
+
+
+def _push_one(grid: Grid, message: Message) -> str:
+    """Push one message; the list is needed because Flower's grid walks its argument twice."""
+    ids = list(grid.push_messages([message]))
+    return (ids[0] or "") if ids else ""
+
+
+def _pull_one(grid: Grid, message_id: str) -> list[Message]:
+    return list(grid.pull_messages([message_id]))[:1]
+
+
+def _answer(node_id: int, reply: Message) -> Answer:
+    if reply.has_error():
+        return Answer(node_id, None, *read_error(reply.error))
+    return Answer(node_id, reply, Why.ANSWERED)
+
+
+class _Call(Generic[T]):
+    """One call of the grid in a daemon thread, so that it can be left behind when it does not come back."""
+
+    def __init__(self, purpose: str, function: Callable[..., T], *arguments: object) -> None:
+        self._purpose = purpose
+        self._done = threading.Event()
+        self._results: list[T] = []
+        self._error: Exception | None = None
+
+        def call() -> None:
+            try:
+                self._results.append(function(*arguments))
+            except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+                self._error = error
+            finally:
+                self._done.set()
+
+        threading.Thread(target=call, name="grid-call", daemon=True).start()
+
+    def done_within(self, seconds: float) -> bool:
+        return self._done.wait(seconds)
+
+    def result(self) -> T:
+        """Return what the call returned, once; the call keeps nothing.
+
+        Raises:
+            GridFailed: The call raised.
+        """
+        if self._error is not None:
+            raise GridFailed(
+                f"Flower's grid could not {self._purpose}: {type(self._error).__name__}: {self._error}."
+            ) from self._error
+        return self._results.pop()

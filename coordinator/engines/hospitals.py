@@ -1,0 +1,52 @@
+"""What belongs to one data holder in a deployment on one machine: a SuperNode and the processes beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from coordinator.engines.settings import Setting
+from coordinator.errors import EngineError
+
+MAX_SOCKET_PATH = 100
+"""Bytes of a Unix socket's path that every system takes (Linux: 107, macOS: 103)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Helper:
+    """A process beside a SuperNode, started before it.
+
+    Attributes:
+        command: Program and arguments.
+        socket: Unix socket that accepts connections when the helper is ready. A file that is left there from before
+            is removed.
+
+    Raises:
+        EngineError: The path of the socket is too long for some systems.
+    """
+
+    command: Sequence[str]
+    socket: Path
+
+    def __post_init__(self) -> None:
+        if len(bytes(self.socket)) > MAX_SOCKET_PATH:
+            raise EngineError(
+                f"The path of a Unix socket has at most {MAX_SOCKET_PATH} bytes; {self.socket} has more.",
+                fix="Work in a folder with a shorter path.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hospital:
+    """One SuperNode and what belongs to it.
+
+    Attributes:
+        config: Becomes ``context.node_config`` of its ClientApps.
+        helpers: Processes that must be ready before the SuperNode starts.
+        port: The SuperNode's own port, for its ClientApps only; ``None`` takes a free one.
+    """
+
+    config: Mapping[str, Setting] = field(default_factory=dict)
+    helpers: Sequence[Helper] = ()
+    port: int | None = None

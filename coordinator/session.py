@@ -1,0 +1,273 @@
+"""A round in progress: performs what the round machine decides, on the ledger, in the archive and on disk.
+
+Each method is one step of a round. The order within a step is always the same: evidence into the archive, intent into the
+journal, transaction on the ledger. A transaction carries an intent made of run, round and step, so that a step that is
+repeated after a crash is sent once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from coordinator.context import RunContext
+from coordinator.errors import RunStateError
+from coordinator.papers import decode_blocks, encode_blocks, round_paper
+from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
+from coordinator.rounds.plan import Situation, first_blocks, plan_header
+from coordinator.store.journal import Entry
+from coordinator.timing import Stopwatch
+from fl_core.digests import DIGEST_SIZE
+from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.models import Tensors, encode_model, model_digest
+from fl_core.models.step import FEDAVG, apply_step
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.messages import Frame
+from fl_core.protocol.opening import Aggregate, key_digest
+from fl_core.protocol.setup import quantiser_of
+from fl_core.protocol.statements import Acceptance
+from fl_core.quantise import Block
+from fl_core.secagg import shamir
+from ledger.documents import decode_rewards, encode_metrics, encode_rewards
+from ledger.files import write_atomically
+from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.records import EMPTY_WORD, RoundState
+from ledger.rewards import allocate, rewards_tree
+from ledger.typed_data import model_id
+
+ROUND_OVER = (RoundState.NONE, RoundState.FINALISED, RoundState.ABORTED)
+
+
+class RoundSession:
+    """One round of a run, from its header to its model.
+
+    Args:
+        context: The open run.
+        tensors: The model to train from; must be the newest one on the ledger.
+        at_hand: Accounts of the nodes that can take part.
+        deadline: Unix time in seconds until which contributions are accepted.
+
+    Raises:
+        RoundFailed: Too few nodes are at hand.
+        RunStateError: The model is not the newest on the ledger.
+    """
+
+    def __init__(self, context: RunContext, tensors: Tensors, at_hand: Iterable[bytes], deadline: int) -> None:
+        self._context = context
+        self.tensors = tensors
+        self._notary = LedgerNotary(context.reader.chain_id, context.reader.address)
+        self._signer = LedgerSigner(self._notary, context.account)
+        self.stopwatch = Stopwatch()
+        with self.stopwatch.measure("ledger"):
+            self.header = self._open(at_hand, deadline)
+            signers = {a: context.reader.keys(a).signer for a in self.header.cohort}
+        self.machine = RoundMachine(self.header, signers=signers, notary=self._notary)
+        self._archived: dict[bytes, tuple[bytes, bytes]] = {}
+        self._included: IncludedSet | None = None
+        self._opened: Opened | None = None
+
+    # ------------------------------------------------------------------ steps, in order
+
+    def _open(self, at_hand: Iterable[bytes], deadline: int) -> RoundHeader:
+        """Plan the header and put it on the ledger."""
+        c = self._context
+        run = c.reader.run(c.run)
+        number, (parent, artifact) = run.opened + 1, newest_model(c)
+        if model_digest(encode_model(self.tensors)) != artifact:
+            raise RunStateError("the model to train from is not the newest model on the ledger")
+        head = c.reader.head()
+        situation = Situation(
+            chain_id=c.reader.chain_id,
+            contract=c.reader.address,
+            run=c.run,
+            round=number,
+            parent=parent,
+            artifact=artifact,
+            transport_keys={account: c.reader.keys(account).encryption for account in at_hand},
+            blocks=self._blocks(),
+            beacon_number=head.number,
+            beacon=head.hash,
+            deadline=deadline,
+        )
+        header = plan_header(c.terms, situation)
+        encoded = header.encode()
+        c.archive.put(encoded)
+        c.journal.forget(number)  # left by a crash before the ledger knew the round: nothing of it went out
+        c.journal.write(number, Entry.HEADER, encoded)
+        c.writer.open_round(c.run, number, parent, header.digest, intent=self._intent(number, "open"))
+        return header
+
+    def accept(self, data: bytes) -> Frame:
+        """Check, fold and archive one contribution.
+
+        Raises:
+            DecodeError: It is malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        with self.stopwatch.measure("protection"):
+            accepted, frame = self.machine.accept(data)
+        with self.stopwatch.measure("archive"):
+            leaf = self._context.archive.put(accepted.leaf.encode())
+            ciphertext = self._context.archive.put(frame.ciphertext)
+        self._archived[frame.leaf.statement.member] = (leaf, ciphertext)
+        return frame
+
+    def commit(self) -> IncludedSet:
+        """Commit V, then U, on the ledger.
+
+        Raises:
+            RoundFailed: Too few contributions arrived.
+        """
+        c, number = self._context, self.header.round
+        accepted = self.machine.commit()
+        with self.stopwatch.measure("ledger"):
+            c.journal.write(number, Entry.ACCEPTED, accepted.root)
+            c.writer.commit_round(
+                c.run, number, accepted.root, accepted.count, 0, intent=self._intent(number, "commit")
+            )
+            self._included = included = self.machine.include()
+            c.archive.put(included.exclusions)
+            c.journal.write(number, Entry.INCLUDED, included.root)
+            c.writer.commit_included(
+                c.run,
+                number,
+                included.root,
+                len(included.members),
+                included.exclusions_digest,
+                intent=self._intent(number, "include"),
+            )
+        return included
+
+    def requests(self) -> Mapping[bytes, bytes]:
+        """Return what to ask each member of the committee, by account."""
+        receipts = {
+            accepted.leaf.statement.member: self._signer.sign(
+                Acceptance(
+                    run=self.header.run,
+                    round=self.header.round,
+                    member=accepted.leaf.statement.member,
+                    contribution=accepted.digest,
+                )
+            )
+            for accepted in self.machine.accepted
+        }
+        with self.stopwatch.measure("protection"):
+            return {
+                seat.address: self.machine.request(seat.address, receipts.get(seat.address, b"")).encode()
+                for seat in self.header.committee
+            }
+
+    def add_reveal(self, data: bytes) -> None:
+        """Check and archive one member's answer.
+
+        Raises:
+            DecodeError: It is malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        with self.stopwatch.measure("protection"):
+            self.machine.add_reveal(data)
+        self._context.archive.put(data)
+
+    def open(self) -> Aggregate:
+        """Open the aggregate.
+
+        Raises:
+            RoundFailed: Too few members answered.
+            VerificationError: The answers do not fit the ciphertexts.
+        """
+        with self.stopwatch.measure("protection"):
+            self._opened = self.machine.open()
+        key = key_digest(self.header, self._opened.key)
+        self._context.journal.write(self.header.round, Entry.KEY, key)
+        return self._opened.aggregate
+
+    def finalise(self, tensors: Tensors) -> bytes:
+        """Put the new model on the ledger and return its id.
+
+        Raises:
+            RunStateError: The strategy did not make the model that the terms' step makes from the aggregate.
+        """
+        c, number = self._context, self.header.round
+        assert self._opened is not None and self._included is not None
+        aggregate = self._opened.aggregate
+        model = encode_model(tensors)
+        expected = encode_model(apply_step(c.terms.strategy, self.tensors, aggregate.update))
+        if model != expected:
+            raise RunStateError(f"the strategy's model is not the one that {FEDAVG!r} makes from the aggregate")
+        metrics = encode_metrics(self.header, aggregate, c.random.secret(DIGEST_SIZE).reveal())
+        cumulative = allocate(
+            c.terms.reward_policy, self._included.members, c.terms.reward_per_round, self._earned()
+        )
+        rewards = encode_rewards(c.run, cumulative) if c.terms.reward_per_round else b""
+        blocks = quantiser_of(self.header).next_blocks(
+            aggregate.sums, aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
+        )
+        parameters = PARAMETER_SETS[self.header.parameter_set]
+        papers = round_paper(
+            header=self.header,
+            archived=self._archived,
+            included=self._included,
+            reveals=tuple(reveal.encode() for reveal in self.machine.reveals.values()),
+            objects={
+                "aggregate_key": shamir.encode_vector(parameters, self._opened.key),
+                "metrics": metrics,
+                "rewards": rewards,
+                "model": model,
+            },
+            archive=c.archive,
+        )
+        c.journal.write(number, Entry.MODEL, model_digest(model))
+        c.journal.write(number, Entry.BLOCKS, encode_blocks(blocks))
+        c.journal.write(number, Entry.REWARDS, rewards)
+        with self.stopwatch.measure("ledger"):
+            c.writer.finalise_round(
+                c.run,
+                number,
+                model_digest(model),
+                key_digest(self.header, self._opened.key),
+                model_digest(metrics),
+                rewards_tree(c.run, cumulative).root if rewards else EMPTY_WORD,
+                c.terms.reward_per_round,
+                intent=self._intent(number, "finalise"),
+            )
+        write_atomically(c.public.round(number), papers.encode())
+        write_atomically(c.public.model, model)
+        c.journal.write(number, Entry.DONE, b"finalised")
+        self.machine.finalise()
+        return model_id(c.run, number, model_digest(model))
+
+    def abort(self) -> None:
+        """Give the round up; the run goes on with the next number and the same model."""
+        abandon(self._context, self.header.round)
+        self.machine.abort()
+
+    # ------------------------------------------------------------------ what earlier rounds left
+
+    def _blocks(self) -> tuple[Block, ...]:
+        noted = self._context.journal.last(Entry.BLOCKS)
+        return first_blocks(self._context.terms) if noted is None else decode_blocks(noted[1])
+
+    def _earned(self) -> dict[bytes, int]:
+        noted = self._context.journal.last(Entry.REWARDS)
+        return {} if noted is None or not noted[1] else decode_rewards(noted[1])
+
+    def _intent(self, number: int, step: str) -> str:
+        return f"{self._context.run.hex()}/{number}/{step}"
+
+
+def newest_model(context: RunContext) -> tuple[bytes, bytes]:
+    """Return id and artifact digest of the newest model of the run."""
+    for number in range(context.reader.run(context.run).opened, 0, -1):
+        record = context.reader.round(context.run, number)
+        if record.state is RoundState.FINALISED:
+            return record.model, context.reader.model(record.model).artifact
+    root = model_id(context.run, 0, bytes.fromhex(context.terms.initial_model))
+    return root, context.reader.model(root).artifact
+
+
+def abandon(context: RunContext, number: int) -> None:
+    """Abort a round on the ledger unless it is over."""
+    if context.reader.round(context.run, number).state not in ROUND_OVER:
+        context.writer.abort_round(context.run, number, intent=f"{context.run.hex()}/{number}/abort")
+    context.journal.write(number, Entry.DONE, b"aborted")
+
+

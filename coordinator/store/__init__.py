@@ -1,0 +1,1 @@
+"""Durable state of the coordinator: the journal of its rounds and the log of events for people."""

@@ -1,0 +1,67 @@
+"""Events of a run, for people and for the demo's screen: one JSON object a line, appended to a file.
+
+Events hold counts, sizes, times and public digests, never an update. The file is how the screen of ``suture demo`` follows a
+run whose ServerApp is another process; within one process the same events go through :class:`EventLog`'s listener.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+"""``{"event": kind, ...}``; values are JSON scalars and lists of them."""
+
+
+class EventLog:
+    """Appends events to a file.
+
+    Args:
+        path: The file.
+        listener: Called with every event, in the thread that emits it.
+    """
+
+    def __init__(self, path: Path, listener: Callable[[Event], None] | None = None) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._listener = listener
+        self._lock = threading.Lock()
+
+    def emit(self, event: str, **values: object) -> None:
+        """Append one event."""
+        entry: Event = {"event": event, **values}
+        with self._lock:
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+        if self._listener is not None:
+            self._listener(entry)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class EventTail:
+    """Reads the events that another process appends.
+
+    Args:
+        path: The file; it may not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new(self) -> Iterator[Event]:
+        """Yield the events that are complete and were not yielded before."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                yield json.loads(line)

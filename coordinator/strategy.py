@@ -1,0 +1,323 @@
+"""Wraps an averaging Flower strategy so that it only ever sees the sum of encrypted updates.
+
+``ProtectedStrategy(FedAvg(), ...)`` is a Flower strategy like any other. The inner strategy samples nodes and configures
+training; this one opens the round on the ledger, attaches the header, folds the encrypted replies one by one, commits the
+accepted and the included set, asks the committee, opens the aggregate and hands the inner strategy a single reply that
+carries the next model. Strategies that look at single updates (Krum, median, trimmed mean) cannot work this way, on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from coordinator.context import RunContext
+from coordinator.engines.exchange import Answer, Why, exchange
+from coordinator.errors import RoundFailed
+from coordinator.flower_messages import array_record, sealed_bytes, sealed_record, tensors_of
+from coordinator.session import RoundSession
+from fl_core.errors import RemoteProtocolError
+from fl_core.models.step import apply_step
+from fl_core.protocol import envelope
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.opening import Aggregate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long the coordinator waits, in seconds.
+
+    Attributes:
+        train: For the contributions of a round.
+        reveal: For the committee's answers.
+    """
+
+    train: float
+    reveal: float
+
+
+class ProtectedStrategy(Strategy):
+    """Secure aggregation, ledger and archive around an averaging strategy.
+
+    Args:
+        inner: The Flower strategy; FedAvg or another that works on a weighted mean of models.
+        context: The open run.
+        accounts: Flower node id -> account on the ledger.
+        deadlines: How long to wait.
+        window: How many messages may be unanswered at a time; bounds the SuperLink's memory. None is all.
+    """
+
+    def __init__(
+        self,
+        inner: Strategy,
+        *,
+        context: RunContext,
+        accounts: Mapping[int, bytes],
+        deadlines: Deadlines,
+        window: int | None = None,
+    ) -> None:
+        self._inner = inner
+        self._context = context
+        self._accounts = accounts
+        self._deadlines = deadlines
+        self._window = window
+        self._grid: Grid | None = None
+        self._round: RoundSession | None = None
+
+    def summary(self) -> None:
+        """Log the inner strategy's summary."""
+        self._inner.summary()
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run the federation as :meth:`flwr.serverapp.strategy.Strategy.start` does, with streamed replies."""
+        self._grid = grid
+        streaming = StreamingGrid(grid, window=self._window, lost=self._lost)
+        return super().start(
+            streaming, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
+        )
+
+    # ------------------------------------------------------------------ training
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Open a round on the ledger and return one message for each node that the inner strategy sampled.
+
+        Returns no message when too few nodes are at hand: the round fails and the next one is tried.
+        """
+        c = self._context
+        sampled = [m for m in self._inner.configure_train(server_round, arrays, config, grid)]
+        nodes = [m.metadata.dst_node_id for m in sampled if m.metadata.dst_node_id in self._accounts]
+        tensors, deadline = tensors_of(arrays), c.clock() + int(self._deadlines.train)
+        try:
+            self._round = RoundSession(c, tensors, (self._accounts[node] for node in nodes), deadline)
+        except RoundFailed as error:
+            self._round = None
+            c.events.emit("round-failed", round=server_round, reason=str(error))
+            return []
+        header = self._round.header
+        c.events.emit(
+            "round-opened",
+            round=header.round,
+            cohort=[self._name(account) for account in header.cohort],
+            threshold=header.threshold,
+            n_min=header.n_min,
+            model_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+        )
+        control = ConfigRecord(
+            {
+                envelope.HEADER: header.encode(),
+                envelope.TRANSPORT_KEYS: [c.transport_keys[seat.address] for seat in header.committee],
+            }
+        )
+        return [
+            Message(
+                RecordDict({**m.content, envelope.CONTROL: control}),
+                dst_node_id=m.metadata.dst_node_id,
+                message_type=m.metadata.message_type,
+                group_id=str(header.round),
+                ttl=self._deadlines.train,
+            )
+            for m in sampled
+            if m.metadata.dst_node_id in self._accounts
+        ]
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Take the replies as they arrive and carry the round to its model; ``(None, None)`` when it fails."""
+        session = self._round
+        if session is None:
+            return None, None
+        try:
+            times = self._collect(session, replies)
+            included = session.commit()
+            self._emit("sets-committed", session, included=[self._name(member) for member in included.members])
+            self._reveal(session)
+            aggregate = session.open()
+            tensors = apply_step(self._context.terms.strategy, session.tensors, aggregate.update)
+            arrays, metrics = self._hand_over(server_round, array_record(tensors), session.header, aggregate)
+            session.finalise(tensors_of(arrays))
+        except (RoundFailed, RemoteProtocolError) as error:
+            session.abort()
+            self._emit("round-failed", session, reason=str(error))
+            return None, None
+        self._emit_finalised(session, aggregate, times)
+        return arrays, metrics
+
+    def _collect(self, session: RoundSession, replies: Iterable[Message]) -> dict[str, float]:
+        """Fold the replies one by one; a bad one is a drop-out with a reason, never the end of the round."""
+        times = {envelope.TRAIN_MS: 0.0, envelope.PROTECT_MS: 0.0}
+        for reply in replies:
+            account = self._accounts[reply.metadata.src_node_id]
+            try:
+                frame = session.accept(sealed_bytes(reply, envelope.FRAME))
+            except RemoteProtocolError as error:
+                self._emit("contribution-refused", session, holder=self._name(account), reason=str(error))
+                continue
+            reported = _times(reply)
+            times = {name: max(times[name], reported.get(name, 0.0)) for name in times}
+            self._emit(
+                "contribution",
+                session,
+                holder=self._name(account),
+                bytes=len(frame.ciphertext) + sum(map(len, frame.boxes)),
+                ciphertext_bytes=len(frame.ciphertext),
+            )
+        return times
+
+    def _reveal(self, session: RoundSession) -> None:
+        """Ask the committee until enough answers are in."""
+        assert self._grid is not None
+        requests = session.requests()
+        nodes = {account: node for node, account in self._accounts.items()}
+        alive = set(self._grid.get_node_ids())
+        messages = [
+            Message(
+                RecordDict({envelope.SEALED: sealed_record(envelope.REQUEST, request)}),
+                dst_node_id=nodes[account],
+                message_type=envelope.REVEAL_TYPE,
+                group_id=str(session.header.round),
+                ttl=self._deadlines.reveal,
+            )
+            for account, request in requests.items()
+            if nodes[account] in alive
+        ]
+        for answer in exchange(self._grid, messages, deadline_s=self._deadlines.reveal, window=self._window):
+            holder = self._name(self._accounts[answer.node_id])
+            if answer.reply is None:
+                self._emit("answer-lost", session, holder=holder, reason=f"{answer.why.value} {answer.detail}".strip())
+                continue
+            try:
+                session.add_reveal(sealed_bytes(answer.reply, envelope.REVEAL))
+            except RemoteProtocolError as error:
+                self._emit("answer-refused", session, holder=holder, reason=str(error))
+                continue
+            self._emit("answer", session, holder=holder)
+
+    def _hand_over(
+        self, server_round: int, arrays: ArrayRecord, header: RoundHeader, aggregate: Aggregate
+    ) -> tuple[ArrayRecord, MetricRecord]:
+        """Give the inner strategy one reply that carries the next model, so that its own step and metrics run."""
+        counters = dict(zip(header.counters, aggregate.counters, strict=True))
+        metrics = MetricRecord({envelope.EXAMPLES: aggregate.count, **counters})
+        content = RecordDict({envelope.ARRAYS: arrays, envelope.METRICS: metrics})
+        reply = Message(content, dst_node_id=0, message_type=MessageType.TRAIN)
+        result, inner_metrics = self._inner.aggregate_train(server_round, [reply])
+        if result is None:
+            raise RoundFailed("the inner strategy made no model of the aggregate")
+        return result, inner_metrics if inner_metrics is not None else metrics
+
+    # ------------------------------------------------------------------ evaluation is the inner strategy's
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Let the inner strategy configure evaluation; protected runs count correct answers under encryption instead."""
+        return self._inner.configure_evaluate(server_round, arrays, config, grid)
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Let the inner strategy aggregate evaluation metrics."""
+        return self._inner.aggregate_evaluate(server_round, list(replies))
+
+    # ------------------------------------------------------------------ events
+
+    def _name(self, account: bytes) -> str:
+        return self._context.names.get(account, account.hex())
+
+    def _lost(self, answer: Answer) -> None:
+        if self._round is not None:
+            holder = self._name(self._accounts.get(answer.node_id, b""))
+            reason = f"{answer.why.value} {answer.detail}".strip()
+            self._emit("contribution-lost", self._round, holder=holder, reason=reason)
+
+    def _emit(self, event: str, session: RoundSession, **values: object) -> None:
+        self._context.events.emit(event, round=session.header.round, **values)
+
+    def _emit_finalised(self, session: RoundSession, aggregate: Aggregate, times: Mapping[str, float]) -> None:
+        watch = session.stopwatch
+        self._emit(
+            "round-finalised",
+            session,
+            included=aggregate.count,
+            counters=dict(zip(session.header.counters, aggregate.counters, strict=True)),
+            train_ms=round(times[envelope.TRAIN_MS], 1),
+            holder_protection_ms=round(times[envelope.PROTECT_MS], 1),
+            coordinator_protection_ms=watch.milliseconds("protection"),
+            ledger_ms=watch.milliseconds("ledger"),
+            archive_ms=watch.milliseconds("archive"),
+        )
+
+
+class StreamingGrid(Grid):
+    """A grid whose ``send_and_receive`` yields replies as they arrive, one in memory at a time.
+
+    Args:
+        grid: The grid to use.
+        window: How many messages may be unanswered at a time.
+        lost: Told about every message that got no usable reply.
+    """
+
+    def __init__(self, grid: Grid, *, window: int | None, lost: Callable[[Answer], None]) -> None:
+        self._grid = grid
+        self._window = window
+        self._lost = lost
+
+    def set_run(self, run: Any) -> None:  # noqa: ANN401 - Flower's interface
+        """Pass on."""
+        self._grid.set_run(run)
+
+    @property
+    def run(self) -> Any:  # noqa: ANN401 - Flower's interface
+        """Pass on."""
+        return self._grid.run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """Return a new message."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Pass on."""
+        return self._grid.get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Pass on."""
+        return self._grid.push_messages(list(messages))
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Pass on."""
+        return self._grid.pull_messages(message_ids)
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterator[Message]:
+        """Yield usable replies in the order of arrival."""
+        for answer in exchange(
+            self._grid, list(messages), deadline_s=timeout if timeout is not None else 3600.0, window=self._window
+        ):
+            if answer.reply is None or answer.why is not Why.ANSWERED:
+                self._lost(answer)
+            else:
+                yield answer.reply
+
+
+def _times(reply: Message) -> dict[str, float]:
+    """Return the milliseconds that a node reports; anything else it put there is ignored."""
+    record = reply.content.metric_records.get(envelope.METRICS)
+    if record is None:
+        return {}
+    return {name: float(value) for name, value in record.items() if isinstance(value, int | float)}

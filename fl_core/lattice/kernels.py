@@ -1,0 +1,245 @@
+"""The compiled loops of the ring, for :mod:`fl_core.lattice.ring` only.
+
+Numbers are unsigned 64-bit and all arithmetic wraps modulo 2^64; floats do not occur, so every processor and every code
+path gives the same bytes. Each kernel has one explicit signature: it is compiled once, stored in numba's cache beside
+this file, and loaded by later processes. All kernels release the interpreter lock and none starts threads.
+
+Multiplication modulo q by a number ``w`` known beforehand is Shoup's [Harvey14, "Faster arithmetic for number-theoretic
+transforms", section 2]: with the quotient w' = floor(w * 2^64 / q), and *any* x < 2^64::
+
+    r = w*x - floor(w' * x / 2^64) * q   (mod 2^64)        is congruent to w*x, and 0 <= r < 2q
+
+The transforms are lazy (ibid., section 3): values are left unreduced from stage to stage. Each stage adds one product
+< 2q or subtracts it from 2q, so 12 stages on inputs < 2q end below 2q + 12*2q = 26q, which is < 2^58 for a 53-bit q.
+The data flow is Pease's constant geometry (every stage reads and writes the same pattern, between two buffers), since
+that is what a compiler can pipeline without knowing the stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+Function = TypeVar("Function", bound=Callable[..., object])
+
+INPUT = "Array(u8, 1, 'C', readonly=True)"
+"""Signature of a vector of words that is only read; it also accepts writable ones."""
+
+_LOW_HALF = np.uint64(0xFFFF_FFFF)
+_HALF = np.uint64(32)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_TWO = np.uint64(2)
+_ESTIMATE_SHIFT = np.uint64(52)
+_ESTIMATE_SHIFT_UP = np.uint64(12)
+
+
+def kernel(signature: str) -> Callable[[Function], Function]:
+    """Compile a loop for one signature, cached on disk, without the interpreter lock.
+
+    In signatures ``u8[:, ::1]`` is a C-contiguous matrix of 64-bit words (numba counts bytes). Where neither the
+    installation nor the user's cache directory can be written, every process compiles for itself; ``NUMBA_CACHE_DIR``
+    names another place.
+    """
+
+    def decorate(function: Function) -> Function:
+        try:
+            compiled = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(function)
+        except RuntimeError:  # numba has nowhere to put the cache
+            compiled = numba.njit(signature, nogil=True, error_model="numpy")(function)
+        return cast(Function, compiled)
+
+    return decorate
+
+
+def inlined(function: Function) -> Function:
+    """Mark a scalar helper that kernels call; it is compiled into each of them."""
+    return cast(Function, numba.njit(error_model="numpy")(function))
+
+
+@inlined
+def multiply_high(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Return floor(a*b / 2^64), from four 32-bit products [Warren, "Hacker's Delight", 8-2].
+
+    Compilers recognise the idiom and use one wide multiplication where the processor has one.
+    """
+    a_low, a_high = a & _LOW_HALF, a >> _HALF
+    b_low, b_high = b & _LOW_HALF, b >> _HALF
+    middle = a_high * b_low + ((a_low * b_low) >> _HALF)  # <= (2^32-1)^2 + 2^32-1 < 2^64
+    crossed = a_low * b_high + (middle & _LOW_HALF)  # same bound
+    return a_high * b_high + (middle >> _HALF) + (crossed >> _HALF)
+
+
+@inlined
+def multiply_lazy(x: np.uint64, w: np.uint64, w_quotient: np.uint64, q: np.uint64) -> np.uint64:
+    """Return r = w*x mod q up to one q: r in [0, 2q), for any x and w < q with its Shoup quotient."""
+    return w * x - multiply_high(w_quotient, x) * q
+
+
+@inlined
+def reduce_once(x: np.uint64, q: np.uint64) -> np.uint64:
+    """Return x mod q for x in [0, 2q): x - q wraps to a huge number exactly if x < q."""
+    return min(x, x - q)
+
+
+@kernel("i8(u8[:, ::1], u8, u8, u8[:, ::1])")
+def sample_uniform(words: Words, mask: np.uint64, q: np.uint64, out: Words) -> int:
+    """Map uniform words to exactly uniform residues by masking and rejecting.
+
+    Row j of ``out`` takes the first N words of row j of ``words`` that are below q after the mask.
+
+    Args:
+        words: (n, N + spare) uint64, uniform.
+        mask: 2^bits(q) - 1.
+        q: The modulus.
+        out: (n, N) uint64, overwritten with values in [0, q).
+
+    Returns:
+        How many rows had too few good words; their contents are not usable.
+    """
+    short = 0
+    degree = out.shape[1]
+    for j in range(out.shape[0]):
+        row, source = out[j], words[j]
+        rejected = _ZERO
+        for i in range(np.uint64(degree)):  # the likely case has no branch: all of the first N are good
+            value = source[i] & mask
+            row[i] = value
+            rejected |= np.uint64(value >= q)
+        if rejected:
+            filled = 0
+            for i in range(source.shape[0]):
+                value = source[i] & mask
+                if value < q and filled < degree:
+                    row[filled] = value
+                    filled += 1
+            short += int(filled < degree)
+    return short
+
+
+@kernel(f"void({INPUT}, u8, u8, u8[::1])")
+def shoup_quotients(w: Words, q: np.uint64, reciprocal: np.uint64, out: Words) -> None:
+    """Write floor(w * 2^64 / q) for each w < q < 2^53, q > 2^52.
+
+    With reciprocal = floor(2^116 / q) < 2^64, the estimate floor(w * reciprocal / 2^52) is at most 2 below the quotient:
+    w * 2^64/q - w * reciprocal/2^52 < w/2^52 < 2, and one floor. The remainder w*2^64 - estimate*q, taken modulo 2^64,
+    is then in [0, 3q) and says by how much.
+    """
+    for i in range(np.uint64(w.shape[0])):
+        value = w[i]
+        high, low = multiply_high(value, reciprocal), value * reciprocal
+        estimate = (high << _ESTIMATE_SHIFT_UP) | (low >> _ESTIMATE_SHIFT)
+        remainder = _ZERO - estimate * q
+        for _ in range(2):
+            more = np.uint64(remainder >= q)
+            estimate += more
+            remainder -= more * q
+        out[i] = estimate
+
+
+@kernel("void(u8[:, ::1], u8[:, ::1], u8[:, ::1], u8, u8)")
+def transform(x: Words, twiddles: Words, quotients: Words, q: np.uint64, one_quotient: np.uint64) -> None:
+    """Coefficients to transform domain, in place, one row at a time.
+
+    Cooley-Tukey butterflies with the powers of psi merged in: (X, Y) -> (X + wY, X - wY).
+
+    Args:
+        x: (n, N) uint64, values in [0, q); afterwards values in [0, q), entry i being the value at psi^(2*brv(i)+1).
+        twiddles: (log2 N, N/2) uint64: stage s, pair j uses psi^brv(2^s + (j mod 2^s)).
+        quotients: Their Shoup quotients.
+        q: The modulus.
+        one_quotient: floor(2^64 / q).
+    """
+    degree = x.shape[1]
+    half = np.uint64(degree // 2)
+    lift = q + q
+    spare = np.empty(degree, np.uint64)
+    for row in range(x.shape[0]):
+        source, target = x[row], spare
+        for stage in range(twiddles.shape[0]):
+            w, w_quotient = twiddles[stage], quotients[stage]
+            for j in range(half):
+                upper = source[j]
+                product = multiply_lazy(source[j + half], w[j], w_quotient[j], q)
+                target[_TWO * j] = upper + product  # grows by < 2q per stage
+                target[_TWO * j + _ONE] = upper + (lift - product)  # likewise
+            source, target = target, source
+        done = x[row]
+        for i in range(np.uint64(degree)):
+            done[i] = reduce_once(multiply_lazy(source[i], _ONE, one_quotient, q), q)
+
+
+@kernel(f"void(u8[:, ::1], {INPUT}, {INPUT}, u8[:, ::1], u8[:, ::1], u8[::1], u8[::1], u8)")
+def multiply_and_invert(
+    x: Words,
+    factor: Words,
+    factor_quotients: Words,
+    twiddles: Words,
+    quotients: Words,
+    scale: Words,
+    scale_quotients: Words,
+    q: np.uint64,
+) -> None:
+    """Multiply by a fixed element in the transform domain and go to coefficients, in place, one row at a time.
+
+    Decimation in time on bit-reversed input, powers of omega = psi^2, (X, Y) -> (X + wY, X - wY); the last
+    multiplication removes N and the powers of psi. The first stage has w = 1 and is written without it.
+
+    Args:
+        x: (n, N) uint64, values in [0, q) in the order of :func:`transform`; afterwards coefficients in [0, q).
+        factor: (N,) uint64, values in [0, q), same order.
+        factor_quotients: Their Shoup quotients.
+        twiddles: (log2 N, N/2) uint64: stage s, pair j uses omega^-(N/2^(s+1) * floor(j / (N/2^(s+1)))).
+        quotients: Their Shoup quotients.
+        scale: (N,) uint64: N^-1 * psi^-i.
+        scale_quotients: Their Shoup quotients.
+        q: The modulus.
+    """
+    degree = x.shape[1]
+    half = np.uint64(degree // 2)
+    lift = q + q
+    spare = np.empty(degree, np.uint64)
+    for row in range(x.shape[0]):
+        source, target = x[row], spare
+        for j in range(half):
+            even, odd = _TWO * j, _TWO * j + _ONE
+            upper = multiply_lazy(source[even], factor[even], factor_quotients[even], q)
+            lower = multiply_lazy(source[odd], factor[odd], factor_quotients[odd], q)
+            target[j] = upper + lower  # < 4q
+            target[j + half] = upper + (lift - lower)  # <= 4q
+        source, target = target, source
+        for stage in range(1, twiddles.shape[0]):
+            w, w_quotient = twiddles[stage], quotients[stage]
+            for j in range(half):
+                upper = source[_TWO * j]
+                product = multiply_lazy(source[_TWO * j + _ONE], w[j], w_quotient[j], q)
+                target[j] = upper + product  # grows by < 2q per stage
+                target[j + half] = upper + (lift - product)  # likewise
+            source, target = target, source
+        done = x[row]
+        for i in range(np.uint64(degree)):
+            done[i] = reduce_once(multiply_lazy(source[i], scale[i], scale_quotients[i], q), q)
+
+
+@kernel(f"void({INPUT}, u8, u8, {INPUT}, u8, u8[::1])")
+def multiply_add(
+    x: Words, factor: np.uint64, quotient: np.uint64, addend: Words, q: np.uint64, out: Words
+) -> None:
+    """Write out = factor*x + addend mod q, element by element; ``out`` may be ``x`` or ``addend``.
+
+    Args:
+        x: (N,) uint64, values in [0, q).
+        factor: A residue in [0, q).
+        quotient: Its Shoup quotient.
+        addend: (N,) uint64, values in [0, q).
+        q: The modulus.
+        out: (N,) uint64, overwritten with values in [0, q).
+    """
+    for i in range(np.uint64(out.shape[0])):
+        product = reduce_once(multiply_lazy(x[i], factor, quotient, q), q)
+        out[i] = reduce_once(product + addend[i], q)  # < 2q

@@ -1,0 +1,172 @@
+"""The coordinator's steps: fold contributions as they arrive, ask the committee, open the aggregate key.
+
+Steps 3, 5 and 7 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
+it does here is checked again by every member (:mod:`fl_core.protocol.member`) and by anyone (:mod:`fl_core.protocol.opening`).
+The caller owes the order of the ledger's commits and writes them down before it acts on them (``coordinator.rounds``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_core.digests import Label, digest
+from fl_core.errors import LocalProtocolError, VerificationError
+from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed, boxes_digest
+from fl_core.protocol.setup import layout_of
+from fl_core.protocol.statements import Notary
+from fl_core.secagg import shamir
+from fl_core.secagg.commitment import ciphertext_root
+from fl_core.secagg.fold import Accumulator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """What the coordinator keeps of a contribution once its ciphertext is folded."""
+
+    leaf: Leaf
+    digest: bytes
+    boxes: tuple[bytes, ...]
+
+
+class Collector:
+    """Takes contributions of one round. Its memory does not depend on the number of clients, but for their boxes.
+
+    Args:
+        header: The round.
+        signers: Signing key's address of every client of the cohort, from the ledger.
+        notary: Hashes and verifies statements.
+    """
+
+    def __init__(self, header: RoundHeader, *, signers: Mapping[bytes, bytes], notary: Notary) -> None:
+        self.header = header
+        self._layout = layout_of(header)
+        self._signers = signers
+        self._notary = notary
+        self._accumulator = Accumulator(self._layout)
+        self._accepted: dict[bytes, Accepted] = {}
+
+    @property
+    def sums(self) -> npt.NDArray[np.uint64]:
+        """The folded ciphertexts, ``(elements, N) uint64``, not reduced modulo q."""
+        return self._accumulator.sums
+
+    @property
+    def accepted(self) -> tuple[Accepted, ...]:
+        """The accepted set V, ascending by member."""
+        return tuple(self._accepted[member] for member in sorted(self._accepted))
+
+    def decode(self, data: bytes) -> Frame:
+        """Read a frame of this round.
+
+        Raises:
+            DecodeError: ``data`` is not the canonical form of a frame of this round.
+        """
+        return Frame.decode(data, ciphertext_bytes=self._layout.ciphertext_bytes)
+
+    def accept(self, frame: Frame) -> Accepted:
+        """Check a frame and fold its ciphertext into the sum.
+
+        Obligations, in order:
+
+        1. The sender belongs to the cohort and has not contributed to this round.
+        2. The leaf speaks of this run, round, header and parent model.
+        3. The leaf is signed by the sender's registered key.
+        4. The leaf signs this ciphertext and these boxes, one for every seat.
+
+        Raises:
+            VerificationError: The first obligation that is not met; the sum is unchanged.
+        """
+        statement = frame.leaf.statement
+        sender = statement.member
+        _expect(1, sender in self.header.cohort, "the sender is not in the cohort", sender)
+        _expect(1, sender not in self._accepted, "the sender has contributed to this round", sender)
+        ours = (self.header.run, self.header.round, self.header.digest, self.header.parent)
+        spoken = (statement.run, statement.round, statement.header, statement.parent)
+        _expect(2, spoken == ours, "the leaf is of another round", sender)
+        self._notary.verify(statement, frame.leaf.signature, self._signers[sender])
+        root = ciphertext_root(self._layout, frame.ciphertext)
+        _expect(4, root == statement.ciphertext, "the ciphertext is not the signed one", sender)
+        _expect(4, len(frame.boxes) == len(self.header.committee), "there is not one box for every seat", sender)
+        _expect(4, boxes_digest(frame.boxes) == statement.boxes, "the boxes are not the signed ones", sender)
+        self._accumulator.add(frame.ciphertext)
+        accepted = Accepted(leaf=frame.leaf, digest=self._notary.digest(statement), boxes=frame.boxes)
+        self._accepted[sender] = accepted
+        return accepted
+
+    def exclude(self, member: bytes, ciphertext: bytes) -> None:
+        """Take an accepted client's ciphertext out of the sum again; it stays in V.
+
+        Raises:
+            LocalProtocolError: The member was not accepted, or this is not its ciphertext.
+        """
+        accepted = self._accepted.get(member)
+        if accepted is None or ciphertext_root(self._layout, ciphertext) != accepted.leaf.statement.ciphertext:
+            raise LocalProtocolError("only an accepted ciphertext can be taken out of the sum")
+        self._accumulator.subtract(ciphertext)
+
+    def request(self, member: bytes, included: Iterable[bytes], receipt: bytes) -> RevealRequest:
+        """Return what to ask ``member`` once V and U are on the ledger."""
+        position = self.header.point_of(member) - 1
+        return RevealRequest(
+            header=self.header.digest,
+            accepted=tuple((a.leaf.statement.member, a.digest) for a in self.accepted),
+            included=tuple(_sealed_for(self._accepted[client], position) for client in sorted(included)),
+            receipt=receipt,
+        )
+
+
+def _sealed_for(accepted: Accepted, position: int) -> Sealed:
+    digests = tuple(digest(Label.BOX, box) for box in accepted.boxes)
+    return Sealed(leaf=accepted.leaf, box_digests=digests, box=accepted.boxes[position])
+
+
+def check_reveal(
+    header: RoundHeader, reveal: Reveal, *, included_root: bytes, signers: Mapping[bytes, bytes], notary: Notary
+) -> npt.NDArray[np.uint64]:
+    """Check one member's answer and return its summed share, ``(N,) uint64`` in [0, q).
+
+    Obligations, in order:
+
+    1. The member has a seat.
+    2. The answer is for this header and this included set.
+    3. It signs these shares.
+    4. The member's registered key signed it.
+
+    Raises:
+        VerificationError: The first obligation that is not met.
+    """
+    statement = reveal.statement
+    member = statement.member
+    _expect(1, member in {seat.address for seat in header.committee}, "the member has no seat", member)
+    ours = (header.run, header.round, header.digest, included_root)
+    spoken = (statement.run, statement.round, statement.header, statement.included)
+    _expect(2, spoken == ours, "the answer is for another round or set", member)
+    _expect(3, digest(Label.SHARES, reveal.shares) == statement.shares, "the shares are not the signed ones", member)
+    notary.verify(statement, reveal.signature, signers[member])
+    return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
+
+
+def combine(header: RoundHeader, shares: Mapping[bytes, npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
+    """Return the aggregate key S, ``(N,) uint64`` in the NTT domain, from the members' summed shares.
+
+    With more than ``threshold`` answers all of them must lie on one polynomial; which member lied is not decided here.
+
+    Raises:
+        LocalProtocolError: Fewer than ``threshold`` answers.
+        VerificationError: The answers contradict each other.
+    """
+    if len(shares) < header.threshold:
+        raise LocalProtocolError(f"{header.threshold} answers open the aggregate key, {len(shares)} came")
+    points = {header.point_of(member): share for member, share in shares.items()}
+    return shamir.combine(PARAMETER_SETS[header.parameter_set], header.threshold, points)
+
+
+def _expect(number: int, condition: bool, problem: str, party: bytes) -> None:
+    if not condition:
+        raise VerificationError(f"check ({number}): {problem}", party=party.hex())

@@ -1,0 +1,40 @@
+"""How a round's messages travel inside Flower's: names of records and fields, shared by glue and strategy.
+
+Big payloads travel as the bytes of one array in an array record, which Flower cuts into chunks; small ones as fields of a
+config record. See ``docs/reference/flower-messages.md``.
+"""
+
+from __future__ import annotations
+
+ARRAYS = "arrays"
+"""Array record with the model's tensors, as every Flower strategy names it."""
+
+CONFIG = "config"
+"""Config record of the inner strategy."""
+
+CONTROL = "suture"
+"""Config record with the fields below."""
+
+HEADER = "header"
+TRANSPORT_KEYS = "transport-keys"
+TASK = "task"
+SETTINGS = "settings"
+ROUND = "round"
+
+SEALED = "suture-sealed"
+"""Array record with one array: a sealed frame, a request or an answer."""
+
+FRAME = "frame"
+REQUEST = "request"
+REVEAL = "reveal"
+
+METRICS = "metrics"
+"""Metric record of a reply: times in milliseconds; in a run without protection also counts."""
+
+TRAIN_MS = "train-ms"
+PROTECT_MS = "protect-ms"
+EXAMPLES = "num-examples"
+
+ENROL_TYPE = "query.enrol"
+REVEAL_TYPE = "query.reveal"
+"""Flower message types; training is plain ``train``."""

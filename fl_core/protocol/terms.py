@@ -1,0 +1,112 @@
+"""The terms of a run: what a holder agrees to, as one JSON document whose digest is on the ledger.
+
+The document is canonical JSON (keys sorted, no spaces, ASCII escapes), so a text editor shows it, and every party
+derives the same digest. A holder's consent names that digest; every round header is checked against the document.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from fl_core.digests import Label, digest
+from fl_core.errors import DecodeError
+from fl_core.models import TensorSpec
+
+MAX_TERMS = 1 << 20  # bytes
+FORMAT = "suture-terms-v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a run may do.
+
+    Attributes:
+        title: Name of the run for people.
+        purpose: What the model is for.
+        task: Name of the training task that holders have installed, e.g. ``"heart-disease"``.
+        task_settings: Settings of the task (numbers and strings), e.g. local updates and learning rate.
+        tensors: Names and shapes of the model's tensors, sorted by name.
+        initial_model: SHA-256 of the file of the model that round 1 trains from, hexadecimal.
+        strategy: Server step applied to the aggregate; ``"fedavg"`` adds it to the model.
+        rounds: Most rounds that the run may finalise.
+        parameter_set: Lattice parameters.
+        packing: Packing of values into coefficients.
+        weight_cap: Number of examples from which on a holder weighs fully.
+        counters: Names of the integers that are summed under encryption beside the update and the weight.
+        initial_clip: Clip of every block in round 1.
+        clip_floor: Smallest clip of later rounds.
+        clip_factor: Later clips are this many times the last aggregate's root mean square.
+        n_min: Least number of contributions in an included set.
+        reward_policy: How a round's reward is divided; ``"equal"``.
+        reward_per_round: Token units (10^-18 token) paid per finalised round.
+        bundle: SHA-256 of the Flower app bundle, hexadecimal, or empty when the glue is installed with the node.
+    """
+
+    title: str
+    purpose: str
+    task: str
+    task_settings: dict[str, float | int | str]
+    tensors: tuple[TensorSpec, ...]
+    initial_model: str
+    strategy: str
+    rounds: int
+    parameter_set: str
+    packing: str
+    weight_cap: int
+    counters: tuple[str, ...]
+    initial_clip: float
+    clip_floor: float
+    clip_factor: float
+    n_min: int
+    reward_policy: str
+    reward_per_round: int
+    bundle: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rounds < 1 << 32 or self.n_min < 1 or self.weight_cap < 1 or self.reward_per_round < 0:
+            raise ValueError("rounds, n_min and weight_cap are at least 1, reward_per_round at least 0")
+        if not all(math.isfinite(v) and v > 0 for v in (self.initial_clip, self.clip_floor, self.clip_factor)):
+            raise ValueError("clips are positive finite numbers")
+        if not self.tensors or [t.name for t in self.tensors] != sorted({t.name for t in self.tensors}):
+            raise ValueError("tensors are sorted by name and named once")
+
+    @property
+    def digest(self) -> bytes:
+        """What the ledger and every consent hold: 32 bytes."""
+        return digest(Label.TERMS, self.encode())
+
+    def encode(self) -> bytes:
+        """Return the canonical document."""
+        values = asdict(self)
+        values["tensors"] = [[spec.name, list(spec.shape)] for spec in self.tensors]
+        values["reward_per_round"] = str(self.reward_per_round)  # beyond 2^53 JSON numbers are not exact everywhere
+        return json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read a terms document.
+
+        Raises:
+            DecodeError: It is too long, not canonical JSON, lacks or adds a field, or breaks a rule.
+        """
+        if len(data) > MAX_TERMS:
+            raise DecodeError(f"terms: at most {MAX_TERMS} bytes are accepted, {len(data)} came")
+        try:
+            terms = cls._from_json(json.loads(data))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise DecodeError(f"terms: not a valid document ({type(error).__name__})") from error
+        if terms.encode() != data:
+            raise DecodeError("terms: the document is not in its canonical form")
+        return terms
+
+    @classmethod
+    def _from_json(cls, values: dict[str, Any]) -> Self:
+        if values.pop("format") != FORMAT or set(values) != {field.name for field in fields(cls)}:
+            raise ValueError("unknown format or fields")
+        values["tensors"] = tuple(TensorSpec(name=name, shape=tuple(shape)) for name, shape in values["tensors"])
+        values["counters"] = tuple(values["counters"])
+        values["reward_per_round"] = int(values["reward_per_round"])
+        return cls(**values)

@@ -1,0 +1,42 @@
+"""What a party signs in place of its ciphertext: a hash-tree root over the ring elements.
+
+Leaf j is ``context || wire bytes of ring element j`` with ``context = digest(CIPHERTEXT_LEAF, parameter set, packing,
+L)``; the tree is that of :mod:`fl_core.hashtree`. So one ring element can be shown to be part of a signed ciphertext
+without the others, and a root belongs to one layout, which also fixes the number of leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_core.digests import Label, digest
+from fl_core.hashtree import leaf_hash, tree_root
+from fl_core.secagg.layout import Layout
+
+
+def ciphertext_root(
+    layout: Layout, ciphertext: bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+) -> bytes:
+    """Return the 32-byte commitment to ``ciphertext``, which is public and not salted.
+
+    Raises:
+        DecodeError: It does not have the layout's size.
+    """
+    return tree_root(ciphertext_leaves(layout, ciphertext))
+
+
+def ciphertext_leaves(
+    layout: Layout, ciphertext: bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+) -> Iterator[bytes]:
+    """Give the leaf hashes under :func:`ciphertext_root`, one for each ring element.
+
+    Raises:
+        DecodeError: It does not have the layout's size.
+    """
+    length = layout.length.to_bytes(8, "big")
+    context = digest(Label.CIPHERTEXT_LEAF, layout.params.name.encode(), layout.packing.name.encode(), length)
+    for row in layout.rows(ciphertext):
+        yield leaf_hash(context, row.data)

@@ -1,0 +1,173 @@
+"""Opening the sum: anybody who knows the aggregate key S can do it, and everybody gets the same integers.
+
+With C_j = 2^d * (sum of the wire coefficients), d the dropped bits::
+
+    C_j - a_j*S mod q = Delta * (sum of m_j) + noise        for the payload
+    C_j - a_j*S mod q = noise                               for the two check elements
+
+The noise is the sum of all errors and roundings (:mod:`fl_core.secagg.noise`). The check elements make S unique: if S and
+S' both passed, S - S' would be short/a_0 and short/a_1 at once, and for uniform a_0, a_1 no such element exists except
+with negligible probability (fewer than (4*bound)^(2N) pairs of short elements against q^N).
+
+A ring element is *failed* if its noise or a slot exceeds what ``count`` honest parties can cause; somebody's ciphertext
+was not well-formed there. Its values are reported as :data:`NO_SUM`, which is no sum. What to do with a failed element is
+the protocol's business; **never open a second sum of the same round**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_core.errors import LocalProtocolError, VerificationError
+from fl_core.secagg import kernels
+from fl_core.secagg.layout import CHECK_ELEMENTS, Layout
+from fl_core.secagg.noise import mean_square_tolerance, noise_bound, noise_mean_square
+from fl_core.secagg.public_elements import PublicElements, block_elements
+
+Words = npt.NDArray[np.uint64]
+
+NO_SUM = -1
+"""Stands for every value of a failed ring element."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decrypted:
+    """An opened sum.
+
+    Attributes:
+        values: (L,) int64, values in [0, count * (2^value_bits - 1)], or :data:`NO_SUM` in failed ring elements.
+        failed_elements: Ring elements (counted from the first check element) that are not what honest parties give.
+        max_noise: The largest |noise| in the ring elements that did not fail.
+    """
+
+    values: npt.NDArray[np.int64]
+    failed_elements: tuple[int, ...]
+    max_noise: int
+
+    def __repr__(self) -> str:
+        return (
+            f"Decrypted({len(self.values)} values, failed={self.failed_elements}, max_noise={self.max_noise})"
+        )
+
+
+def verify_aggregate_key(layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words) -> None:
+    """Check that ``key`` is the sum of exactly the secrets that ``sums`` is under.
+
+    Args:
+        layout: The shape of the round's ciphertexts.
+        header_digest: 32 bytes; fixes the public elements.
+        sums: (elements, N) uint64 of :class:`~fl_core.secagg.fold.Accumulator`.
+        count: How many ciphertexts were added, in [1, max_parties].
+        key: S, (N,) uint64, transform domain, values in [0, q).
+
+    Raises:
+        VerificationError: (1) a noise coefficient of a check element is too large, (2) their mean square is not that
+            of ``count`` parties. An honest sum is refused with probability below 2^-41.
+        LocalProtocolError: The arguments do not have the stated shapes and ranges.
+    """
+    _check_arguments(layout, sums, count, key)
+    _verify_checks(layout, sums, count, PublicElements(layout.params, header_digest, key))
+
+
+def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words) -> Decrypted:
+    """Verify ``key`` and open ``sums``.
+
+    Args:
+        layout: As for :func:`verify_aggregate_key`.
+        header_digest: As for :func:`verify_aggregate_key`.
+        sums: As for :func:`verify_aggregate_key`.
+        count: As for :func:`verify_aggregate_key`.
+        key: As for :func:`verify_aggregate_key`.
+
+    Returns:
+        The sums of the values, and which ring elements failed. The caller owes a look at ``failed_elements``.
+
+    Raises:
+        VerificationError: The key is not that of these sums, see :func:`verify_aggregate_key`.
+        LocalProtocolError: The arguments do not have the stated shapes and ranges.
+    """
+    values = np.empty(layout.length, np.int64)
+    failed: list[int] = []
+    largest = start = 0
+    for block in decrypt_blocks(layout, header_digest, sums, count, key):
+        values[start : start + len(block.values)] = block.values
+        start += len(block.values)
+        failed.extend(block.failed_elements)
+        largest = max(largest, block.max_noise)
+    return Decrypted(values=values, failed_elements=tuple(failed), max_noise=largest)
+
+
+def decrypt_blocks(
+    layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words
+) -> Iterator[Decrypted]:
+    """Like :func:`decrypt`, a block of ring elements at a time; the arrays are reused, so copy what is to be kept."""
+    _check_arguments(layout, sums, count, key)
+    params, packing = layout.params, layout.packing
+    public = PublicElements(params, header_digest, key)
+    _verify_checks(layout, sums, count, public)
+    bound, max_sum = noise_bound(params, count), count * packing.max_value
+    step = block_elements(params)
+    slots = np.empty((step, packing.slots, params.degree), np.int64)
+    noise, largest = np.empty(step, np.uint64), np.empty(step, np.uint64)
+    remaining = layout.length
+    for first in range(CHECK_ELEMENTS, layout.elements, step):
+        rows = sums[first : first + step]
+        n = len(rows)
+        kernels.decode(
+            _residues(layout, rows, public),
+            np.uint64(params.delta_bits),
+            np.uint64(packing.slot_bits),
+            np.uint64(params.modulus),
+            slots[:n],
+            noise[:n],
+            largest[:n],
+        )
+        bad = (noise[:n] > bound) | (largest[:n] > max_sum)
+        slots[:n][bad] = NO_SUM
+        yield Decrypted(
+            values=slots[:n].reshape(-1)[:remaining],
+            failed_elements=tuple(first + int(j) for j in np.flatnonzero(bad)),
+            max_noise=int(noise[:n][~bad].max(initial=0)),
+        )
+        remaining -= n * layout.values_per_element
+
+
+def _verify_checks(layout: Layout, sums: Words, count: int, public: PublicElements) -> None:
+    """Checks (1) and (2) of :func:`verify_aggregate_key`; takes the check elements from ``public``."""
+    q = layout.params.modulus
+    noise = _residues(layout, sums[:CHECK_ELEMENTS], public).astype(np.int64)  # in [0, q), q < 2^53
+    noise[noise > q // 2] -= q
+    # (1)
+    if int(np.abs(noise).max()) > noise_bound(layout.params, count):
+        raise VerificationError("the aggregate key does not open the check elements")
+    # (2) Exact integers: at most 2^13 squares of at most 2^20 after (1).
+    mean_square = int(np.square(noise).sum()) / noise.size
+    expected = noise_mean_square(layout.params, count)
+    if abs(mean_square / expected - 1) > mean_square_tolerance(noise.size):
+        raise VerificationError(f"the check elements do not have the noise of {count} parties")
+
+
+def _residues(layout: Layout, rows: Words, public: PublicElements) -> Words:
+    """Return 2^d * rows - a*S mod q for the next ``len(rows)`` public elements."""
+    q, scale = layout.params.modulus, 1 << layout.params.dropped_bits
+    out = public.next_products(len(rows))
+    kernels.residues(rows, out, np.uint64(scale), np.uint64((scale << 64) // q), np.uint64(q))
+    return out
+
+
+def _check_arguments(layout: Layout, sums: Words, count: int, key: Words) -> None:
+    degree = layout.params.degree
+    if not 1 <= count <= layout.packing.max_parties:
+        raise LocalProtocolError(
+            f"{layout.packing.name} opens sums of 1 to {layout.packing.max_parties}, not {count}"
+        )
+    if sums.shape != (layout.elements, degree) or sums.dtype != np.uint64 or not sums.flags.c_contiguous:
+        raise LocalProtocolError(f"the sums are a ({layout.elements}, {degree}) matrix of uint64")
+    if key.shape != (degree,) or key.dtype != np.uint64 or not key.flags.c_contiguous:
+        raise LocalProtocolError(f"an aggregate key of {layout.params.name} is a vector of {degree} uint64")
+    if int(key.max()) >= layout.params.modulus:
+        raise LocalProtocolError("an aggregate key has residues below the modulus")

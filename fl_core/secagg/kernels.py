@@ -1,0 +1,173 @@
+"""The compiled loops of :mod:`fl_core.secagg.encrypt`, :mod:`~fl_core.secagg.fold` and :mod:`~fl_core.secagg.decrypt`.
+
+Same rules as :mod:`fl_core.lattice.kernels`: unsigned 64-bit, no floats, one signature each. Matrices have one ring
+element per row. Wire rows are 6*N bytes, a plane of N little-endian u32 and then one of N little-endian u16.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_core.lattice.kernels import inlined, kernel, multiply_lazy, reduce_once
+
+Words = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
+
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_HIGH_SHIFT = np.uint64(32)
+_LOW_PLANE = 4  # bytes per coefficient in the low plane
+
+
+@inlined
+def _popcount(x: np.uint64) -> np.uint64:
+    """Count the bits of ``x`` by adding neighbours; compilers recognise the idiom."""
+    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555_5555_5555_5555))
+    x = (x & np.uint64(0x3333_3333_3333_3333)) + ((x >> np.uint64(2)) & np.uint64(0x3333_3333_3333_3333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F_0F0F_0F0F_0F0F)
+    return (x * np.uint64(0x0101_0101_0101_0101)) >> np.uint64(56)
+
+
+@kernel("void(u8[:, ::1], u8[:, :, ::1], u2[:, :, ::1], u8, u8, u8, u8, u1[:, ::1])")
+def encode(
+    products: Words,
+    noise_words: Words,
+    values: npt.NDArray[np.uint16],
+    delta_bits: np.uint64,
+    slot_bits: np.uint64,
+    dropped_bits: np.uint64,
+    q: np.uint64,
+    out: Bytes,
+) -> None:
+    """Write wire rows of round((a*s + e + Delta*m mod q) / 2^dropped_bits).
+
+    Args:
+        products: (n, N) uint64, a_j*s in [0, q); overwritten.
+        noise_words: (n, 2, N) uint64, uniform; e = popcount of the first minus popcount of the second, in [-64, 64].
+        values: (n, slots, N) uint16, the slots of m.
+        delta_bits: Delta = 2^delta_bits.
+        slot_bits: Bits of one slot.
+        dropped_bits: Low bits that are rounded away, half up.
+        q: The modulus.
+        out: (n, 6*N) uint8, overwritten.
+    """
+    half = _ONE << (dropped_bits - _ONE)
+    degree = np.uint64(products.shape[1])
+    for j in range(out.shape[0]):
+        c = products[j]
+        for slot in range(values.shape[1]):
+            shift = delta_bits + slot_bits * np.uint64(slot)
+            v = values[j, slot]
+            for i in range(degree):  # < q + 2^53 for the first slot and < 2^54 in all: m < t, so Delta*m < q
+                c[i] += np.uint64(v[i]) << shift
+        plus, minus = noise_words[j, 0], noise_words[j, 1]
+        low = out[j, : _LOW_PLANE * products.shape[1]].view(np.uint32)
+        high = out[j, _LOW_PLANE * products.shape[1] :].view(np.uint16)
+        for i in range(degree):
+            v_sum = reduce_once(c[i], q)
+            v_sum = reduce_once(v_sum + _popcount(plus[i]), q)  # < q + 64
+            v_sum = reduce_once(v_sum + (q - _popcount(minus[i])), q)  # < 2q
+            wire = (v_sum + half) >> dropped_bits  # <= max_wire < 2^48
+            low[i] = np.uint32(wire)
+            high[i] = np.uint16(wire >> _HIGH_SHIFT)
+
+
+@kernel("u8(Array(u1, 2, 'C', readonly=True), u8, u8[:, ::1])")
+def add_rows(rows: Bytes, max_wire: np.uint64, sums: Words) -> np.uint64:
+    """Add wire rows to ``sums`` modulo 2^64.
+
+    Args:
+        rows: (n, 6*N) uint8, aligned to four bytes.
+        max_wire: The largest canonical coefficient.
+        sums: (n, N) uint64, added to.
+
+    Returns:
+        Non-zero if a coefficient exceeded ``max_wire``; the rows have been added all the same.
+    """
+    excess = _ZERO
+    degree = sums.shape[1]
+    for j in range(rows.shape[0]):
+        low = rows[j, : _LOW_PLANE * degree].view(np.uint32)
+        high = rows[j, _LOW_PLANE * degree :].view(np.uint16)
+        total = sums[j]
+        for i in range(np.uint64(degree)):
+            wire = np.uint64(low[i]) | (np.uint64(high[i]) << _HIGH_SHIFT)
+            excess |= max_wire - wire  # wraps, and so sets bit 63, exactly if wire > max_wire
+            total[i] += wire  # < 2^48 * 65,536 = 2^64: see Accumulator
+    return excess >> np.uint64(63)
+
+
+@kernel("void(Array(u1, 2, 'C', readonly=True), u8[:, ::1])")
+def subtract_rows(rows: Bytes, sums: Words) -> None:
+    """Undo :func:`add_rows`."""
+    degree = sums.shape[1]
+    for j in range(rows.shape[0]):
+        low = rows[j, : _LOW_PLANE * degree].view(np.uint32)
+        high = rows[j, _LOW_PLANE * degree :].view(np.uint16)
+        total = sums[j]
+        for i in range(np.uint64(degree)):
+            total[i] -= np.uint64(low[i]) | (np.uint64(high[i]) << _HIGH_SHIFT)
+
+
+@kernel("void(Array(u8, 2, 'C', readonly=True), u8[:, ::1], u8, u8, u8)")
+def residues(sums: Words, products: Words, scale: np.uint64, scale_quotient: np.uint64, q: np.uint64) -> None:
+    """Replace each product a_j*S by 2^dropped_bits * sum_j - a_j*S mod q: the message times Delta plus the noise.
+
+    Args:
+        sums: (n, N) uint64, any values.
+        products: (n, N) uint64, values in [0, q); overwritten.
+        scale: 2^dropped_bits.
+        scale_quotient: Its Shoup quotient.
+        q: The modulus.
+    """
+    for j in range(products.shape[0]):
+        total, out = sums[j], products[j]
+        for i in range(np.uint64(products.shape[1])):
+            scaled = reduce_once(multiply_lazy(total[i], scale, scale_quotient, q), q)
+            out[i] = reduce_once(scaled + (q - out[i]), q)  # <= 2q - 1
+
+
+@kernel("void(u8[:, ::1], u8, u8, u8, i8[:, :, ::1], u8[::1], u8[::1])")
+def decode(
+    residue: Words,
+    delta_bits: np.uint64,
+    slot_bits: np.uint64,
+    q: np.uint64,
+    out: npt.NDArray[np.int64],
+    max_noise: Words,
+    max_sum: Words,
+) -> None:
+    """Split residues into slots and noise: residue = Delta*m + noise, -Delta/2 <= noise < Delta/2.
+
+    Args:
+        residue: (n, N) uint64, values in [0, q); overwritten.
+        delta_bits: Delta = 2^delta_bits.
+        slot_bits: Bits of one slot.
+        q: The modulus.
+        out: (n, slots, N) int64, overwritten with the slots of m.
+        max_noise: (n,) uint64, overwritten with the largest |noise| of each row.
+        max_sum: (n,) uint64, overwritten with the largest slot of each row.
+    """
+    half = _ONE << (delta_bits - _ONE)
+    below_delta = (_ONE << delta_bits) - _ONE
+    below_slot = (_ONE << slot_bits) - _ONE
+    degree = np.uint64(residue.shape[1])
+    for j in range(residue.shape[0]):
+        row = residue[j]
+        noise = _ZERO
+        for i in range(degree):
+            shifted = reduce_once(row[i] + half, q)  # < q + Delta
+            offset = shifted & below_delta  # noise + Delta/2
+            noise = max(noise, max(offset, half + half - offset))
+            row[i] = shifted >> delta_bits
+        max_noise[j] = noise - half
+        largest = _ZERO
+        for slot in range(out.shape[1]):
+            shift = slot_bits * np.uint64(slot)
+            v = out[j, slot]
+            for i in range(degree):
+                value = (row[i] >> shift) & below_slot
+                largest = max(largest, value)
+                v[i] = np.int64(value)
+        max_sum[j] = largest

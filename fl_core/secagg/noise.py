@@ -1,0 +1,64 @@
+"""How much noise an honest sum has, and how much is too much.
+
+Opening a sum of n ciphertexts leaves, in each coefficient, the integer::
+
+    noise = sum over the parties of (e_i + r_i)
+
+* e = popcount - popcount of 64 + 64 random bits: mean 0, variance (64 + 64)/4 = 32;
+* r, from rounding away d low bits half up: uniform on [-(2^(d-1) - 1), 2^(d-1)], so mean 1/2, variance (4^d - 1)/12.
+  It is uniform because a*s is.
+
+For d = 5: sigma^2 = 32 + 85.25 = 117.25 per party, sigma = 10.83, and the sum has mean n/2.
+
+Bounds. Both parts are sums of symmetric (about their mean) bounded terms and strictly sub-Gaussian, so
+P(|noise - n/2| > x) <= 2*exp(-x^2 / (2*n*sigma^2)).
+
+* A coefficient is *refused* beyond 9.5*sigma*sqrt(n) + n/2: probability at most 2*exp(-45.1) = 2^-64 for an honest one.
+  A round of 10^8 values has 2^25.6 coefficients, so it has an honest failure with probability below 2^-38.
+* Decoding is *wrong* only beyond Delta/2. For 64 parties and Delta = 2^11 that is (1024 - 32)/86.6 = 11.4 sigma: below
+  2^-68 per round of 10^8 values by the same bound, and below 2^-73 by the Gaussian tail.
+* The mean square over the M coefficients of the two check elements is refused when it is off by more than the
+  :func:`mean_square_tolerance`. For M normal variables [Laurent and Massart, Annals of Statistics 28(5), 2000, Lemma 1]::
+
+      P(chi2_M / M - 1 >= 2*sqrt(x/M) + 2x/M) <= exp(-x)     P(chi2_M / M - 1 <= -2*sqrt(x/M)) <= exp(-x)
+
+  With x = 30 an honest sum is refused with probability below 2*exp(-30) = 2^-42 (the actual noise has lighter tails
+  than the normal). The tolerance is 12.8 % of the mean square, 6.2 % of the RMS, for P4096 (M = 8192), and 18.6 % and
+  8.9 % for P2048 (M = 4096).
+"""
+
+from __future__ import annotations
+
+import math
+
+from fl_core.lattice.parameters import ParameterSet
+
+ERROR_VARIANCE = 32
+"""Variance of e."""
+
+MAX_DEVIATIONS = 9.5
+"""Standard deviations beyond which a coefficient is refused."""
+
+FALSE_ALARM_EXPONENT = 30.0
+"""x above: an honest mean square is refused with probability below 2*exp(-x)."""
+
+
+def noise_variance(params: ParameterSet) -> float:
+    """Return the variance of one party's noise about its mean of 1/2."""
+    return ERROR_VARIANCE + ((1 << 2 * params.dropped_bits) - 1) / 12
+
+
+def noise_bound(params: ParameterSet, count: int) -> int:
+    """Return the largest |noise| accepted in a coefficient of the sum over ``count`` parties."""
+    return int(MAX_DEVIATIONS * math.sqrt(count * noise_variance(params)) + count / 2)
+
+
+def noise_mean_square(params: ParameterSet, count: int) -> float:
+    """Return the expected square of the noise (about zero) in the sum over ``count`` parties."""
+    return count * noise_variance(params) + (count / 2) ** 2
+
+
+def mean_square_tolerance(coefficients: int) -> float:
+    """Return how far, relatively, the mean square over ``coefficients`` of them may be off."""
+    share = FALSE_ALARM_EXPONENT / coefficients
+    return 2 * math.sqrt(share) + 2 * share

@@ -1,0 +1,147 @@
+"""The error tree of the ledger package, by what the caller can do about it.
+
+::
+
+    SutureError
+    └── LedgerError                base of everything below
+        ├── ChainUnreachable       wait and try again: nothing is lost
+        ├── ChainBusy              another process writes this embedded chain
+        ├── ReceiptPending         sent, not yet deep enough; ask again with the same intent
+        ├── WrongChain             chain id, address or code are not the pinned ones
+        ├── Reverted               the contract refused; ``reason`` is its sentence
+        ├── NonceConflict          somebody else used the account's nonce
+        ├── IntentConflict         one idempotency key, two different calls: a bug in the caller
+        ├── ForkDetected           a block that was seen is no longer there
+        ├── ReplayMismatch         re-execution does not give the recorded block
+        ├── StoreCorrupt           the chain's or the outbox's file does not hold what it must
+        ├── RecordMissing          the ledger has no such member, run, round or model
+        ├── SignerError            a key cannot be opened or made
+        ├── ArchiveError           an object is missing, too large or altered
+        └── ArtifactError          a contract artifact is missing or malformed
+
+A signature or proof that does not verify is a :class:`fl_core.errors.VerificationError`, as everywhere.
+"""
+
+from __future__ import annotations
+
+from fl_core.errors import SutureError
+
+
+class LedgerError(SutureError):
+    """The ledger, or something on the way to it, did not do what was asked."""
+
+
+class ChainUnreachable(LedgerError):
+    """The node did not answer, or answered with an error of its own. Trying again later is right."""
+
+
+class ChainBusy(LedgerError):
+    """Another process holds the embedded chain for writing."""
+
+
+class ReceiptPending(LedgerError):
+    """A transaction is on its way but not yet as deep as asked for.
+
+    Args:
+        tx_hash: Which transaction, 32 bytes.
+        message: What was waited for, and how long.
+    """
+
+    def __init__(self, tx_hash: bytes, message: str) -> None:
+        super().__init__(message, fix="Call again with the same intent: the same bytes are sent again.")
+        self.tx_hash = tx_hash
+
+
+class WrongChain(LedgerError):
+    """The chain id, the contract's address or its code differ from what was pinned."""
+
+
+class Reverted(LedgerError):
+    """The contract refused a call.
+
+    Args:
+        function: Name of the contract function.
+        reason: The contract's revert string ("training_ledger: ..."), or empty when it gave none.
+    """
+
+    def __init__(self, function: str, reason: str) -> None:
+        super().__init__(f"{function} was refused: {reason or 'no reason given'}.")
+        self.function = function
+        self.reason = reason
+
+
+class NonceConflict(LedgerError):
+    """A transaction with this nonce is on the chain and it is not ours.
+
+    Args:
+        nonce: The nonce in question.
+        message: What was expected there and what was found.
+    """
+
+    def __init__(self, nonce: int, message: str) -> None:
+        super().__init__(message, fix="Use one account from one process only.")
+        self.nonce = nonce
+
+
+class IntentConflict(LedgerError):
+    """An idempotency key was used before for another call."""
+
+
+class ForkDetected(LedgerError):
+    """The chain no longer contains a block that was seen.
+
+    Args:
+        number: Height of the block.
+        expected: Hash seen before, 32 bytes.
+        found: Hash seen now, 32 bytes, or None when there is no block at that height.
+    """
+
+    def __init__(self, number: int, expected: bytes, found: bytes | None) -> None:
+        now = "no block" if found is None else f"0x{found.hex()}"
+        super().__init__(f"Block {number} was 0x{expected.hex()} and is now {now}.")
+        self.number = number
+        self.expected = expected
+        self.found = found
+
+
+class ReplayMismatch(LedgerError):
+    """Executing the recorded blocks again gives something else.
+
+    Args:
+        number: Height of the first block that differs.
+        field: Which header field or receipt part differs.
+    """
+
+    def __init__(self, number: int, field: str) -> None:
+        super().__init__(f"Block {number} does not follow from its transactions: {field} differs.")
+        self.number = number
+        self.field = field
+
+
+class StoreCorrupt(LedgerError):
+    """A database of the ledger does not hold what it must."""
+
+
+class RecordMissing(LedgerError):
+    """The ledger holds no record under this key."""
+
+
+class SignerError(LedgerError):
+    """A signing key cannot be opened or made. The message never holds key or passphrase."""
+
+
+class ArchiveError(LedgerError):
+    """An object of the archive is missing, larger than allowed, or not what its digest says.
+
+    Args:
+        digest: Which object, 32 bytes.
+        message: What is wrong with it.
+    """
+
+    def __init__(self, digest: bytes, message: str) -> None:
+        super().__init__(f"Object {digest.hex()}: {message}")
+        self.digest = digest
+
+
+class ArtifactError(LedgerError):
+    """A contract artifact is missing or malformed."""

@@ -1,0 +1,252 @@
+"""Signing keys: who holds them, where they come from, and what they sign.
+
+Whoever needs a signature takes a :class:`Signer` and never sees a key. Keys live in encrypted keystore files (Web3 Secret
+Storage v3, the format of geth, Besu and Foundry), are named by URI in configuration and opened by :func:`open_signer`::
+
+    file:keys/coordinator.json?passphrase-file=secrets/coordinator
+    file:keys/coordinator.json?passphrase-env=SUTURE_PASSPHRASE
+
+Key and passphrase files must be readable by their owner only. Other places for keys (a hardware module, a remote signer)
+become further schemes in :data:`_SCHEMES`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from eth_account import Account
+from eth_account.types import TransactionDictType
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
+from eth_keys.datatypes import PrivateKey
+
+from fl_core.errors import InputError, LocalProtocolError
+from fl_core.randomness import RandomSource, SystemRandomSource
+from fl_core.secret import Secret
+from ledger.errors import SignerError
+
+SCRYPT_COST = 1 << 18
+"""Default N of scrypt (r = 8, p = 1): 256 MiB and about a second for each guess, as in geth's standard setting."""
+MAX_SCRYPT_COST = 1 << 20
+"""A keystore that asks for more is refused instead of filling the memory (1 GiB at r = 8)."""
+MAX_KEYSTORE_BYTES = 16 * 1024
+MAX_PASSPHRASE_BYTES = 1024
+
+_KEY_BYTES = 32
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1, SEC 2 v2, 2.4.1
+_MAX_PBKDF2_ROUNDS = 10_000_000
+
+
+class Signer(Protocol):
+    """Signs with one key that stays where it is."""
+
+    @property
+    def address(self) -> bytes:
+        """Address of the key, 20 bytes."""
+        ...
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Sign 32 bytes; return r, s, v: 65 bytes, s in the lower half of the order, v 27 or 28."""
+        ...
+
+    def sign_transaction(self, transaction: Mapping[str, object]) -> bytes:
+        """Sign a transaction, given by the field names of JSON-RPC; return its raw bytes."""
+        ...
+
+
+class KeySigner:
+    """A :class:`Signer` whose key is in this process.
+
+    Args:
+        key: 32 bytes, a number in [1, order of secp256k1).
+
+    Raises:
+        SignerError: It is no key.
+    """
+
+    def __init__(self, key: Secret) -> None:
+        if len(key) != _KEY_BYTES or not 0 < int.from_bytes(key.reveal(), "big") < _ORDER:
+            raise SignerError("A signing key is 32 bytes, a number between 0 and the order of secp256k1.")
+        self._key = key
+        self._address: bytes = PrivateKey(key.reveal()).public_key.to_canonical_address()
+
+    @property
+    def address(self) -> bytes:
+        """Address of the key, 20 bytes."""
+        return self._address
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Sign 32 bytes; see :class:`Signer`. Deterministic (RFC 6979)."""
+        if len(digest) != 32:
+            raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+        signature = PrivateKey(self._key.reveal()).sign_msg_hash(digest)
+        if signature.s > _ORDER // 2:
+            raise SignerError("The signing library gave a signature with a high s.")
+        return signature.to_bytes()[:64] + bytes([27 + signature.v])
+
+    def sign_transaction(self, transaction: Mapping[str, object]) -> bytes:
+        """Sign a transaction; see :class:`Signer`."""
+        signed = Account.sign_transaction(cast(TransactionDictType, dict(transaction)), self._key.reveal())
+        return bytes(signed.raw_transaction)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(address=0x{self._address.hex()})"
+
+
+class KeystoreSigner(KeySigner):
+    """A signer whose key came from a keystore file.
+
+    Args:
+        path: The file.
+        passphrase: What it was encrypted with.
+
+    Raises:
+        InputError: The file is missing, readable by others, damaged, or the passphrase is wrong; says how to mend it.
+    """
+
+    def __init__(self, path: Path, passphrase: Secret) -> None:
+        document = _parse(path, _read_private(path, MAX_KEYSTORE_BYTES, "keystore"))
+        try:
+            key = Secret(decode_keyfile_json(document, passphrase.reveal()))
+        except (ValueError, KeyError, TypeError) as error:
+            if str(error) == "MAC mismatch":
+                raise InputError(
+                    f"The passphrase does not open the keystore {path}.",
+                    fix="Give the passphrase it was made with.",
+                ) from None
+            raise _damaged(path) from None  # the cause could quote the file
+        super().__init__(key)
+        named = str(document.get("address", "")).lower().removeprefix("0x")
+        if named and named != self.address.hex():
+            raise _damaged(path)
+
+
+def create_keystore(
+    path: Path,
+    passphrase: Secret,
+    *,
+    source: RandomSource | None = None,
+    scrypt_cost: int = SCRYPT_COST,
+) -> bytes:
+    """Make a key, write it encrypted to a new file that only its owner can read, and return its address.
+
+    Args:
+        path: The file; must not exist.
+        passphrase: At least one byte.
+        source: Where the key comes from; the operating system by default.
+        scrypt_cost: N of scrypt, a power of two from 2 to :data:`MAX_SCRYPT_COST`. Small values are for tests.
+
+    Raises:
+        InputError: The file exists, its folder does not, or the passphrase is empty.
+    """
+    if not 0 < len(passphrase) <= MAX_PASSPHRASE_BYTES:
+        raise InputError(f"A passphrase has 1 to {MAX_PASSPHRASE_BYTES} bytes.", fix="Choose another one.")
+    if not 2 <= scrypt_cost <= MAX_SCRYPT_COST or scrypt_cost & (scrypt_cost - 1):
+        raise LocalProtocolError(f"scrypt's N is a power of two up to {MAX_SCRYPT_COST}, not {scrypt_cost}")
+    key = _fresh_key(source or SystemRandomSource())
+    document = create_keyfile_json(
+        key.reveal(), passphrase.reveal(), version=3, kdf="scrypt", iterations=scrypt_cost
+    )
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise InputError(
+            f"The keystore {path} exists already.", fix="Choose a new file; keys are not overwritten."
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"The keystore {path} cannot be written: {error.strerror}.", fix="Make its folder first."
+        ) from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
+    return KeySigner(key).address
+
+
+def open_signer(uri: str) -> Signer:
+    """Open the key that ``uri`` names; see the module docstring for the forms.
+
+    Raises:
+        InputError: The URI, a file or the passphrase is not usable; says how to mend it.
+    """
+    parts = urlsplit(uri)
+    opener = _SCHEMES.get(parts.scheme)
+    if opener is None or parts.netloc or parts.fragment:
+        raise InputError(f"A signer is named by one of {_FORMS}.", fix="Mend the signer's URI.")
+    return opener(Path(unquote(parts.path)), parts.query)
+
+
+def _open_file(path: Path, query: str) -> Signer:
+    given = parse_qsl(query, keep_blank_values=True)
+    match given:
+        case [("passphrase-file", name)] if name:
+            passphrase = _read_private(Path(name), MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
+        case [("passphrase-env", name)] if name:
+            passphrase = os.environb.get(name.encode(), b"")
+        case _:
+            raise InputError(
+                f"A signer is named by one of {_FORMS}.", fix="Name one source of the passphrase."
+            )
+    if not passphrase:
+        raise InputError(f"There is no passphrase in {name}.", fix="Put the keystore's passphrase there.")
+    return KeystoreSigner(path, Secret(passphrase))
+
+
+_FORMS = "file:KEYSTORE?passphrase-file=FILE, file:KEYSTORE?passphrase-env=VARIABLE"
+_SCHEMES: Mapping[str, Callable[[Path, str], Signer]] = {"file": _open_file}
+
+
+def _fresh_key(source: RandomSource) -> Secret:
+    """Draw a key by rejection: a number in [1, order)."""
+    while True:
+        key = source.secret(_KEY_BYTES)
+        if 0 < int.from_bytes(key.reveal(), "big") < _ORDER:
+            return key
+
+
+def _read_private(path: Path, limit: int, what: str) -> bytes:
+    """Read a small file that nobody else may read; checked on the open file, so that it cannot be swapped."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise InputError(f"Others can read the {what} {path}.", fix=f"Run: chmod 600 {path}")
+            content = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {what} {path}.", fix="Name an existing file, or make one.") from error
+    except OSError as error:
+        raise InputError(
+            f"The {what} {path} cannot be read: {error.strerror}.", fix="Check its owner and mode."
+        ) from error
+    if len(content) > limit:
+        raise InputError(f"The {what} {path} is larger than {limit} bytes.", fix="Name the right file.")
+    return content
+
+
+def _parse(path: Path, content: bytes) -> dict[str, object]:
+    """Parse a keystore and refuse key derivations that would take all memory or all day."""
+    try:
+        document = json.loads(content)
+        crypto = document["crypto"]
+        parameters = crypto["kdfparams"]
+        if crypto["kdf"] == "scrypt":
+            bounded = parameters["n"] * parameters["r"] * parameters["p"] <= 8 * MAX_SCRYPT_COST
+        else:
+            bounded = parameters["c"] <= _MAX_PBKDF2_ROUNDS
+        if document["version"] != 3 or not bounded:
+            raise ValueError("unsupported")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path) from error
+    return cast(dict[str, object], document)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not a keystore of version 3 that can be used.", fix="Restore it from a copy."
+    )

@@ -1,0 +1,65 @@
+"""The same calls on two independent EVMs, at the forks between Shanghai and Prague, have the same effects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ledger.artifacts import load
+from ledger.errors import Reverted
+from ledger.records import Act, Role
+from ledger.typed_data import model_id
+from tests.contracts.engines import Engine, PyEvm, Revm
+from tests.contracts.harness import account, word
+from tests.contracts.world import DELAY, HOLDERS, World, rewards_of
+
+
+def story(engine: Engine) -> list[Any]:
+    """Play a run from its creation to its end, with refusals; return every event, refusal and final record."""
+    world = World(engine)
+    told: list[Any] = []
+
+    def tell() -> None:
+        told.extend(
+            (event.name, event.values) for event in world.ledger.events() if event.name != "RunClosing"
+        )
+
+    def refuse(sender: str, function: str, *arguments: Any) -> None:
+        with pytest.raises(Reverted) as caught:
+            world.call(sender, function, *arguments)
+        told.append(caught.value.reason)
+
+    world.vote(Act.ADMIT, subject=account("eve"), roles=Role.HOLDER)
+    tell()
+    run = world.ready_run()
+    tell()
+    refuse("kim", "commitRound", run, 1, word("V"), 4, 0)
+    for n in (1, 2):
+        sums = {name: 100 * n for name in HOLDERS}
+        world.play(run, n, "included")
+        tell()
+        world.finalise(run, n, rewards=sums, reward=400)
+        tell()
+    world.claim(run, 2, "ada", 200, rewards_of(run, sums))
+    tell()
+    refuse("ada", "claim", run, 2, account("ada"), 200, ())
+    world.call("rosa", "closeRun", run)
+    refuse("rosa", "closeRun", run)
+    engine.advance(DELAY + 60)
+    world.call("rosa", "closeRun", run)
+    tell()
+    closed = world.view("runs", run)
+    told.append({name: value for name, value in closed.items() if name != "closesAt"})
+    told.append(world.view("round", run, 2))
+    told.append(world.view("models", model_id(run, 2, word("artifact 2"))))
+    expected = load("TrainingLedger").deployed_code({"DOMAIN": world.domain.separator()})
+    told.append(engine.code(world.ledger.address) == expected)
+    return told
+
+
+def test_py_evm_and_revm_tell_the_same_story_at_every_fork() -> None:
+    reference = story(PyEvm())
+    assert reference[-1] is True, "the code on the chain is not the artifact's"
+    for fork in ("SHANGHAI", "CANCUN", "PRAGUE"):
+        assert story(Revm(fork=fork)) == reference, fork

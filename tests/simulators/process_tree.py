@@ -1,0 +1,67 @@
+"""Trees of real processes for tests of the supervisor, and what the process table says about them.
+
+A tree is marked by an environment variable, so that its processes are found however they were re-parented.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+MARK = "SUTURE_TEST_TREE"
+
+STUBBORN = textwrap.dedent(
+    """
+    import os, signal, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:              # a child in a session of its own ...
+        os.setsid()
+        if os.fork() == 0:          # ... whose child loses its parent at once
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    time.sleep(600)
+    """
+)
+"""A program that ignores SIGTERM and leaves a process in another session, without a parent."""
+
+
+def command(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def marked(mark: str) -> set[int]:
+    """Return the processes with ``mark`` in their environment that have not ended."""
+    wanted = f"{MARK}={mark}".encode()
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                    state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                    if state not in "ZX":
+                        found.add(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+def becomes(fact: Callable[[], object], seconds: float) -> bool:
+    """Return whether ``fact`` becomes true within ``seconds``."""
+    end = time.monotonic() + seconds
+    while not fact():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def end_marked(mark: str) -> None:
+    """Kill what a failed test left behind."""
+    for process in marked(mark):
+        os.kill(process, signal.SIGKILL)
