@@ -5,27 +5,27 @@
     FOLDER/
       public/              the public folder, see :mod:`ledger.papers`
       coordinator/         private: keystore, passphrase file, outbox, journal, events
-      run.toml             which chain, contract and run; where the keys are
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from coordinator.errors import RunStateError
-from coordinator.store.events import EventLog
+from coordinator.store.events import Event, EventLog
 from coordinator.store.journal import Journal
-from fl_core.errors import InputError
+from fl_core.errors import DecodeError, InputError
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import RandomSource
 from ledger.archive import Archive
-from ledger.papers import MAX_PAPER, PublicFolder, RunPaper
+from ledger.chain.connection import Web3Connection
+from ledger.chain.embedded import EmbeddedChain, open_embedded
+from ledger.errors import ArchiveError
+from ledger.papers import PublicFolder, RunPaper
 from ledger.reader import LedgerReader
-from ledger.signer import Signer
+from ledger.signer import Signer, open_signer
 from ledger.writer import LedgerWriter
 
 MAX_TRANSPORT_KEY = 4096  # bytes
@@ -38,6 +38,7 @@ class RunContext:
     Attributes:
         public: The public folder.
         archive: Its archive.
+        chain: The embedded chain, open for writing.
         reader: Reads the ledger.
         writer: Writes to the ledger as the coordinator.
         account: The coordinator's account; signs receipts.
@@ -53,6 +54,7 @@ class RunContext:
 
     public: PublicFolder
     archive: Archive
+    chain: EmbeddedChain
     reader: LedgerReader
     writer: LedgerWriter
     account: Signer
@@ -64,3 +66,74 @@ class RunContext:
     events: EventLog
     clock: Callable[[], int]
     random: RandomSource
+
+    def close(self) -> None:
+        """Close every file; the embedded chain becomes a single file again."""
+        self.writer.close()
+        self.journal.close()
+        self.events.close()
+        self.chain.close()
+
+
+def coordinator_signer(private: Path) -> Signer:
+    """Open the coordinator's account from its private folder."""
+    return open_signer(f"file:{private / 'account.json'}?passphrase-file={private / 'passphrase'}")
+
+
+def open_run(
+    folder: Path,
+    *,
+    clock: Callable[[], int],
+    random: RandomSource,
+    listener: Callable[[Event], None] | None = None,
+) -> RunContext:
+    """Open a run's folder as its coordinator; transactions that a crash left behind are sent first.
+
+    Args:
+        folder: The run's folder.
+        clock: Unix time in seconds.
+        random: Fresh randomness.
+        listener: Called with every event.
+
+    Raises:
+        RunStateError: The folder is damaged.
+        InputError: It is no run's folder, or its keys do not open.
+        ChainBusy: Another process writes to this chain.
+    """
+    public, private = PublicFolder(folder / "public"), folder / "coordinator"
+    try:
+        paper = RunPaper.decode(public.run.read_bytes())
+    except OSError as error:
+        raise InputError(f"{folder} is not the folder of a run ({error.strerror}).") from error
+    account = coordinator_signer(private)
+    chain = open_embedded(public.chain, chain_id=paper.chain_id, clock=clock)
+    try:
+        connection = Web3Connection(chain)
+        contract, archive = bytes.fromhex(paper.contract), Archive(public.archive)
+        writer = LedgerWriter(connection, contract, account, private / "outbox.sqlite")
+        writer.recover()
+        return RunContext(
+            public=public,
+            archive=archive,
+            chain=chain,
+            reader=LedgerReader(connection, contract),
+            writer=writer,
+            account=account,
+            run=bytes.fromhex(paper.run),
+            terms=Terms.decode(archive.get(bytes.fromhex(paper.terms), MAX_TERMS)),
+            names={bytes.fromhex(address): name for address, name in paper.names.items()},
+            transport_keys={
+                bytes.fromhex(address): archive.get(bytes.fromhex(digest), MAX_TRANSPORT_KEY)
+                for address, digest in paper.transport_keys.items()
+            },
+            journal=Journal(private / "journal.sqlite"),
+            events=EventLog(private / "events.jsonl", listener),
+            clock=clock,
+            random=random,
+        )
+    except (DecodeError, ArchiveError) as error:
+        chain.close()
+        raise RunStateError(f"{folder} is damaged: {error}") from error
+    except BaseException:
+        chain.close()
+        raise

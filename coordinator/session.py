@@ -34,7 +34,7 @@ from ledger.records import EMPTY_WORD, RoundState
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
 
-ROUND_OVER = (RoundState.NONE, RoundState.FINALISED, RoundState.ABORTED)
+MAX_MODEL_BYTES = 1 << 32
 
 
 class RoundSession:
@@ -215,6 +215,7 @@ class RoundSession:
             },
             archive=c.archive,
         )
+        c.journal.write(number, Entry.PAPER, papers.encode())
         c.journal.write(number, Entry.MODEL, model_digest(model))
         c.journal.write(number, Entry.BLOCKS, encode_blocks(blocks))
         c.journal.write(number, Entry.REWARDS, rewards)
@@ -229,15 +230,13 @@ class RoundSession:
                 c.terms.reward_per_round,
                 intent=self._intent(number, "finalise"),
             )
-        write_atomically(c.public.round(number), papers.encode())
-        write_atomically(c.public.model, model)
-        c.journal.write(number, Entry.DONE, b"finalised")
+        _publish(c, number)
         self.machine.finalise()
         return model_id(c.run, number, model_digest(model))
 
     def abort(self) -> None:
         """Give the round up; the run goes on with the next number and the same model."""
-        abandon(self._context, self.header.round)
+        settle(self._context, self.header.round)
         self.machine.abort()
 
     # ------------------------------------------------------------------ what earlier rounds left
@@ -264,10 +263,28 @@ def newest_model(context: RunContext) -> tuple[bytes, bytes]:
     return root, context.reader.model(root).artifact
 
 
-def abandon(context: RunContext, number: int) -> None:
-    """Abort a round on the ledger unless it is over."""
-    if context.reader.round(context.run, number).state not in ROUND_OVER:
+def settle(context: RunContext, number: int) -> None:
+    """Bring a round that a crash interrupted to its end: abort it, or write the files of the model that it made.
+
+    Args:
+        context: The open run.
+        number: The newest round; 0 when there is none.
+    """
+    if number == 0:
+        return
+    state = context.reader.round(context.run, number).state
+    if state is RoundState.FINALISED:
+        _publish(context, number)
+    elif state is not RoundState.ABORTED:
         context.writer.abort_round(context.run, number, intent=f"{context.run.hex()}/{number}/abort")
-    context.journal.write(number, Entry.DONE, b"aborted")
+        context.journal.write(number, Entry.DONE, b"aborted")
 
 
+def _publish(context: RunContext, number: int) -> None:
+    """Write the paper and the model of a finalised round from the journal and the archive; again does no harm."""
+    paper, artifact = context.journal.read(number, Entry.PAPER), context.journal.read(number, Entry.MODEL)
+    if paper is None or artifact is None:
+        raise RunStateError(f"round {number} is final on the ledger, but the journal does not know its papers")
+    write_atomically(context.public.round(number), paper)
+    write_atomically(context.public.model, context.archive.get(artifact, MAX_MODEL_BYTES))
+    context.journal.write(number, Entry.DONE, b"finalised")

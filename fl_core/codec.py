@@ -43,8 +43,12 @@ class Writer:
         self._parts.append(bytes(value))
 
     def text(self, value: str, limit: int) -> None:
-        """Append a string as UTF-8 of at most ``limit`` bytes."""
-        self.opaque(value.encode(), limit)
+        """Append a string as UTF-8 of at most ``limit`` bytes; a lone surrogate has no UTF-8."""
+        try:
+            encoded = value.encode()
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError("a text field holds a lone surrogate") from error
+        self.opaque(encoded, limit)
 
     def float64(self, value: float) -> None:
         """Append a finite number as IEEE 754 binary64, big-endian; minus zero is not allowed."""

@@ -110,20 +110,33 @@ class KeystoreSigner(KeySigner):
     """
 
     def __init__(self, path: Path, passphrase: Secret) -> None:
-        document = _parse(path, _read_private(path, MAX_KEYSTORE_BYTES, "keystore"))
-        try:
-            key = Secret(decode_keyfile_json(document, passphrase.reveal()))
-        except (ValueError, KeyError, TypeError) as error:
-            if str(error) == "MAC mismatch":
-                raise InputError(
-                    f"The passphrase does not open the keystore {path}.",
-                    fix="Give the passphrase it was made with.",
-                ) from None
-            raise _damaged(path) from None  # the cause could quote the file
-        super().__init__(key)
-        named = str(document.get("address", "")).lower().removeprefix("0x")
-        if named and named != self.address.hex():
-            raise _damaged(path)
+        super().__init__(read_keystore(path, passphrase))
+
+
+def read_keystore(path: Path, passphrase: Secret) -> Secret:
+    """Return the 32 bytes that a keystore file holds.
+
+    Args:
+        path: The file.
+        passphrase: What it was encrypted with.
+
+    Raises:
+        InputError: The file is missing, readable by others, damaged, or the passphrase is wrong; says how to mend it.
+    """
+    document = _parse(path, _read_private(path, MAX_KEYSTORE_BYTES, "keystore"))
+    try:
+        key = Secret(decode_keyfile_json(document, passphrase.reveal()))
+    except (ValueError, KeyError, TypeError) as error:
+        if str(error) == "MAC mismatch":
+            raise InputError(
+                f"The passphrase does not open the keystore {path}.",
+                fix="Give the passphrase it was made with.",
+            ) from None
+        raise _damaged(path) from None  # the cause could quote the file
+    named = str(document.get("address", "")).lower().removeprefix("0x")
+    if named and named != KeySigner(key).address.hex():
+        raise _damaged(path)
+    return key
 
 
 def create_keystore(

@@ -84,7 +84,7 @@ class Register:
 
     def rounds_done(self, run: bytes) -> int:
         """Return how many rounds of ``run`` this node contributed to."""
-        query = "SELECT COUNT(*) FROM contributions JOIN headers ON header = digest WHERE run=?"
+        query = "SELECT COUNT(*) FROM contributions JOIN headers ON contributions.header = digest WHERE run=?"
         with self._lock:
             return int(self._db.execute(query, (run,)).fetchone()[0])
 
@@ -123,7 +123,7 @@ class Register:
 
     def drop_frames(self, run: bytes, before: int) -> None:
         """Delete the frames of rounds of ``run`` before round ``before``; that they were sent stays recorded."""
-        query = "SELECT frame FROM contributions JOIN headers ON header = digest WHERE run=? AND round<?"
+        query = "SELECT frame FROM contributions JOIN headers ON contributions.header = digest WHERE run=? AND round<?"
         with self._lock:
             rows = self._db.execute(query, (run, before)).fetchall()
         for (digest,) in rows:

@@ -91,6 +91,11 @@ class Node:
                 return self.reveal(RevealCall.decode(payload))
             return self.plain(payload).encode()
 
+    def close(self) -> None:
+        """Close the register."""
+        with self._lock:
+            self.register.close()
+
     def status(self) -> bytes:
         """Return who this node is, as JSON. Public facts only."""
         return json.dumps({"name": self.name, "account": self.account.address.hex()}).encode()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from coordinator.errors import RoundFailed
 from fl_core.digests import Label, digest
-from fl_core.errors import VerificationError
+from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.protocol.coordinator import Accepted, Collector, check_reveal, combine
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, Reveal, RevealRequest
@@ -113,10 +113,10 @@ class RoundMachine:
         Raises:
             RoundFailed: Too few contributions arrived.
         """
-        count = len(self.accepted)
+        phase, count = advance(self.phase, Step.COMMIT), len(self.accepted)
         if count < self.header.n_min:
             raise RoundFailed(f"a sum needs {self.header.n_min} contributions, {count} arrived")
-        self.phase = advance(self.phase, Step.COMMIT)
+        self.phase = phase
         return AcceptedSet(root=self._root(), count=count)
 
     def include(self) -> IncludedSet:
@@ -128,22 +128,33 @@ class RoundMachine:
         return self._included
 
     def request(self, member: bytes, receipt: bytes) -> RevealRequest:
-        """Return what to ask a member once U is on the ledger."""
-        assert self._included is not None
-        return self._collector.request(member, self._included.members, receipt)
+        """Return what to ask a member once U is on the ledger.
+
+        Raises:
+            LocalProtocolError: There is no included set yet, or the round is over.
+        """
+        return self._collector.request(member, self._asking().members, receipt)
 
     def add_reveal(self, data: bytes) -> Reveal:
-        """Take a member's answer.
+        """Take a member's answer. The same answer again is no error; a second, different one is evidence against it.
 
         Raises:
             DecodeError: It is malformed.
-            VerificationError: A check failed; nothing changed.
+            VerificationError: A check failed, the member has given another answer, or the round takes none any more;
+                nothing changed.
+            LocalProtocolError: There is no included set yet.
         """
-        assert self._included is not None
+        if self.phase not in (Phase.OPEN, Phase.COMMITTED, Phase.INCLUDED):
+            raise VerificationError("the round takes no more answers")
+        included = self._asking()
         reveal = Reveal.decode(data)
         share = check_reveal(
-            self.header, reveal, included_root=self._included.root, signers=self._signers, notary=self._notary
+            self.header, reveal, included_root=included.root, signers=self._signers, notary=self._notary
         )
+        earlier = self._reveals.get(reveal.statement.member)
+        if earlier is not None and earlier.statement != reveal.statement:
+            member = reveal.statement.member.hex()
+            raise VerificationError("the member has given another answer to the same question", party=member)
         self._reveals[reveal.statement.member] = reveal
         self._shares[reveal.statement.member] = share
         return reveal
@@ -155,12 +166,12 @@ class RoundMachine:
             RoundFailed: Too few members answered.
             VerificationError: The answers contradict each other, or the key does not fit the ciphertexts.
         """
+        phase, included = advance(self.phase, Step.REVEAL), self._asking()
         if not self.enough_answers:
             raise RoundFailed(f"{self.header.threshold} members must answer, {len(self._shares)} did")
-        assert self._included is not None
         key = combine(self.header, self._shares)
-        self.phase = advance(self.phase, Step.REVEAL)
-        aggregate = open_aggregate(self.header, self._collector.sums, len(self._included.members), key)
+        self.phase = phase
+        aggregate = open_aggregate(self.header, self._collector.sums, len(included.members), key)
         return Opened(aggregate=aggregate, key=key)
 
     def finalise(self) -> None:
@@ -170,6 +181,12 @@ class RoundMachine:
     def abort(self) -> None:
         """Note that the round is over without a model."""
         self.phase = advance(self.phase, Step.ABORT)
+
+    def _asking(self) -> IncludedSet:
+        """Return U while members may be asked about it."""
+        if self._included is None or self.phase is not Phase.INCLUDED:
+            raise LocalProtocolError(f"members are asked about an included set, not in a round that is {self.phase.value}")
+        return self._included
 
     def _root(self) -> bytes:
         return self._notary.root([(a.leaf.statement.member, a.digest) for a in self.accepted])

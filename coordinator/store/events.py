@@ -17,7 +17,7 @@ Event = dict[str, Any]
 
 
 class EventLog:
-    """Appends events to a file.
+    """Appends events to a file. A line that a crash left half-written is ended first, so that it stays one bad line.
 
     Args:
         path: The file.
@@ -26,6 +26,8 @@ class EventLog:
 
     def __init__(self, path: Path, listener: Callable[[Event], None] | None = None) -> None:
         self._file = path.open("a", encoding="utf-8")
+        if _ends_within_a_line(path):
+            self._file.write("\n")
         self._listener = listener
         self._lock = threading.Lock()
 
@@ -55,7 +57,7 @@ class EventTail:
         self._offset = 0
 
     def new(self) -> Iterator[Event]:
-        """Yield the events that are complete and were not yielded before."""
+        """Yield the events that are complete and were not yielded before; lines that a crash cut off are skipped."""
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
@@ -64,4 +66,22 @@ class EventTail:
                 if not line.endswith(b"\n"):
                     return
                 self._offset += len(line)
-                yield json.loads(line)
+                event = _parse(line)
+                if event is not None:
+                    yield event
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, 2) == 0:
+            return False
+        file.seek(-1, 2)
+        return file.read(1) != b"\n"

@@ -21,6 +21,7 @@ class Entry(Enum):
     ACCEPTED = "accepted"  # root of V, before commitRound
     INCLUDED = "included"  # root of U, before commitIncluded
     KEY = "key"  # digest of the aggregate key, before the aggregate is used
+    PAPER = "paper"  # the round's paper, before finaliseRound
     MODEL = "model"  # SHA-256 of the new model, before finaliseRound
     BLOCKS = "blocks"  # the next round's clips, before finaliseRound
     REWARDS = "rewards"  # cumulative rewards after the round, before finaliseRound

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_core.digests import Label, digest
-from fl_core.errors import LocalProtocolError, VerificationError
+from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed, boxes_digest
 from fl_core.protocol.setup import layout_of
-from fl_core.protocol.statements import Notary
+from fl_core.protocol.statements import Contribution, Notary, RevealStatement
 from fl_core.secagg import shamir
 from fl_core.secagg.commitment import ciphertext_root
 from fl_core.secagg.fold import Accumulator
@@ -50,6 +50,7 @@ class Collector:
         self._notary = notary
         self._accumulator = Accumulator(self._layout)
         self._accepted: dict[bytes, Accepted] = {}
+        self._excluded: set[bytes] = set()
 
     @property
     def sums(self) -> npt.NDArray[np.uint64]:
@@ -78,6 +79,7 @@ class Collector:
         2. The leaf speaks of this run, round, header and parent model.
         3. The leaf is signed by the sender's registered key.
         4. The leaf signs this ciphertext and these boxes, one for every seat.
+        5. The ciphertext's coefficients are such as an encryption gives.
 
         Raises:
             VerificationError: The first obligation that is not met; the sum is unchanged.
@@ -89,26 +91,32 @@ class Collector:
         ours = (self.header.run, self.header.round, self.header.digest, self.header.parent)
         spoken = (statement.run, statement.round, statement.header, statement.parent)
         _expect(2, spoken == ours, "the leaf is of another round", sender)
-        self._notary.verify(statement, frame.leaf.signature, self._signers[sender])
+        _expect_signed(3, self._notary, statement, frame.leaf.signature, self._signers[sender])
         root = ciphertext_root(self._layout, frame.ciphertext)
         _expect(4, root == statement.ciphertext, "the ciphertext is not the signed one", sender)
         _expect(4, len(frame.boxes) == len(self.header.committee), "there is not one box for every seat", sender)
         _expect(4, boxes_digest(frame.boxes) == statement.boxes, "the boxes are not the signed ones", sender)
-        self._accumulator.add(frame.ciphertext)
+        try:
+            self._accumulator.add(frame.ciphertext)
+        except DecodeError as error:
+            raise VerificationError(f"check (5): {error}", party=sender.hex()) from error
         accepted = Accepted(leaf=frame.leaf, digest=self._notary.digest(statement), boxes=frame.boxes)
         self._accepted[sender] = accepted
         return accepted
 
     def exclude(self, member: bytes, ciphertext: bytes) -> None:
-        """Take an accepted client's ciphertext out of the sum again; it stays in V.
+        """Take an accepted client's ciphertext out of the sum again, once; it stays in V.
 
         Raises:
-            LocalProtocolError: The member was not accepted, or this is not its ciphertext.
+            LocalProtocolError: The member was not accepted or is excluded already, or this is not its ciphertext.
         """
         accepted = self._accepted.get(member)
         if accepted is None or ciphertext_root(self._layout, ciphertext) != accepted.leaf.statement.ciphertext:
             raise LocalProtocolError("only an accepted ciphertext can be taken out of the sum")
+        if member in self._excluded:
+            raise LocalProtocolError(f"the ciphertext of {member.hex()} is not in the sum any more")
         self._accumulator.subtract(ciphertext)
+        self._excluded.add(member)
 
     def request(self, member: bytes, included: Iterable[bytes], receipt: bytes) -> RevealRequest:
         """Return what to ask ``member`` once V and U are on the ledger."""
@@ -148,7 +156,7 @@ def check_reveal(
     spoken = (statement.run, statement.round, statement.header, statement.included)
     _expect(2, spoken == ours, "the answer is for another round or set", member)
     _expect(3, digest(Label.SHARES, reveal.shares) == statement.shares, "the shares are not the signed ones", member)
-    notary.verify(statement, reveal.signature, signers[member])
+    _expect_signed(4, notary, statement, reveal.signature, signers[member])
     return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
 
 
@@ -165,6 +173,15 @@ def combine(header: RoundHeader, shares: Mapping[bytes, npt.NDArray[np.uint64]])
         raise LocalProtocolError(f"{header.threshold} answers open the aggregate key, {len(shares)} came")
     points = {header.point_of(member): share for member, share in shares.items()}
     return shamir.combine(PARAMETER_SETS[header.parameter_set], header.threshold, points)
+
+
+def _expect_signed(
+    number: int, notary: Notary, statement: Contribution | RevealStatement, signature: bytes, signer: bytes
+) -> None:
+    try:
+        notary.verify(statement, signature, signer)
+    except VerificationError as error:
+        raise VerificationError(f"check ({number}): {error}", party=statement.member.hex()) from error
 
 
 def _expect(number: int, condition: bool, problem: str, party: bytes) -> None:

@@ -11,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from fl_core.digests import Label, digest
-from fl_core.errors import VerificationError
+from fl_core.errors import RemoteProtocolError, VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Reveal, RevealRequest, Sealed, boxes_digest_of
@@ -51,7 +54,8 @@ def check_request(header: RoundHeader, request: RevealRequest, *, committed: Com
     3. Its included set has at least ``n_min`` contributions.
     4. Its included set is the one on the ledger, lies within the accepted set and within the cohort.
     5. Every included leaf speaks of this round and is signed by its client's registered key.
-    6. Every box is the one that its client signed for this member (checked by :func:`answer`, which knows the seat).
+    6. Every box is the one that its client signed for this member, and opens to a share (checked by :func:`answer`,
+       which knows the seat).
 
     Raises:
         VerificationError: The first obligation that is not met; its number is in the message.
@@ -71,7 +75,11 @@ def check_request(header: RoundHeader, request: RevealRequest, *, committed: Com
         statement = sealed.leaf.statement
         ours = (statement.run, statement.round, statement.header) == (header.run, header.round, header.digest)
         _expect(5, ours, f"the leaf of {statement.member.hex()} is of another round")
-        notary.verify(statement, sealed.leaf.signature, committed.signers[statement.member])
+        try:
+            notary.verify(statement, sealed.leaf.signature, committed.signers[statement.member])
+        except VerificationError as error:
+            problem = f"reveal check (5): the leaf of {statement.member.hex()} is not signed by it"
+            raise VerificationError(problem, party="coordinator") from error
 
 
 def answer(
@@ -93,9 +101,7 @@ def answer(
     check_request(header, request, committed=committed, notary=notary)
     parameters = PARAMETER_SETS[header.parameter_set]
     position = header.point_of(me) - 1
-    shares = [
-        shamir.decode_vector(parameters, _open(header, sealed, position, transport)) for sealed in request.included
-    ]
+    shares = [_share(header, sealed, position, transport) for sealed in request.included]
     summed = shamir.encode_vector(parameters, shamir.add_shares(parameters, shares))
     statement = RevealStatement(
         run=header.run,
@@ -108,7 +114,10 @@ def answer(
     return Reveal(statement=statement, shares=summed, signature=signer.sign(statement))
 
 
-def _open(header: RoundHeader, sealed: Sealed, position: int, transport: TransportPrivateKey) -> bytes:
+def _share(
+    header: RoundHeader, sealed: Sealed, position: int, transport: TransportPrivateKey
+) -> npt.NDArray[np.uint64]:
+    """Return one client's share, or name the client whose box is bad: its own signature is on the box."""
     sender = sealed.leaf.statement.member
     signed = (
         len(sealed.box_digests) == len(header.committee)
@@ -116,7 +125,13 @@ def _open(header: RoundHeader, sealed: Sealed, position: int, transport: Transpo
         and boxes_digest_of(sealed.box_digests) == sealed.leaf.statement.boxes
     )
     _expect(6, signed, f"the box of {sender.hex()} is not the one it signed")
-    return transport.open(box_context(header, sender, header.committee[position]), sealed.box).reveal()
+    context = box_context(header, sender, header.committee[position])
+    try:
+        opened = transport.open(context, sealed.box).reveal()
+        return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], opened)
+    except RemoteProtocolError as error:  # one text for both: it must not tell whether the box opened
+        problem = f"reveal check (6): the box of {sender.hex()} does not open to a share"
+        raise VerificationError(problem, party=sender.hex()) from error
 
 
 def _expect(number: int, condition: bool, problem: str) -> None:

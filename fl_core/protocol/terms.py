@@ -66,6 +66,7 @@ class Terms:
     bundle: str
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if not 1 <= self.rounds < 1 << 32 or self.n_min < 1 or self.weight_cap < 1 or self.reward_per_round < 0:
             raise ValueError("rounds, n_min and weight_cap are at least 1, reward_per_round at least 0")
         if not all(math.isfinite(v) and v > 0 for v in (self.initial_clip, self.clip_floor, self.clip_factor)):
@@ -96,9 +97,10 @@ class Terms:
             raise DecodeError(f"terms: at most {MAX_TERMS} bytes are accepted, {len(data)} came")
         try:
             terms = cls._from_json(json.loads(data))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            canonical = terms.encode()
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise DecodeError(f"terms: not a valid document ({type(error).__name__})") from error
-        if terms.encode() != data:
+        if canonical != data:
             raise DecodeError("terms: the document is not in its canonical form")
         return terms
 
@@ -110,3 +112,46 @@ class Terms:
         values["counters"] = tuple(values["counters"])
         values["reward_per_round"] = int(values["reward_per_round"])
         return cls(**values)
+
+
+def _check_types(terms: Terms) -> None:
+    """JSON says nothing about types: ``true``, ``1`` and ``1.0`` would otherwise all be "one round".
+
+    Raises:
+        ValueError: A field has another type than :class:`Terms` says, or a text cannot be written as UTF-8.
+    """
+    for name, kind in _SCALARS.items():
+        if type(getattr(terms, name)) is not kind:
+            raise ValueError(f"{name} is not of the type {kind.__name__}")
+    settings = terms.task_settings
+    if type(settings) is not dict or not all(type(value) in (str, int, float) for value in settings.values()):
+        raise ValueError("a task's settings are numbers and strings by name")
+    if not all(type(size) is int for spec in terms.tensors for size in spec.shape):
+        raise ValueError("a tensor's shape is made of integers")
+    strings = (value for value in settings.values() if isinstance(value, str))
+    texts = [*terms.counters, *settings, *strings, *(getattr(terms, n) for n, k in _SCALARS.items() if k is str)]
+    for text in texts:
+        if type(text) is not str:
+            raise ValueError("a name is not a string")
+        text.encode()  # a lone surrogate, which JSON can spell, raises UnicodeEncodeError
+
+
+_SCALARS: dict[str, type] = {
+    "title": str,
+    "purpose": str,
+    "task": str,
+    "initial_model": str,
+    "strategy": str,
+    "rounds": int,
+    "parameter_set": str,
+    "packing": str,
+    "weight_cap": int,
+    "initial_clip": float,
+    "clip_floor": float,
+    "clip_factor": float,
+    "n_min": int,
+    "reward_policy": str,
+    "reward_per_round": int,
+    "bundle": str,
+}
+"""Fields that hold one value, and its type."""

@@ -64,7 +64,7 @@ class Layout:
         # (2) For PACK15: 2,097,088 * (2^21 + 1) = 2^42 - 132,120,640 < t = 2^42 - 152 (P4096), 2^42 - 62 (P2048).
         if self.packing.max_packed >= self.params.plain_modulus:
             raise LocalProtocolError(f"{names}: the packed sum exceeds the plain modulus")
-        # (3) For 64 parties: 855 < 1024.
+        # (3) For 64 parties: 854 < 1024.
         if noise_bound(self.params, self.packing.max_parties) >= self.params.delta // 2:
             raise LocalProtocolError(
                 f"{names}: the noise of {self.packing.max_parties} parties exceeds Delta/2"

@@ -10,8 +10,8 @@ Opening a sum of n ciphertexts leaves, in each coefficient, the integer::
 
 For d = 5: sigma^2 = 32 + 85.25 = 117.25 per party, sigma = 10.83, and the sum has mean n/2.
 
-Bounds. Both parts are sums of symmetric (about their mean) bounded terms and strictly sub-Gaussian, so
-P(|noise - n/2| > x) <= 2*exp(-x^2 / (2*n*sigma^2)).
+Bounds. Both parts are sums of independent fair signs about their means (r - 1/2 is that of 2^k/2 for k < d), so
+Hoeffding's inequality holds with the variance itself: P(|noise - n/2| > x) <= 2*exp(-x^2 / (2*n*sigma^2)).
 
 * A coefficient is *refused* beyond 9.5*sigma*sqrt(n) + n/2: probability at most 2*exp(-45.1) = 2^-64 for an honest one.
   A round of 10^8 values has 2^25.6 coefficients, so it has an honest failure with probability below 2^-38.
@@ -22,9 +22,9 @@ P(|noise - n/2| > x) <= 2*exp(-x^2 / (2*n*sigma^2)).
 
       P(chi2_M / M - 1 >= 2*sqrt(x/M) + 2x/M) <= exp(-x)     P(chi2_M / M - 1 <= -2*sqrt(x/M)) <= exp(-x)
 
-  With x = 30 an honest sum is refused with probability below 2*exp(-30) = 2^-42 (the actual noise has lighter tails
-  than the normal). The tolerance is 12.8 % of the mean square, 6.2 % of the RMS, for P4096 (M = 8192), and 18.6 % and
-  8.9 % for P2048 (M = 4096).
+  With x = 30 that is 2*exp(-30) = 2^-42. The actual mean square, with its mean of n/2, has no larger relative standard
+  deviation than the normal one, sqrt(2/M). The tolerance is more than eight of them: 12.8 % of the mean square, 6.2 % of
+  the RMS, for P4096 (M = 8192), and 18.6 % and 8.9 % for P2048 (M = 4096).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import json
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -70,10 +71,10 @@ def render(document: ArtifactDocument) -> str:
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def stale(directory: Path = ARTIFACTS) -> list[str]:
-    """Return the names of the contracts whose artifact in ``directory`` is not what the source compiles to."""
+def stale(directory: Path = ARTIFACTS, contracts: Sequence[str] = NAMES) -> list[str]:
+    """Return which of ``contracts`` have an artifact in ``directory`` that is not what the source compiles to."""
     names = []
-    for name in NAMES:
+    for name in contracts:
         expected = render(compile_source((CONTRACTS / f"{name}.vy").read_text("utf-8"), name))
         path = directory / f"{name}.json"
         if not path.exists() or path.read_text("utf-8") != expected:

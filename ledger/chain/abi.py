@@ -30,6 +30,7 @@ from ledger.artifacts import load
 MAX_RESULT_BYTES = 64 * 1024
 """Longest result or event data that is decoded; the longest real one is a lineage page of about 2 kilobytes."""
 _MAX_REASON = 200
+_SIZES = {"bytes32": 32, "address": 20}
 _ERROR_SELECTOR = bytes.fromhex("08c379a0")  # Error(string), Solidity's and Vyper's revert with a reason
 _PANIC_SELECTOR = bytes.fromhex("4e487b71")  # Panic(uint256)
 
@@ -57,10 +58,21 @@ def encode(types: Sequence[str], values: Sequence[object]) -> bytes:
     Raises:
         LocalProtocolError: A value does not fit its type.
     """
+    for kind, value in zip(types, values, strict=True):
+        _check_size(kind, value)
     try:
         return _CODEC.encode(list(types), list(values))
     except (EncodingError, TypeError, ValueError) as error:
         raise LocalProtocolError(f"a value does not fit its type in the contract: {error}") from error
+
+
+def _check_size(kind: str, value: object) -> None:
+    """Refuse words and addresses of another length: the codec would fill them up with zeros, or take text."""
+    if kind.endswith("[]"):
+        for item in value if isinstance(value, Sequence) else ():
+            _check_size(kind[:-2], item)
+    elif kind in _SIZES and (not isinstance(value, bytes) or len(value) != _SIZES[kind]):
+        raise LocalProtocolError(f"a value of type {kind} must be {_SIZES[kind]} bytes")
 
 
 def decode(types: Sequence[str], data: bytes) -> tuple[object, ...]:

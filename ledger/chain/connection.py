@@ -8,10 +8,11 @@ module takes care of:
 * a node that already knows the bytes it is sent has accepted them;
 * fees: a chain without base fee asks the node for its gas price, a base fee of zero pays nothing (asking such a node for
   a tip would invent one), everything else offers twice the base fee;
-* logs are asked for in pieces, and in smaller pieces when a node refuses a large one;
-* no off-chain lookups (EIP-3668): a contract must not make us call a web server.
+* logs are asked for in pieces, and in smaller pieces when a node refuses a large one.
 
-web3 repeats idempotent requests by itself after a lost connection; nothing here signs.
+web3 brings the transport: sessions, and repeating requests that may be repeated. Its layers above (method formatters,
+middleware, contracts) are left out on purpose: they cost more than the call on an embedded chain, refuse the headers of
+proof-of-authority chains, and follow off-chain lookups (EIP-3668), by which a contract could make us call a web server.
 """
 
 from __future__ import annotations
@@ -20,22 +21,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
-from eth_typing import Address, BlockNumber, ChecksumAddress, Hash32, HexStr
-from eth_utils.address import to_checksum_address
-from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import (
-    BlockNotFound,
-    ContractLogicError,
-    TransactionNotFound,
-    Web3Exception,
-    Web3RPCError,
-)
-from web3.middleware import ExtraDataToPOAMiddleware
+from web3.exceptions import Web3Exception, Web3RPCError
 from web3.providers.base import BaseProvider, JSONBaseProvider
-from web3.types import FilterParams, LogReceipt, RPCEndpoint, RPCResponse, TxParams
+from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.chain.abi import Function, revert_reason
+from ledger.chain.jsonrpc import Json, MalformedJson, data, quantity, to_bytes, to_int, to_list, to_object
 from ledger.chain.ports import Call, Connection, Fees, Log, Mined, RpcHandler
 from ledger.errors import ChainUnreachable, LedgerError, Reverted, WrongChain
 from ledger.records import Head
@@ -44,6 +36,8 @@ __all__ = ["Call", "Connection", "Fees", "Log", "Mined", "RpcHandler", "Web3Conn
 
 LOG_BLOCKS = 5_000
 """Blocks in one request for logs; nodes cap between 500 and 10,000."""
+_REVERTED = 3
+"""JSON-RPC error code of a reverted call, with the output as data (geth, Besu, anvil, the embedded chain)."""
 _KNOWN = ("already known", "known transaction", "already imported", "alreadyknown", "already in", "in cache")
 _FAILED = (
     "execution",
@@ -65,10 +59,8 @@ class _HandlerProvider(JSONBaseProvider):
 
     def make_request(self, method: RPCEndpoint, params: object) -> RPCResponse:
         """Answer one request (web3's name)."""
-        return cast(
-            RPCResponse,
-            {"jsonrpc": "2.0", "id": 1, **self._handler.request(method, cast(Sequence[object], params))},
-        )
+        answer = self._handler.request(method, cast(Sequence[object], params))
+        return cast(RPCResponse, {"jsonrpc": "2.0", "id": 1, **answer})
 
     def is_connected(self, show_traceback: bool = False) -> bool:
         """A chain in this process is always there (web3's name)."""
@@ -96,13 +88,9 @@ class Web3Connection:
             provider = Web3.HTTPProvider(endpoint, request_kwargs={"timeout": timeout_s})
         else:
             provider = _HandlerProvider(endpoint)
-        provider.global_ccip_read_enabled = False
-        # Proof-of-authority headers (QBFT) carry seals in extraData; no other middleware is wanted: names, fee
-        # strategies and checksums are not ours, and they cost more than the call.
-        self._web3 = Web3(provider, middleware=[ExtraDataToPOAMiddleware])
-        self._eth = self._web3.eth
+        self._manager = Web3(provider, middleware=[]).manager
         with _asking("eth_chainId"):
-            self._chain_id = int(self._eth.chain_id)
+            self._chain_id = to_int(self._request("eth_chainId"))
         if chain_id is not None and self._chain_id != chain_id:
             raise WrongChain(
                 f"The node serves chain {self._chain_id}, asked for was {chain_id}.",
@@ -112,6 +100,21 @@ class Web3Connection:
     def __repr__(self) -> str:
         return f"Web3Connection(chain_id={self._chain_id})"
 
+    def _request(self, method: str, *params: object) -> object:
+        """Send one request and return its result; raises web3's errors."""
+        return cast(object, self._manager.request_blocking(RPCEndpoint(method), list(params)))
+
+    def _block(self, tag: str) -> Json | None:
+        found = self._request("eth_getBlockByNumber", tag, False)
+        return None if found is None else to_object(found)
+
+    def _newest(self) -> Json:
+        found = self._block("latest")
+        if found is None:
+            raise MalformedJson("there is no newest block")
+        return found
+
+    # ---------------------------------------------------------------- reading
     @property
     def chain_id(self) -> int:
         """The chain's id."""
@@ -120,16 +123,18 @@ class Web3Connection:
     def head(self) -> Head:
         """Return the newest block."""
         with _asking("eth_getBlockByNumber"):
-            block = self._eth.get_block("latest")
-        return Head(number=int(block["number"]), hash=bytes(block["hash"]), timestamp=int(block["timestamp"]))
+            block = self._newest()
+            return Head(
+                number=to_int(block.get("number")),
+                hash=to_bytes(block.get("hash"), 32),
+                timestamp=to_int(block.get("timestamp")),
+            )
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash at a height, or None when there is no block."""
         with _asking("eth_getBlockByNumber"):
-            try:
-                return bytes(self._eth.get_block(BlockNumber(number))["hash"])
-            except BlockNotFound:
-                return None
+            block = self._block(quantity(number))
+            return None if block is None else to_bytes(block.get("hash"), 32)
 
     def call(
         self, address: bytes, function: Function, *arguments: object, block: int | None = None
@@ -141,9 +146,11 @@ class Web3Connection:
             WrongChain: There is no contract at the address.
             DecodeError: The answer is not what the function returns.
         """
-        params: TxParams = {"to": _address(address), "data": HexBytes(function.call_data(*arguments))}
+        message = {"to": data(address), "data": data(function.call_data(*arguments))}
         with _asking("eth_call", function.name):
-            output = bytes(self._eth.call(params, "latest" if block is None else BlockNumber(block)))
+            output = to_bytes(
+                self._request("eth_call", message, "latest" if block is None else quantity(block))
+            )
         if not output and function.outputs:
             raise WrongChain(
                 f"There is no contract with {function.name} at 0x{address.hex()}.",
@@ -168,23 +175,24 @@ class Web3Connection:
             step = min(LOG_BLOCKS, step * 2)
 
     def _logs_once(self, address: bytes, topics: Sequence[bytes | None], first: int, last: int) -> list[Log]:
-        query: FilterParams = {
-            "fromBlock": BlockNumber(first),
-            "toBlock": BlockNumber(last),
-            "address": _address(address),
-            "topics": [None if topic is None else HexStr("0x" + topic.hex()) for topic in topics],
+        query = {
+            "fromBlock": quantity(first),
+            "toBlock": quantity(last),
+            "address": data(address),
+            "topics": [None if topic is None else data(topic) for topic in topics],
         }
         with _asking("eth_getLogs"):
-            found = [_log(item) for item in self._eth.get_logs(query)]
-        if any(item.address != address or not first <= item.block_number <= last for item in found):
-            raise ChainUnreachable("The node answered with logs that were not asked for.")
+            found = [_log(to_object(item)) for item in to_list(self._request("eth_getLogs", query))]
+            if any(item.address != address or not first <= item.block_number <= last for item in found):
+                raise MalformedJson("logs that were not asked for")
         return sorted(found, key=lambda item: (item.block_number, item.position))
 
     def code(self, address: bytes) -> bytes:
         """Return the code at an address; empty when there is none."""
         with _asking("eth_getCode"):
-            return bytes(self._eth.get_code(_address(address)))
+            return to_bytes(self._request("eth_getCode", data(address), "latest"))
 
+    # ---------------------------------------------------------------- sending
     def estimate_gas(self, call: Call) -> int:
         """Simulate a call as a transaction; see :class:`.ports.Sending`.
 
@@ -192,13 +200,13 @@ class Web3Connection:
             Reverted: It would fail.
         """
         with _asking("eth_estimateGas", call.function):
-            return int(self._eth.estimate_gas(_params(call)))
+            return to_int(self._request("eth_estimateGas", _message(call)))
 
     def revert_reason(self, call: Call, block: int) -> str:
         """Return why a call fails on the state after a block, or an empty string."""
         try:
             with _asking("eth_call", call.function):
-                self._eth.call(_params(call), BlockNumber(block))
+                self._request("eth_call", _message(call), quantity(block))
         except Reverted as error:
             return error.reason
         except ChainUnreachable:
@@ -208,18 +216,18 @@ class Web3Connection:
     def nonce(self, address: bytes) -> int:
         """Return how many transactions of an account are in blocks."""
         with _asking("eth_getTransactionCount"):
-            return int(self._eth.get_transaction_count(_address(address), "latest"))
+            return to_int(self._request("eth_getTransactionCount", data(address), "latest"))
 
     def fees(self) -> Fees:
         """Return what to offer for gas now; see the module docstring."""
         with _asking("eth_getBlockByNumber"):
-            base = self._eth.get_block("latest").get("baseFeePerGas")
+            base = self._newest().get("baseFeePerGas")
             if base is None:
-                return Fees(gas_price=int(self._eth.gas_price))
-            if base == 0:
+                return Fees(gas_price=to_int(self._request("eth_gasPrice")))
+            if to_int(base) == 0:
                 return Fees()
-            tip = min(int(self._eth.max_priority_fee), int(base))
-        return Fees(max_fee=2 * int(base) + tip, tip=tip)
+            tip = min(to_int(self._request("eth_maxPriorityFeePerGas")), to_int(base))
+        return Fees(max_fee=2 * to_int(base) + tip, tip=tip)
 
     def send_raw(self, raw: bytes) -> None:
         """Hand signed bytes to the node; bytes that it knows already are accepted bytes.
@@ -231,96 +239,81 @@ class Web3Connection:
             LedgerError: The node refuses these bytes for good.
             ChainUnreachable: The node did not answer.
         """
-        try:
-            with _transport("eth_sendRawTransaction"):
-                self._eth.send_raw_transaction(raw)
-        except Web3RPCError as error:
-            message = _message(error)
-            if not any(word in message.lower() for word in (*_KNOWN, "nonce")):
-                raise LedgerError(f"The node refused a transaction: {message}.") from error
+        with _asking("eth_sendRawTransaction"):
+            try:
+                self._request("eth_sendRawTransaction", data(raw))
+            except Web3RPCError as error:
+                words = str(_answer(error).get("message"))
+                if not any(word in words.lower() for word in (*_KNOWN, "nonce")):
+                    raise LedgerError(f"The node refused a transaction: {words}.") from error
 
     def receipt(self, tx_hash: bytes) -> Mined | None:
         """Return where a transaction is, or None while it is in no block."""
         with _asking("eth_getTransactionReceipt"):
-            try:
-                found = self._eth.get_transaction_receipt(Hash32(tx_hash))
-            except TransactionNotFound:
+            answer = self._request("eth_getTransactionReceipt", data(tx_hash))
+            if answer is None:
                 return None
-        contract = found.get("contractAddress")
-        return Mined(
-            tx_hash=tx_hash,
-            block_number=int(found["blockNumber"]),
-            block_hash=bytes(found["blockHash"]),
-            gas_used=int(found["gasUsed"]),
-            succeeded=found["status"] == 1,
-            contract=None if contract is None else bytes.fromhex(contract[2:]),
-        )
+            found = to_object(answer)
+            contract = found.get("contractAddress")
+            return Mined(
+                tx_hash=to_bytes(found.get("transactionHash"), 32),
+                block_number=to_int(found.get("blockNumber")),
+                block_hash=to_bytes(found.get("blockHash"), 32),
+                gas_used=to_int(found.get("gasUsed")),
+                succeeded=to_int(found.get("status")) == 1,
+                contract=None if contract is None else to_bytes(contract, 20),
+            )
 
 
-def _address(value: bytes) -> ChecksumAddress:
-    return to_checksum_address(Address(value))
+def _message(call: Call) -> Json:
+    message: Json = {"from": data(call.sender), "data": data(call.data)}
+    return message if call.to is None else message | {"to": data(call.to)}
 
 
-def _params(call: Call) -> TxParams:
-    params: TxParams = {"from": _address(call.sender), "data": HexBytes(call.data)}
-    if call.to is not None:
-        params["to"] = _address(call.to)
-    return params
-
-
-def _log(item: LogReceipt) -> Log:
+def _log(item: Json) -> Log:
     return Log(
-        address=bytes.fromhex(item["address"][2:]),
-        topics=tuple(bytes(topic) for topic in item["topics"]),
-        data=bytes(item["data"]),
-        block_number=int(item["blockNumber"]),
-        block_hash=bytes(item["blockHash"]),
-        tx_hash=bytes(item["transactionHash"]),
-        position=int(item["logIndex"]),
+        address=to_bytes(item.get("address"), 20),
+        topics=tuple(to_bytes(topic, 32) for topic in to_list(item.get("topics"))),
+        data=to_bytes(item.get("data")),
+        block_number=to_int(item.get("blockNumber")),
+        block_hash=to_bytes(item.get("blockHash"), 32),
+        tx_hash=to_bytes(item.get("transactionHash"), 32),
+        position=to_int(item.get("logIndex")),
     )
 
 
-def _message(error: Web3RPCError) -> str:
-    """Return the node's words."""
+def _answer(error: Web3RPCError) -> Json:
+    """Return the error object that the node sent."""
     answer = (error.rpc_response or {}).get("error")
-    return str(answer.get("message")) if isinstance(answer, dict) else str(error.message)
-
-
-@contextmanager
-def _transport(method: str) -> Iterator[None]:
-    """Turn a lost connection into our error; answers of the node pass."""
-    try:
-        yield
-    except OSError as error:  # everything of requests
-        raise ChainUnreachable(
-            f"The node did not answer {method}: {type(error).__name__}.", fix="Try again later."
-        ) from error
+    return cast(Json, answer) if isinstance(answer, dict) else {"message": str(answer or error)}
 
 
 @contextmanager
 def _asking(method: str, function: str = "") -> Iterator[None]:
-    """Turn every failure of one request into our errors."""
+    """Turn every failure of one request into our errors; ``function`` is set where a contract may refuse."""
     try:
-        with _transport(method):
-            yield
-    except ContractLogicError as error:
-        raise Reverted(function or method, _reason(error)) from error
+        yield
     except Web3RPCError as error:
-        message = _message(error)
-        if function and message.lower().startswith(_FAILED):
-            raise Reverted(function, message) from error
+        answer = _answer(error)
+        words = str(answer.get("message"))
+        if function and (answer.get("code") == _REVERTED or words.lower().startswith(_FAILED)):
+            raise Reverted(function, _reason(answer, words)) from error
         raise ChainUnreachable(
-            f"The node answered {method} with: {message}.", fix="Try again later."
+            f"The node answered {method} with: {words}.", fix="Try again later."
         ) from error
-    except Web3Exception as error:
+    except OSError as error:  # everything of requests
         raise ChainUnreachable(
-            f"The node answered {method} with something unreadable ({type(error).__name__}).",
-            fix="Try again later.",
+            f"The node did not answer {method}: {type(error).__name__}.", fix="Try again later."
+        ) from error
+    except (Web3Exception, MalformedJson) as error:
+        raise ChainUnreachable(
+            f"The node answered {method} with something unreadable: {error}.", fix="Use another node."
         ) from error
 
 
-def _reason(error: ContractLogicError) -> str:
+def _reason(answer: Json, words: str) -> str:
     """Return the contract's sentence, from the returned bytes or from the node's words."""
-    if isinstance(error.data, str) and error.data.startswith("0x"):
-        return revert_reason(bytes(HexBytes(error.data)))
-    return str(error.message or "").partition("execution reverted: ")[2]
+    try:
+        return revert_reason(to_bytes(answer["data"]))
+    except (KeyError, MalformedJson):
+        return words.removeprefix("execution reverted").removeprefix(": ")

@@ -123,6 +123,10 @@ class Sending(Protocol):
         """Return the newest block."""
         ...
 
+    def block_hash(self, number: int) -> bytes | None:
+        """Return the hash at a height, or None when there is no block."""
+        ...
+
     def estimate_gas(self, call: Call) -> int:
         """Simulate a call as a transaction and return a gas limit."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,3 +35,13 @@ def test_a_round_costs_the_same_for_every_size_of_the_included_set(measured: Any
 def test_the_reviewed_snapshot_is_what_the_artifacts_cost(measured: Any) -> None:
     # after a change that is meant: python -m tests.contracts.gas_snapshot
     assert measured == json.loads(PATH.read_text("utf-8"))
+
+
+def test_the_documentation_quotes_the_snapshot() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "contracts.md").read_text("utf-8")
+    snapshot = json.loads(PATH.read_text("utf-8"))
+    first, later = (snapshot[name]["4"] for name in ("first round of a run", "later rounds"))
+    for function, gas in later.items():
+        assert f"| `{function}` | {gas:,} |" in text
+    assert f"| **round, in all** | **{sum(later.values()):,}** |" in text
+    assert f"A run's first round costs {sum(first.values()):,}," in text

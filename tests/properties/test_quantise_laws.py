@@ -66,7 +66,7 @@ def test_the_sum_decodes_to_the_weighted_mean_within_the_bound_and_never_overflo
     assert weight_units == sum(one.weight_units(examples) for _, examples, _ in clients)
     error = np.abs(mean - weighted / weight_units)
     step = 2 * clip / weight_units  # docs/explanation/quantisation.md, proposition 1
-    assert (error <= len(clients) * step * (1 + 2.0**-16) + 2.0**-22 * clip).all()
+    assert (error <= len(clients) * step + 2.0**-22 * clip).all()
 
 
 @given(rounds())

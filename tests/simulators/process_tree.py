@@ -15,10 +15,9 @@ from pathlib import Path
 
 MARK = "SUTURE_TEST_TREE"
 
-STUBBORN = textwrap.dedent(
+SCATTERED = textwrap.dedent(
     """
     import os, signal, time
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.fork() == 0:              # a child in a session of its own ...
         os.setsid()
         if os.fork() == 0:          # ... whose child loses its parent at once
@@ -28,7 +27,10 @@ STUBBORN = textwrap.dedent(
     time.sleep(600)
     """
 )
-"""A program that ignores SIGTERM and leaves a process in another session, without a parent."""
+"""A program that leaves a process in another session, without a parent."""
+
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SCATTERED
+"""The same, and both ignore SIGTERM."""
 
 
 def command(program: str) -> list[str]:

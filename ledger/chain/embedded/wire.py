@@ -1,12 +1,6 @@
-"""The JSON forms of blocks, transactions, receipts and logs (execution-apis, Ethereum JSON-RPC), and of arguments.
-
-Quantities are ``0x`` and hexadecimal digits without leading zeros; data is ``0x`` and two digits for each byte.
-"""
+"""The JSON forms of blocks, transactions, receipts and logs (execution-apis, Ethereum JSON-RPC), and of arguments."""
 
 from __future__ import annotations
-
-import binascii
-import re
 
 import rlp
 from eth.abc import BlockHeaderAPI, ReceiptAPI, SignedTransactionAPI
@@ -14,50 +8,13 @@ from eth_utils.crypto import keccak
 
 from ledger.chain.embedded import evm
 from ledger.chain.embedded.store import LogRow
-
-MAX_ARGUMENT_CHARS = 4 * evm.MAX_TRANSACTION_BYTES
-_QUANTITY = re.compile("0x[0-9a-fA-F]{1,64}")
-Json = dict[str, object]
-
-
-class BadParams(ValueError):
-    """An argument of a request is not of the form the method expects."""
-
-
-def quantity(value: int) -> str:
-    """Encode an integer."""
-    return hex(value)
-
-
-def data(value: bytes) -> str:
-    """Encode bytes."""
-    return "0x" + bytes(value).hex()
-
-
-def to_bytes(value: object, size: int | None = None) -> bytes:
-    """Decode bytes, of a fixed size when given."""
-    if not isinstance(value, str) or not value.startswith("0x") or len(value) > MAX_ARGUMENT_CHARS:
-        raise BadParams("expected 0x and hexadecimal digits")
-    try:
-        decoded = binascii.unhexlify(value[2:])
-    except ValueError as error:
-        raise BadParams("expected 0x and hexadecimal digits") from error
-    if size is not None and len(decoded) != size:
-        raise BadParams(f"expected {size} bytes, got {len(decoded)}")
-    return decoded
-
-
-def to_int(value: object) -> int:
-    """Decode an integer in [0, 2^256)."""
-    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise BadParams("expected 0x and 1 to 64 hexadecimal digits")
-    return int(value, 0)
+from ledger.chain.jsonrpc import Json, MalformedJson, data, quantity, to_bytes, to_int
 
 
 def to_message(value: object) -> evm.Message:
     """Decode the transaction object of eth_call and eth_estimateGas. Fee fields are ignored: gas is free."""
     if not isinstance(value, dict):
-        raise BadParams("expected a transaction object")
+        raise MalformedJson("expected a transaction object")
     body = value.get("input", value.get("data", "0x"))
     target = value.get("to")
     return evm.Message(

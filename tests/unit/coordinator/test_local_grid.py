@@ -10,6 +10,8 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -273,14 +275,16 @@ def test_without_faults_nothing_goes_wrong():
 # ---------------------------------------------------------------------- the interpreter
 
 HANGING = """
-    import time
+    import signal, sys, time
     from flwr.serverapp import ServerApp
     from coordinator.engines.local import run_local
 
     def hang(message, context):
-        print("hanging", flush=True)
+        sys.stdout.write("hanging\\n")
+        sys.stdout.flush()
         time.sleep(600)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
     server = ServerApp()
 
     @server.main()
@@ -289,15 +293,22 @@ HANGING = """
         grid.push_messages([Message(RecordDict(), dst_node_id=n, message_type="train") for n in grid.get_node_ids()])
         time.sleep({wait})
 
-    run_local(server, hang, [{{}}] * 2, {{}})
+    run_local(server, hang, [{{}}], {{}})
 """
 
 
-def hanging_run(wait: float) -> subprocess.Popen[str]:
+@contextmanager
+def hanging_run(wait: float) -> Iterator[subprocess.Popen[str]]:
+    """Run a ServerApp that leaves after ``wait`` seconds, on a node whose ClientApp hangs."""
     program = textwrap.dedent(HANGING.format(wait=wait))
-    return subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=os.getcwd()
+    run = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
+    with run:
+        try:
+            yield run
+        finally:
+            run.kill()
 
 
 @pytest.mark.e2e

@@ -36,7 +36,12 @@ MEMBERS, THRESHOLD, ANSWERING = 4, 3, [1, 2, 4]
 TAMPERED = [
     {"name": "one residue of the key is one too large", "change": "key", "index": 5, "by": 1},
     {"name": "one residue of the key is off by half the modulus", "change": "key", "index": 0, "by": 2**52},
-    {"name": "one coefficient of a check element is off by a message", "change": "check element", "index": 3, "by": 64},
+    {
+        "name": "one coefficient of a check element is off by a message",
+        "change": "check element",
+        "index": 3,
+        "by": 64,
+    },
     {"name": "one party more is claimed than was added", "change": "count", "count": 1},
     {"name": "a share of an exact quorum is wrong", "change": "share", "point": 2, "index": 7, "by": 1},
     {
@@ -50,7 +55,12 @@ TAMPERED = [
     {"name": "one share is missing", "change": "answering", "answering": [1, 4]},
     {"name": "an encoded key has a trailing byte", "change": "encoding", "prefix": "00", "cut": 0},
     {"name": "an encoded key is one byte short", "change": "encoding", "prefix": "", "cut": 1},
-    {"name": "an encoded residue is not below the modulus", "change": "encoding", "prefix": "ff" * 7, "cut": 7},
+    {
+        "name": "an encoded residue is not below the modulus",
+        "change": "encoding",
+        "prefix": "ff" * 7,
+        "cut": 7,
+    },
 ]
 
 
@@ -91,7 +101,9 @@ def round_vector(name: str, length: int, clients: int) -> dict:
                 "values": values.tolist(),
                 "ciphertext_sha256": sha256(ciphertext.tobytes()),
                 "ciphertext_root": ciphertext_root(layout, ciphertext).hex(),
-                "first_coefficients": [int(a) | int(b) << 32 for a, b in zip(low[:, 0], high[:, 0], strict=True)],
+                "first_coefficients": [
+                    int(a) | int(b) << 32 for a, b in zip(low[:, 0], high[:, 0], strict=True)
+                ],
                 "shares_sha256": [sha256(shamir.encode_vector(params, share)) for share in shares],
             }
         )
@@ -140,9 +152,16 @@ def box_vector() -> dict:
         "the info is another round's": {"info": known("another info").hex()},
         "the receiver is another": {"seed": known("another seed").hex()},
     }
-    opens = {"name": "opens", **good, "success": True, "plaintext": plaintext.hex(), "public_key": public_key.hex()}
+    opens = {
+        "name": "opens",
+        **good,
+        "success": True,
+        "plaintext": plaintext.hex(),
+        "public_key": public_key.hex(),
+    }
     return {
-        "provenance": PROVENANCE | {"note": "sealing is randomised; these boxes were sealed once, with --boxes"},
+        "provenance": PROVENANCE
+        | {"note": "sealing is randomised; these boxes were sealed once, with --boxes"},
         "cases": [opens, *({"name": name, **good, **change} for name, change in changed.items())],
     }
 

@@ -91,7 +91,9 @@ def multiply(left, right, modulus):
     """Multiply modulo X^N + 1: one product of integers whose digits are wide enough not to run over."""
     n = len(left)
     width = 16  # bytes: 2*53 + 13 bits < 128
-    packed = [int.from_bytes(b"".join(c.to_bytes(width, "little") for c in p), "little") for p in (left, right)]
+    packed = [
+        int.from_bytes(b"".join(c.to_bytes(width, "little") for c in p), "little") for p in (left, right)
+    ]
     digits = (packed[0] * packed[1]).to_bytes(2 * n * width, "little")
     product = [int.from_bytes(digits[width * i : width * (i + 1)], "little") for i in range(2 * n)]
     return [(product[i] - product[i + n]) % modulus for i in range(n)]
@@ -205,7 +207,7 @@ def combine(set_name, threshold, shares):
 
 def open_sum(set_name, public, sums, count, key, length):
     """Return the sums of the values; raise if the check elements do not accept the key."""
-    degree, modulus, psi = SETS[set_name]
+    _, modulus, psi = SETS[set_name]
     aggregate_key = coefficients(key, modulus, psi)
     variance = 32 + (4**DROPPED - 1) / 12
     bound = 9.5 * math.sqrt(count * variance) + count / 2
@@ -260,7 +262,9 @@ def open_box(seed, info, box):
     encapsulated, point, ciphertext = box[:1088], box[1088:1120], box[1120:]
     own = x25519.public_key().public_bytes_raw()
     exchanged = x25519.exchange(X25519PublicKey.from_public_bytes(point))
-    shared = hashlib.sha3_256(mlkem.decapsulate(encapsulated) + exchanged + point + own + rb"\.//^\ "[:-1]).digest()
+    shared = hashlib.sha3_256(
+        mlkem.decapsulate(encapsulated) + exchanged + point + own + rb"\.//^\ "[:-1]
+    ).digest()
     suite = b"HPKE" + bytes.fromhex("647a 0001 0002")  # MLKEM768-X25519, HKDF-SHA256, AES-256-GCM
 
     def extract(label, material, salt=bytes(32)):
@@ -301,7 +305,11 @@ def verify_round(vector):
         expect(digests == client["shares_sha256"], "shares")
         sums = [[a + b for a, b in zip(s, w, strict=True)] for s, w in zip(sums, wire, strict=True)]
         summed = {x: [(a + b) % modulus for a, b in zip(summed[x], shares[x], strict=True)] for x in points}
-    expect([evaluate(public[0], pow(psi, e, modulus), modulus) for e in (1, degree + 1)] == vector["first_public"], "a")
+    expect(
+        [evaluate(public[0], pow(psi, e, modulus), modulus) for e in (1, degree + 1)]
+        == vector["first_public"],
+        "a",
+    )
     key = combine(name, threshold, {x: summed[x] for x in vector["answering"]})
     expect(hashlib.sha256(encode_vector(key)).hexdigest() == vector["aggregate_key_sha256"], "key")
     count = len(vector["clients"])

@@ -1,0 +1,124 @@
+"""One data holder's own actions before and around a run: make keys, join a ledger, accept terms, open the door.
+
+Each action is the holder's: it is signed with the holder's key and changes the holder's folder. The demo performs them for
+all four hospitals on one machine; in production each holder does it through ``suture-node``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clients import door
+from clients.node.house import (
+    House,
+    LedgerAddress,
+    create_house,
+    open_house,
+    open_node,
+    store_terms,
+    write_config,
+)
+from clients.node.policy import Policy
+from clients.node.service import Node
+from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.terms import Terms
+from fl_core.randomness import RandomSource
+from ledger.chain.connection import Web3Connection
+from ledger.typed_data import Domain, KeyPossession
+from ledger.writer import LedgerWriter
+
+
+class Hospital:
+    """A data holder.
+
+    Args:
+        folder: Its node folder.
+        clock: Unix time in seconds.
+        random: Fresh randomness.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], int], random: RandomSource) -> None:
+        self._clock = clock
+        self._random = random
+        self._house: House = open_house(folder)
+        self._node: Node | None = None
+        self._writer: LedgerWriter | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        name: str,
+        records: bytes,
+        *,
+        tasks: tuple[str, ...],
+        allow_plaintext: bool,
+        clock: Callable[[], int],
+        random: RandomSource,
+        scrypt_cost: int,
+    ) -> Hospital:
+        """Make the folder with fresh keys and a policy that allows ``tasks``, and open it."""
+        policy = Policy(tasks=tasks, allow_plaintext=allow_plaintext)
+        create_house(folder, name, records, policy, random=random, scrypt_cost=scrypt_cost)
+        return cls(folder, clock=clock, random=random)
+
+    @property
+    def name(self) -> str:
+        """The holder's name."""
+        return self._house.name
+
+    @property
+    def account(self) -> bytes:
+        """Its account on the ledger."""
+        return self._house.account.address
+
+    @property
+    def transport_key(self) -> bytes:
+        """Its transport public key."""
+        return self._house.transport.public
+
+    @property
+    def records(self) -> int:
+        """Number of records in its data set."""
+        return self._house.manifest.records
+
+    def join(self, connection: Web3Connection, contract: bytes, chain: str) -> None:
+        """Register the holder's keys on the ledger, with proof of possession, and follow that ledger from now on.
+
+        Args:
+            connection: The chain.
+            contract: The ledger's contract.
+            chain: Where the node finds the chain, see :class:`~clients.node.house.LedgerAddress`.
+        """
+        house = self._house
+        self._writer = LedgerWriter(connection, contract, house.account, house.folder / "outbox.sqlite")
+        encryption = transport_key_digest(house.transport.public)
+        statement = KeyPossession(member=self.account, epoch=1, encryption=encryption)
+        domain = Domain(chain_id=connection.chain_id, contract=contract)
+        possession = house.account.sign_digest(statement.digest(domain))
+        self._writer.set_keys(self.account, encryption, possession, intent="keys/1")
+        ledger = LedgerAddress(chain=chain, chain_id=connection.chain_id, contract=contract.hex())
+        write_config(house.folder, house.name, house.policy, ledger)
+        self._house = open_house(house.folder)
+
+    def accept(self, run: bytes, terms: Terms) -> None:
+        """Accept a run's terms: keep the document, then sign the acceptance on the ledger."""
+        assert self._writer is not None, "a holder joins a ledger before it accepts terms"
+        store_terms(self._house.folder, terms)
+        self._writer.accept(run, terms.digest, intent=f"{run.hex()}/accept")
+
+    def serve_in_process(self) -> str:
+        """Open the node's door inside this process and return its address."""
+        self._node = open_node(self._house, clock=self._clock, random=self._random)
+        return door.register(self.name, self._node)
+
+    def close(self) -> None:
+        """Close the door and every file."""
+        if self._node is not None:
+            door.unregister(self.name)
+            self._node.close()
+            self._node = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

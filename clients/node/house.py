@@ -1,0 +1,233 @@
+"""A node's folder: what is in it, making one, and opening it as a :class:`~clients.node.service.Node`.
+
+::
+
+    FOLDER/                readable by its owner only
+      node.toml            name, ledger, data, policy
+      keys/account.json    the account's key (keystore v3)       keys/transport.json   the transport seed (keystore v3)
+      keys/passphrase      opens both; may be replaced by an environment variable in production
+      keys/data-salt       hides the data set's commitment; deleting it erases the link to the records
+      data/records.csv     the records
+      terms/               accepted terms documents, by digest
+      register.sqlite      the once-only register; never restored from a backup
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clients.errors import NodeStateError
+from clients.node.manifest import Manifest, describe
+from clients.node.policy import Policy
+from clients.node.register import Register
+from clients.node.service import DataSet, Node
+from fl_core.errors import InputError, SutureError
+from fl_core.protocol.terms import MAX_TERMS, Terms
+from fl_core.randomness import SEED_SIZE, RandomSource
+from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secret import Secret
+from ledger.chain.connection import Web3Connection
+from ledger.chain.embedded import open_embedded
+from ledger.files import write_atomically
+from ledger.reader import LedgerReader
+from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
+
+MAX_CONFIG = 1 << 20  # bytes
+MAX_DATA = 1 << 30  # bytes
+PRIVATE = 0o600
+EMBEDDED = "embedded:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerAddress:
+    """Which ledger a node follows.
+
+    Attributes:
+        chain: ``"embedded:PATH"`` or the URL of a JSON-RPC node.
+        chain_id: Its chain id.
+        contract: Address of the ledger's contract, hexadecimal.
+    """
+
+    chain: str
+    chain_id: int
+    contract: str
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """An opened node folder: the holder's keys and facts, before a ledger is known or a round begins.
+
+    Attributes:
+        folder: The folder.
+        name: The holder's name.
+        account: Signs for the holder.
+        transport: Opens boxes.
+        manifest: The data set as others see it.
+        policy: The holder's rules.
+        ledger: Which ledger it follows; None before it joined one.
+    """
+
+    folder: Path
+    name: str
+    account: Signer
+    transport: TransportPrivateKey
+    manifest: Manifest
+    policy: Policy
+    ledger: LedgerAddress | None
+
+
+def create_house(
+    folder: Path, name: str, records: bytes, policy: Policy, *, random: RandomSource, scrypt_cost: int
+) -> None:
+    """Make a node's folder with fresh keys.
+
+    Args:
+        folder: Must not exist or be empty.
+        name: The holder's name.
+        records: The data set, one record a line, the first line names the columns.
+        policy: The holder's rules.
+        random: Fresh randomness.
+        scrypt_cost: N of scrypt for the keystores.
+
+    Raises:
+        InputError: The folder holds something.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty.", fix="Choose a new folder for the node.")
+    keys = folder / "keys"
+    keys.mkdir(mode=0o700, parents=True)
+    folder.chmod(0o700)
+    passphrase = Secret(random.secret(24).reveal().hex().encode())
+    write_atomically(keys / "passphrase", passphrase.reveal(), PRIVATE)
+    write_atomically(keys / "data-salt", random.secret(SEED_SIZE).reveal().hex().encode(), PRIVATE)
+    for key in ("account", "transport"):
+        create_keystore(keys / f"{key}.json", passphrase, source=random, scrypt_cost=scrypt_cost)
+    write_atomically(folder / "data" / "records.csv", records, PRIVATE)
+    write_config(folder, name, policy, None)
+
+
+def write_config(folder: Path, name: str, policy: Policy, ledger: LedgerAddress | None) -> None:
+    """Write ``node.toml``."""
+    sections: list[tuple[str, dict[str, Any]]] = [("policy", asdict(policy))]
+    if ledger is not None:
+        sections.append(("ledger", asdict(ledger)))
+    lines = [f"name = {json.dumps(name)}"]
+    for title, values in sections:
+        lines += ["", f"[{title}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    write_atomically(folder / "node.toml", ("\n".join(lines) + "\n").encode(), PRIVATE)
+
+
+def _toml(value: object) -> str:
+    """Return a TOML value; JSON's strings, integers, booleans and lists are TOML's."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def open_house(folder: Path) -> House:
+    """Open a node's folder.
+
+    Raises:
+        InputError: It is no node folder, a file is missing or malformed, or a key does not open.
+    """
+    config = _read_config(folder / "node.toml")
+    keys = folder / "keys"
+    passphrase = Secret(_read(keys / "passphrase", 1024))
+    salt = Secret(bytes.fromhex(_read(keys / "data-salt", 1024).decode()))
+    records = _read(folder / "data" / "records.csv", MAX_DATA).splitlines()[1:]
+    ledger = config.get("ledger")
+    try:
+        policy = config["policy"]
+        return House(
+            folder=folder,
+            name=str(config["name"]),
+            account=KeystoreSigner(keys / "account.json", passphrase),
+            transport=TransportPrivateKey.from_seed(read_keystore(keys / "transport.json", passphrase)),
+            manifest=describe(records, salt),
+            policy=Policy(**{k: tuple(v) if isinstance(v, list) else v for k, v in policy.items()}),
+            ledger=None if ledger is None else LedgerAddress(**ledger),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / 'node.toml'} is not a valid node configuration ({error}).") from error
+
+
+def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -> Node:
+    """Open the node that lives in ``house``.
+
+    Raises:
+        InputError: The ledger cannot be opened.
+        NodeStateError: The register or an accepted terms document is damaged.
+    """
+    return Node(
+        name=house.name,
+        account=house.account,
+        transport=house.transport,
+        reader=None if house.ledger is None else open_reader(house.ledger),
+        register=Register(house.folder),
+        policy=house.policy,
+        terms=accepted_terms(house.folder),
+        data=DataSet(path=house.folder / "data" / "records.csv", commitment=house.manifest.commitment),
+        clock=clock,
+        random=random,
+    )
+
+
+def open_reader(ledger: LedgerAddress) -> LedgerReader:
+    """Open the ledger for reading; it must run the contract that this software ships.
+
+    Raises:
+        InputError: It cannot be opened.
+        LedgerError: It is another chain or another contract.
+    """
+    if ledger.chain.startswith(EMBEDDED):
+        path = Path(ledger.chain.removeprefix(EMBEDDED))
+        connection = Web3Connection(open_embedded(path, chain_id=ledger.chain_id, read_only=True))
+    else:
+        connection = Web3Connection(ledger.chain, chain_id=ledger.chain_id)
+    reader = LedgerReader(connection, bytes.fromhex(ledger.contract))
+    reader.check_code()
+    return reader
+
+
+def store_terms(folder: Path, terms: Terms) -> None:
+    """Remember terms that the holder accepted; called before the acceptance goes to the ledger."""
+    write_atomically(folder / "terms" / f"{terms.digest.hex()}.json", terms.encode(), PRIVATE)
+
+
+def accepted_terms(folder: Path) -> dict[bytes, Terms]:
+    """Return the accepted terms by digest.
+
+    Raises:
+        NodeStateError: A document is damaged.
+    """
+    found = {}
+    for path in sorted((folder / "terms").glob("*.json")):
+        try:
+            terms = Terms.decode(_read(path, MAX_TERMS))
+        except SutureError as error:
+            raise NodeStateError(f"{path} is damaged ({error}).", fix="Accept the run's terms again.") from error
+        if terms.digest.hex() != path.stem:
+            raise NodeStateError(f"{path} holds other terms than its name says.", fix="Accept the terms again.")
+        found[terms.digest] = terms
+    return found
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(_read(path, MAX_CONFIG).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML ({error}).", fix="Mend that line.") from error
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        if path.stat().st_size > limit:
+            raise InputError(f"{path} is larger than {limit} bytes.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}).", fix="Point to a folder made for a node."
+        ) from error

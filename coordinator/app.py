@@ -1,0 +1,106 @@
+"""The Flower ServerApp: opens the run, finds out whose nodes are at hand, and lets the strategy run the rounds.
+
+The same app runs on every engine. In a run without protection there is neither ledger nor archive; it exists to be compared
+with, and every place that starts one says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from flwr.app import Context
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+from coordinator.context import RunContext, open_run
+from coordinator.engines.settings import Setting
+from coordinator.enrolment import enrol, wait_for_nodes
+from coordinator.flower_messages import array_record
+from coordinator.plain import run_plain
+from coordinator.session import MAX_MODEL_BYTES, newest_model, settle
+from coordinator.store.events import Event, EventLog
+from coordinator.strategy import Deadlines, ProtectedStrategy
+from fl_core.models import decode_model
+from fl_core.randomness import SystemRandomSource
+
+FOLDER = "run-folder"
+NODES = "nodes"
+ROUNDS = "rounds"
+TRAIN_DEADLINE = "train-deadline"
+REVEAL_DEADLINE = "reveal-deadline"
+PLAIN = "plain"
+
+SETTINGS: Mapping[str, Setting] = {
+    FOLDER: "",
+    NODES: 4,
+    ROUNDS: 15,
+    TRAIN_DEADLINE: 3600.0,
+    REVEAL_DEADLINE: 600.0,
+    PLAIN: False,
+}
+"""The app's run config and its defaults: the run's folder, how many nodes to wait for, how many rounds to try, how many
+seconds to wait for contributions and for answers, and whether the run has no protection."""
+
+CONNECT_DEADLINE_S = 120.0
+
+Listener = Callable[[Event], None]
+
+
+def make_server_app(listener: Listener | None = None) -> ServerApp:
+    """Return the ServerApp.
+
+    Args:
+        listener: Called with every event, beside the event log; for engines within this process.
+    """
+    app = ServerApp()
+
+    @app.main()
+    def main(grid: Grid, context: Context) -> None:
+        config = context.run_config
+        wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
+        (_run_plain if config[PLAIN] else _run_protected)(grid, config, listener)
+
+    return app
+
+
+def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener | None) -> None:
+    run = open_run(Path(str(config[FOLDER])), clock=_now, random=SystemRandomSource(), listener=listener)
+    try:
+        _run_rounds(grid, config, run)
+    except Exception as error:
+        run.events.emit("run-failed", reason=f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        run.close()
+
+
+def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
+    deadlines = Deadlines(train=float(config[TRAIN_DEADLINE]), reveal=float(config[REVEAL_DEADLINE]))
+    accounts = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=deadlines.reveal)
+    run.events.emit("enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()])
+    settle(run, run.reader.run(run.run).opened)
+    _, artifact = newest_model(run)
+    tensors = decode_model(run.archive.get(artifact, MAX_MODEL_BYTES), MAX_MODEL_BYTES)
+    strategy = ProtectedStrategy(
+        FedAvg(fraction_evaluate=0.0, min_train_nodes=1, min_available_nodes=1),
+        context=run,
+        accounts=accounts,
+        deadlines=deadlines,
+    )
+    strategy.start(grid, array_record(tensors), num_rounds=int(config[ROUNDS]), timeout=deadlines.train)
+    run.events.emit("run-finished", finalised=run.reader.run(run.run).finalised)
+
+
+def _run_plain(grid: Grid, config: Mapping[str, Setting], listener: Listener | None) -> None:
+    folder = Path(str(config[FOLDER]))
+    events = EventLog(folder / "events.jsonl", listener)
+    try:
+        run_plain(grid, folder, events, rounds=int(config[ROUNDS]), deadline_s=float(config[TRAIN_DEADLINE]))
+    finally:
+        events.close()
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,107 @@
+"""What the demo knows of the data holders' side: the shape of the objects that it loads by reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from coordinator.engines.references import load
+from fl_core.protocol.terms import Terms
+from fl_core.randomness import RandomSource
+from ledger.chain.connection import Web3Connection
+
+CLIENT_APP = "clients.app:app"
+
+Settings = Mapping[str, float | int | str]
+
+
+class Hospital(Protocol):
+    """A data holder and what it does itself; ``clients.hospital.Hospital``."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - described by the class that implements it
+
+    @property
+    def account(self) -> bytes: ...  # noqa: D102
+
+    @property
+    def transport_key(self) -> bytes: ...  # noqa: D102
+
+    @property
+    def records(self) -> int: ...  # noqa: D102
+
+    def join(self, connection: Web3Connection, contract: bytes, chain: str) -> None: ...  # noqa: D102
+
+    def accept(self, run: bytes, terms: Terms) -> None: ...  # noqa: D102
+
+    def serve_in_process(self) -> str: ...  # noqa: D102
+
+    def close(self) -> None: ...  # noqa: D102
+
+
+class HospitalFactory(Protocol):
+    """Makes a hospital; ``clients.hospital.Hospital``."""
+
+    def create(
+        self,
+        folder: Path,
+        name: str,
+        records: bytes,
+        *,
+        tasks: tuple[str, ...],
+        allow_plaintext: bool,
+        clock: Callable[[], int],
+        random: RandomSource,
+        scrypt_cost: int,
+    ) -> Hospital:
+        """Make the hospital's folder with fresh keys."""
+        ...
+
+
+class TrainingTask(Protocol):
+    """A training task; ``clients.training.tasks.Task``."""
+
+    counters: tuple[str, ...]
+    initial: Callable[[], dict[str, npt.NDArray[np.float32]]]
+
+
+class Comparison(Protocol):
+    """Judges a model beside others; ``clients.comparison.compare``."""
+
+    def __call__(
+        self, path: Path, hospitals: Sequence[str], model: bytes, *, settings: Settings, rounds: int
+    ) -> Mapping[str, object]: ...
+
+
+def hospital_factory() -> HospitalFactory:
+    """Return the class of hospitals."""
+    return cast(HospitalFactory, load("clients.hospital:Hospital"))
+
+
+def training_task(name: str) -> TrainingTask:
+    """Return an installed training task."""
+    return cast(Callable[[str], TrainingTask], load("clients.training.tasks:load_task"))(name)
+
+
+def bundled_csv() -> Path:
+    """Return the CSV file that ships with Suture."""
+    return cast(Callable[[], Path], load("clients.comparison:bundled_csv"))()
+
+
+def hospital_files(path: Path) -> dict[str, bytes]:
+    """Divide a CSV file by hospital."""
+    return cast(Callable[[Path], dict[str, bytes]], load("clients.comparison:hospital_files"))(path)
+
+
+def choose(available: Sequence[str], wanted: str) -> list[str]:
+    """Return the hospitals that an option names."""
+    return cast(Callable[[Sequence[str], str], list[str]], load("clients.comparison:choose"))(available, wanted)
+
+
+def comparison() -> Comparison:
+    """Return the function that judges a model beside others."""
+    return cast(Comparison, load("clients.comparison:compare"))

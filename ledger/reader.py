@@ -1,0 +1,319 @@
+"""Reading the ledger: what the contract says, as the records of :mod:`ledger.records`. Needs no key.
+
+A reader believes its node. Who does not, checks with :mod:`ledger.audit`, with other members' nodes, or by replaying an
+embedded chain. What a reader does check: the chain id is the one the connection was opened for, the code at the contract's
+address is ours (:meth:`LedgerReader.check_code`), every answer is canonical, and a followed event stream does not change
+behind its back (:meth:`LedgerReader.follow`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.artifacts import load
+from ledger.chain.abi import interface
+from ledger.chain.ports import Log, Reading
+from ledger.errors import ForkDetected, RecordMissing, WrongChain
+from ledger.records import (
+    EMPTY_ADDRESS,
+    EMPTY_WORD,
+    Head,
+    Keys,
+    Member,
+    Model,
+    Role,
+    Round,
+    RoundState,
+    Run,
+    RunState,
+)
+from ledger.typed_data import Domain
+
+MAX_LINEAGE = 100_000
+"""Longest chain of models that is followed."""
+_LINEAGE_PAGE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event of the contract.
+
+    Attributes:
+        name: As in the contract, for example "RoundOpened".
+        values: Argument name -> value: int, bool, bytes (addresses and words too).
+        block_number: Its block.
+        block_hash: That block's hash.
+        tx_hash: The transaction that emitted it.
+        position: Its place among the logs of the block.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    block_number: int
+    block_hash: bytes
+    tx_hash: bytes
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """How far events were read: the last block, and the hash it had."""
+
+    number: int
+    hash: bytes
+
+
+class LedgerReader:
+    """Reads one ``TrainingLedger``.
+
+    Args:
+        connection: The chain.
+        address: The contract, 20 bytes.
+        confirmations: Events count when their block is this deep; 1 on chains without forks.
+    """
+
+    def __init__(self, connection: Reading, address: bytes, *, confirmations: int = 1) -> None:
+        self._connection = connection
+        self._address = address
+        self._confirmations = confirmations
+        self._interface = interface("TrainingLedger")
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id."""
+        return self._connection.chain_id
+
+    @property
+    def address(self) -> bytes:
+        """The contract, 20 bytes."""
+        return self._address
+
+    def domain(self) -> Domain:
+        """Return the EIP-712 domain that signatures for this ledger are made in."""
+        return Domain(chain_id=self.chain_id, contract=self._address)
+
+    def check_code(self) -> None:
+        """Check that the code at the address is this version's contract, set up for this chain and address.
+
+        Raises:
+            WrongChain: It is not.
+        """
+        expected = load("TrainingLedger").deployed_code({"DOMAIN": self.domain().separator()})
+        if self._connection.code(self._address) != expected:
+            raise WrongChain(
+                f"The code at 0x{self._address.hex()} is not this version's TrainingLedger.",
+                fix="Check the contract's address and the version of Suture.",
+            )
+
+    # ---------------------------------------------------------------- blocks
+    def head(self) -> Head:
+        """Return the newest block."""
+        return self._connection.head()
+
+    def block_hash(self, number: int) -> bytes:
+        """Return the hash at a height.
+
+        Raises:
+            RecordMissing: There is no such block.
+        """
+        found = self._connection.block_hash(number)
+        if found is None:
+            raise RecordMissing(f"The chain has no block {number}.")
+        return found
+
+    # ---------------------------------------------------------------- members
+    def member(self, account: bytes) -> Member:
+        """Return an account's membership; empty roles and since 0 when it is no member."""
+        roles, epoch, since = self._record("member", account)
+        return Member(address=account, roles=Role(roles), epoch=epoch, since=since)
+
+    def keys(self, account: bytes) -> Keys:
+        """Return an account's current keys; epoch 0 and zeros before the first."""
+        epoch = self.member(account).epoch
+        if epoch == 0:
+            return Keys(epoch=0, signer=EMPTY_ADDRESS, encryption=EMPTY_WORD, block=0)
+        return self.keys_at(account, epoch)
+
+    def keys_at(self, account: bytes, epoch: int) -> Keys:
+        """Return one of an account's key sets, current or past.
+
+        Raises:
+            RecordMissing: There is none with this number.
+        """
+        signer, encryption, block = self._record("keysAt", account, epoch)
+        if signer == EMPTY_ADDRESS:
+            raise RecordMissing(f"0x{account.hex()} has no key set {epoch}.")
+        return Keys(epoch=epoch, signer=signer, encryption=encryption, block=block)
+
+    def member_of_signer(self, signer: bytes) -> bytes | None:
+        """Return the account that registered a signing key, at any time, or None."""
+        found = bytes(self._ask("signerOf", signer))
+        return None if found == EMPTY_ADDRESS else found
+
+    # ---------------------------------------------------------------- runs, rounds, models
+    def run(self, run: bytes) -> Run:
+        """Return a run.
+
+        Raises:
+            RecordMissing: There is none.
+        """
+        (sponsor, coordinator, token, terms, state, min_clients, max_rounds, opened, finalised, accepted,
+         closing_delay, closes_at, budget, spent, escrow, allocated, claimed) = self._record("runs", run)  # fmt: skip
+        if state == RunState.NONE:
+            raise RecordMissing(f"The ledger has no run 0x{run.hex()}.")
+        return Run(
+            id=run,
+            sponsor=sponsor,
+            coordinator=coordinator,
+            token=token,
+            terms=terms,
+            state=RunState(state),
+            min_clients=min_clients,
+            max_rounds=max_rounds,
+            opened=opened,
+            finalised=finalised,
+            accepted=accepted,
+            closing_delay=closing_delay,
+            closes_at=closes_at,
+            budget=budget,
+            spent=spent,
+            escrow=escrow,
+            allocated=allocated,
+            claimed=claimed,
+        )
+
+    def consent(self, run: bytes, holder: bytes) -> bytes:
+        """Return the digest of the terms that a holder accepts now; zero when it does not consent."""
+        return bytes(self._ask("consent", run, holder))
+
+    def round(self, run: bytes, number: int) -> Round:
+        """Return a round; its state is NONE when there is none."""
+        (state, parent, header, root, count, included, included_count, exclusions, rewards, model) = (
+            self._record("round", run, number)
+        )
+        return Round(
+            run=run,
+            number=number,
+            state=RoundState(state),
+            parent=parent,
+            header=header,
+            root=root,
+            count=count,
+            included=included,
+            included_count=included_count,
+            exclusions=exclusions,
+            rewards=rewards,
+            model=model,
+        )
+
+    def model(self, model: bytes) -> Model:
+        """Return a model version.
+
+        Raises:
+            RecordMissing: There is none.
+        """
+        run, number, parent, artifact, metrics, aggregate_key = self._record("models", model)
+        if run == EMPTY_WORD:
+            raise RecordMissing(f"The ledger has no model 0x{model.hex()}.")
+        return Model(
+            id=model,
+            run=run,
+            round=number,
+            parent=parent,
+            artifact=artifact,
+            metrics=metrics,
+            aggregate_key=aggregate_key,
+        )
+
+    def lineage(self, model: bytes) -> tuple[bytes, ...]:
+        """Return the ids of a model's ancestors, nearest first.
+
+        Raises:
+            RecordMissing: There is no such model.
+        """
+        self.model(model)
+        ancestors: list[bytes] = []
+        while len(ancestors) < MAX_LINEAGE:
+            page = self._ask("lineage", ancestors[-1] if ancestors else model)
+            ancestors.extend(bytes(item) for item in page)
+            if len(page) < _LINEAGE_PAGE:
+                break
+        return tuple(ancestors)
+
+    def claimed(self, run: bytes, account: bytes) -> int:
+        """Return what an account was paid for a run so far."""
+        return int(self._ask("claimedOf", run, account))
+
+    def token_balance(self, token: bytes, account: bytes) -> int:
+        """Return an account's balance of an ERC-20 token."""
+        return int(self._connection.call(token, interface("RewardToken").function("balanceOf"), account)[0])
+
+    def paused(self) -> bool:
+        """Tell whether the ledger takes no new work."""
+        return bool(self._ask("paused"))
+
+    def threshold(self) -> int:
+        """Return how many votes an act needs."""
+        return int(self._ask("threshold"))
+
+    def proposal_id(self, act: int, subject: bytes, roles: int, info: bytes) -> bytes:
+        """Return the id under which votes for an act are counted now."""
+        return bytes(self._ask("proposalId", act, subject, roles, info))
+
+    # ---------------------------------------------------------------- events
+    def events(self, name: str, from_block: int = 0, to_block: int | None = None) -> tuple[Event, ...]:
+        """Return all events of one name, in order.
+
+        Args:
+            name: As in the contract.
+            from_block: First block.
+            to_block: Last block; by default the newest one that is deep enough.
+        """
+        kind = self._interface.event(name)
+        last = self._deep_enough() if to_block is None else to_block
+        found = self._connection.logs(self._address, [kind.topic], from_block, last)
+        return tuple(_event(name, kind.decode(log.topics, log.data), log) for log in found)
+
+    def follow(self, name: str, cursor: Cursor | None) -> tuple[tuple[Event, ...], Cursor]:
+        """Return the events since ``cursor`` (all when it is None) and the cursor for the next time.
+
+        Raises:
+            ForkDetected: The block of the cursor is no longer on the chain; what was read may be void.
+        """
+        first = 0
+        if cursor is not None:
+            found = self._connection.block_hash(cursor.number)
+            if found != cursor.hash:
+                raise ForkDetected(cursor.number, cursor.hash, found)
+            first = cursor.number + 1
+        last = self._deep_enough()
+        if last < first:
+            return (), cursor or Cursor(number=0, hash=self.block_hash(0))
+        events = self.events(name, first, last)
+        return events, Cursor(number=last, hash=self.block_hash(last))
+
+    def _deep_enough(self) -> int:
+        return max(0, self._connection.head().number - self._confirmations + 1)
+
+    # ---------------------------------------------------------------- asking
+    def _ask(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - the caller knows the function's type
+        """Call a view with one result."""
+        return self._connection.call(self._address, self._interface.function(name), *arguments)[0]
+
+    def _record(self, name: str, *arguments: object) -> tuple[Any, ...]:
+        """Call a view that returns one struct; give its fields."""
+        fields: tuple[Any, ...] = self._ask(name, *arguments)
+        return fields
+
+
+def _event(name: str, values: Mapping[str, object], log: Log) -> Event:
+    return Event(
+        name=name,
+        values=values,
+        block_number=log.block_number,
+        block_hash=log.block_hash,
+        tx_hash=log.tx_hash,
+        position=log.position,
+    )
