@@ -63,9 +63,20 @@ class Order:
     data: str
     holder: str
 
+    def __post_init__(self) -> None:
+        texts = (self.header, self.task, self.data, self.holder)
+        if type(self.round) is not int or any(type(text) is not str for text in texts):
+            raise ValueError("an order is made of strings and a round number")
+        if not 0 <= self.round < 1 << 32 or len(self.header) not in (0, 2 * DIGEST_SIZE):
+            raise ValueError("an order's header is a digest or empty, its round lies in [0, 2^32)")
+        bytes.fromhex(self.header)
+        values = self.settings.values() if type(self.settings) is dict else (None,)
+        if any(type(value) not in (str, int, float) for value in values):
+            raise ValueError("a task's settings are numbers and strings by name")
+
     def encode(self) -> bytes:
         """Return the order as JSON."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -73,9 +84,13 @@ class Order:
         if len(data) > MAX_ORDER:
             raise DecodeError(f"order: at most {MAX_ORDER} bytes are accepted, {len(data)} came")
         try:
-            return cls(**json.loads(data))
-        except (ValueError, TypeError) as error:
+            order = cls(**json.loads(data))
+            canonical = order.encode()
+        except (ValueError, TypeError, RecursionError) as error:
             raise DecodeError(f"order: not a valid document ({type(error).__name__})") from error
+        if canonical != data:
+            raise DecodeError("order: the document is not in its canonical form")
+        return order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

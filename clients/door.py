@@ -109,6 +109,8 @@ class SocketDoor:
             raise DoorError(
                 f"the node at {self._path} does not answer ({error}).", fix="Start it with `suture-node serve`."
             ) from error
+        except DecodeError as error:
+            raise DoorError(f"what answers at {self._path} is no node ({error}).") from error
         if status == 0:
             return answer
         text = answer.decode(errors="replace")

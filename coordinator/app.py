@@ -84,7 +84,7 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
     _, artifact = newest_model(run)
     tensors = decode_model(run.archive.get(artifact, MAX_MODEL_BYTES), MAX_MODEL_BYTES)
     strategy = ProtectedStrategy(
-        FedAvg(fraction_evaluate=0.0, min_train_nodes=1, min_available_nodes=1),
+        FedAvg(min_train_nodes=1, min_available_nodes=1),
         context=run,
         accounts=accounts,
         deadlines=deadlines,
@@ -104,3 +104,7 @@ def _run_plain(grid: Grid, config: Mapping[str, Setting], listener: Listener | N
 
 def _now() -> int:
     return int(time.time())
+
+
+app = make_server_app()
+"""The ServerApp that a bundle names."""

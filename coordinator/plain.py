@@ -30,7 +30,7 @@ class PlainFedAvg(FedAvg):
     """
 
     def __init__(self, terms: Terms, events: EventLog) -> None:
-        super().__init__(fraction_evaluate=0.0, min_train_nodes=1, min_available_nodes=1)
+        super().__init__(min_train_nodes=1, min_available_nodes=1)
         self._terms = terms
         self._events = events
 
@@ -55,6 +55,12 @@ class PlainFedAvg(FedAvg):
             )
             for m in messages
         ]
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return no message: the counters of training say how the received model does."""
+        return []
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

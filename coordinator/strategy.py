@@ -222,17 +222,17 @@ class ProtectedStrategy(Strategy):
             raise RoundFailed("the inner strategy made no model of the aggregate")
         return result, inner_metrics if inner_metrics is not None else metrics
 
-    # ------------------------------------------------------------------ evaluation is the inner strategy's
+    # ------------------------------------------------------------------ no separate evaluation
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Let the inner strategy configure evaluation; protected runs count correct answers under encryption instead."""
-        return self._inner.configure_evaluate(server_round, arrays, config, grid)
+        """Return no message: holders count correct answers of each model they receive, and the counts travel encrypted."""
+        return []
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Let the inner strategy aggregate evaluation metrics."""
-        return self._inner.aggregate_evaluate(server_round, list(replies))
+        """Return nothing: there is nothing to aggregate."""
+        return None
 
     # ------------------------------------------------------------------ events
 

@@ -42,6 +42,7 @@ class Label(Enum):
     TRAINING_SEED = "suture/v1/training-seed"
     DATA_SPLIT = "suture/v1/data-split"
     EXCLUSIONS = "suture/v1/exclusions"
+    SEAL = "suture/v1/seal"
     POLICY = "suture/v1/policy"
 
 

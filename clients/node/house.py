@@ -161,22 +161,27 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         InputError: The ledger cannot be opened.
         NodeStateError: The register or an accepted terms document is damaged.
     """
+    reader, close = (None, _nothing) if house.ledger is None else open_reader(house.ledger)
     return Node(
         name=house.name,
         account=house.account,
         transport=house.transport,
-        reader=None if house.ledger is None else open_reader(house.ledger),
+        reader=reader,
         register=Register(house.folder),
         policy=house.policy,
         terms=accepted_terms(house.folder),
         data=DataSet(path=house.folder / "data" / "records.csv", commitment=house.manifest.commitment),
         clock=clock,
         random=random,
+        close_ledger=close,
     )
 
 
-def open_reader(ledger: LedgerAddress) -> LedgerReader:
+def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]]:
     """Open the ledger for reading; it must run the contract that this software ships.
+
+    Returns:
+        The reader, and what lets go of the ledger again.
 
     Raises:
         InputError: It cannot be opened.
@@ -184,12 +189,17 @@ def open_reader(ledger: LedgerAddress) -> LedgerReader:
     """
     if ledger.chain.startswith(EMBEDDED):
         path = Path(ledger.chain.removeprefix(EMBEDDED))
-        connection = Web3Connection(open_embedded(path, chain_id=ledger.chain_id, read_only=True))
+        chain = open_embedded(path, chain_id=ledger.chain_id, read_only=True)
+        connection, close = Web3Connection(chain), chain.close
     else:
-        connection = Web3Connection(ledger.chain, chain_id=ledger.chain_id)
+        connection, close = Web3Connection(ledger.chain, chain_id=ledger.chain_id), _nothing
     reader = LedgerReader(connection, bytes.fromhex(ledger.contract))
     reader.check_code()
-    return reader
+    return reader, close
+
+
+def _nothing() -> None:
+    """There is nothing to let go of."""
 
 
 def store_terms(folder: Path, terms: Terms) -> None:

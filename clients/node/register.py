@@ -82,11 +82,14 @@ class Register:
             raise PolicyRefusal("this node accepted no header with that digest")
         return bytes(row[0])
 
-    def rounds_done(self, run: bytes) -> int:
-        """Return how many rounds of ``run`` this node contributed to."""
-        query = "SELECT COUNT(*) FROM contributions JOIN headers ON contributions.header = digest WHERE run=?"
+    def rounds_done(self, run: bytes, *, before: int) -> int:
+        """Return how many rounds of ``run`` before round ``before`` this node contributed to."""
+        query = (
+            "SELECT COUNT(*) FROM contributions JOIN headers ON contributions.header = digest"
+            " WHERE run=? AND round<?"
+        )
         with self._lock:
-            return int(self._db.execute(query, (run,)).fetchone()[0])
+            return int(self._db.execute(query, (run, before)).fetchone()[0])
 
     def frame(self, header: bytes) -> bytes | None:
         """Return the stored frame of a round, or None when there is none yet.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import socketserver
 import threading
 from pathlib import Path
@@ -16,12 +17,14 @@ from pathlib import Path
 from clients.door import Method, receive_message, send_message
 from clients.errors import NodeError
 from clients.node.service import Node
-from fl_core.errors import InputError, SutureError
+from fl_core.errors import DecodeError, InputError, SutureError
 
 IDLE_TIMEOUT_S = 60.0
 """A glue that connects and stays silent is cut off after this long."""
 
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 108, macOS 104
+
+_METHODS = frozenset(method.value for method in Method)
 
 log = logging.getLogger("suture.node")
 
@@ -39,30 +42,52 @@ class NodeServer:
                 f"{path} is too long for a Unix socket ({MAX_SOCKET_PATH} bytes at most).",
                 fix="Choose a shorter --socket.",
             )
-        if path.exists():
-            raise InputError(
-                f"{path} exists already.", fix="Stop the node that serves there, or delete the file if none runs."
-            )
+        _make_way(path)
         self._path = path
-        self._server = _Server(str(path), _Handler)
+        self._started = False
+        try:
+            self._server = _Server(str(path), _Handler)
+        except OSError as error:
+            raise InputError(f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket.") from error
         self._server.node = node
         path.chmod(0o600)
 
     def serve(self) -> None:
         """Answer calls until another thread calls :meth:`close`."""
+        self._started = True
         self._server.serve_forever(poll_interval=0.2)
 
     def start(self) -> threading.Thread:
         """Answer calls in a background thread."""
+        self._started = True
         thread = threading.Thread(target=self.serve, name="suture-node", daemon=True)
         thread.start()
         return thread
 
     def close(self) -> None:
         """Stop answering and remove the socket."""
-        self._server.shutdown()
+        if self._started:  # shutdown() of a server that never served would wait for ever
+            self._server.shutdown()
         self._server.server_close()
         self._path.unlink(missing_ok=True)
+
+
+def _make_way(path: Path) -> None:
+    """Remove the socket of a node that was killed; a socket where somebody answers, or any other file, stays.
+
+    Raises:
+        InputError: Something is there that is not a dead node's socket.
+    """
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+                return
+        raise InputError(f"a node is served at {path} already.", fix="Stop it first, or choose another --socket.")
+    if path.exists() or path.is_symlink():
+        raise InputError(f"{path} exists and is no socket.", fix="Choose another --socket.")
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -76,19 +101,25 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.settimeout(IDLE_TIMEOUT_S)
         try:
-            code, payload = receive_message(self.request)
-            status, answer = self._answer(code, payload)
+            try:
+                code, payload = receive_message(self.request)
+            except DecodeError as error:
+                status, answer = 2, str(error).encode()
+            else:
+                status, answer = self._answer(code, payload)
             send_message(self.request, status, answer)
-        except (OSError, SutureError) as error:
+        except OSError as error:
             log.warning("a call at the door broke off: %s", error)
 
     def _answer(self, code: int, payload: bytes) -> tuple[int, bytes]:
+        if code not in _METHODS:
+            return 2, b"the node knows no such call"
         try:
             return 0, self.server.node.call(Method(code), payload)
         except NodeError as error:
             log.info("refused: %s", error)
             return 1, str(error).encode()
-        except (SutureError, ValueError) as error:
+        except SutureError as error:
             log.warning("failed: %s", error)
             return 2, str(error).encode()
         except Exception:  # a bug of ours must not take the node down; its text could hold anything

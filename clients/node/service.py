@@ -25,9 +25,9 @@ from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.policy import Policy, decide, decide_plaintext
 from clients.node.register import Register
 from clients.node.view import committed_sets, ledger_view
-from fl_core.errors import VerificationError
+from fl_core.errors import DecodeError, VerificationError
 from fl_core.protocol.client import contribute
-from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
 from fl_core.protocol.member import answer
 from fl_core.protocol.messages import RevealRequest
@@ -64,6 +64,7 @@ class Node:
         data: The data set.
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
+        close_ledger: Lets go of the ledger.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Node:
     data: DataSet
     clock: Callable[[], int]
     random: RandomSource
+    close_ledger: Callable[[], None] = lambda: None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def call(self, method: Method, payload: bytes) -> bytes:
@@ -92,9 +94,10 @@ class Node:
             return self.plain(payload).encode()
 
     def close(self) -> None:
-        """Close the register."""
+        """Close the register and the ledger."""
         with self._lock:
             self.register.close()
+            self.close_ledger()
 
     def status(self) -> bytes:
         """Return who this node is, as JSON. Public facts only."""
@@ -115,7 +118,7 @@ class Node:
         model = hashlib.sha256(call.model).digest()
         check_header(header, view=view, terms=terms, model=model, me=self.account.address, now=self.clock())
         decision = decide(
-            self.policy, header=header, terms=terms, rounds_done=self.register.rounds_done(header.run)
+            self.policy, header=header, terms=terms, rounds_done=self.register.rounds_done(header.run, before=header.round)
         )
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
@@ -129,7 +132,8 @@ class Node:
         Raises:
             PolicyRefusal: The round was not begun.
             VerificationError: A transport key is not the registered one.
-            ValueError: The update or a counter is out of range.
+            LocalProtocolError: The update's length, the number of examples or a counter is out of range.
+            InputError: The update holds values that are not finite.
         """
         header = RoundHeader.decode(self.register.header(call.header))
         stored = self.register.frame(header.digest)
@@ -186,7 +190,10 @@ class Node:
 
         Raises:
             PolicyRefusal: It does not.
+            DecodeError: The name is too long.
         """
+        if len(task) > MAX_NAME:
+            raise DecodeError(f"a task's name has at most {MAX_NAME} bytes, {len(task)} came")
         name = task.decode(errors="replace")
         decision = decide_plaintext(self.policy, name)
         if not decision.allowed:

@@ -65,5 +65,16 @@ def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
         accepted_count=record.count,
         included_root=record.included,
         included_count=record.included_count,
-        signers={client: reader.keys(client).signer for client in header.cohort},
+        signers={client: _signer_at(reader, client, header.beacon_number) for client in header.cohort},
     )
+
+
+def _signer_at(reader: LedgerReader, account: bytes, beacon: int) -> bytes:
+    """Return the signing key of ``account`` before the round's beacon.
+
+    Keys that are registered later do not count: else one member could void a round under way by changing its key.
+    """
+    keys = reader.keys(account)
+    while keys.epoch > 1 and keys.block >= beacon:
+        keys = reader.keys_at(account, keys.epoch - 1)
+    return keys.signer

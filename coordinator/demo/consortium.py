@@ -34,10 +34,10 @@ SCRYPT_COST = 1 << 12
 TOKEN = 10**18
 REWARD_PER_ROUND = 100 * TOKEN
 CLOSING_DELAY_S = 7 * 24 * 3600
-UPDATES, BATCH_SIZE, LEARNING_RATE = 100, 4, 0.01
+UPDATES, BATCH_SIZE, LEARNING_RATE = 100, 4, 0.001
 """Local updates in a round, examples in an update and step size; see ``docs/reference/heart-disease.md``."""
 WEIGHT_CAP = 1000
-INITIAL_CLIP, CLIP_FLOOR, CLIP_FACTOR = 2.0, 0.25, 6.0
+INITIAL_CLIP, CLIP_FLOOR, CLIP_FACTOR = 1.0, 0.25, 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

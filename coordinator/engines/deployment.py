@@ -192,7 +192,7 @@ class Deployment:
             self._check_alive("superlink")
             time.sleep(POLL_S)
         raise RunTimedOut(
-            f"Run {run_id} did not end within {timeout_s:.0f} s. The ServerApp's output ends: {tail(self.log_of(name))}",
+            f"Run {run_id} did not end within {timeout_s:g} s. The ServerApp's output ends: {tail(self.log_of(name))}",
             fix="Allow it more time, or look into the logs of the nodes.",
         )
 
@@ -265,7 +265,7 @@ class Deployment:
             if time.monotonic() >= end:
                 self._supervised.kill([name])
                 raise NotReady(
-                    f"{name} did not end within {COMMAND_S:.0f} s. Its log ends: {tail(self.log_of(name))}"
+                    f"{name} did not end within {COMMAND_S:g} s. Its log ends: {tail(self.log_of(name))}"
                 )
             time.sleep(POLL_S)
         return self.log_of(name).read_text("utf-8", "replace")
@@ -280,7 +280,7 @@ class Deployment:
             if left and time.monotonic() >= end:
                 name = min(left)
                 raise NotReady(
-                    f"{name} was not ready within {self._start_s:.0f} s. Its log ends: {tail(self.log_of(name))}"
+                    f"{name} was not ready within {self._start_s:g} s. Its log ends: {tail(self.log_of(name))}"
                 )
             time.sleep(POLL_S if left else 0.0)
 

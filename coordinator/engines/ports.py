@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from coordinator.errors import PortInUse
@@ -29,6 +29,11 @@ def reserve(requested: Sequence[int | None]) -> list[int]:
     Raises:
         PortInUse: A port that was asked for is taken, or was asked for twice, or is no port.
     """
+    for port in requested:
+        if port is not None and not 1 <= port <= MAX_PORT:
+            raise PortInUse(
+                f"A port lies between 1 and {MAX_PORT}; {port} does not.", fix="Choose another port."
+            )
     with ExitStack() as stack:
         fixed = {port: stack.enter_context(_bind(port)) for port in requested if port is not None}
         if len(fixed) != sum(port is not None for port in requested):
@@ -43,8 +48,6 @@ def reserve(requested: Sequence[int | None]) -> list[int]:
 
 def _bind(port: int) -> socket.socket:
     """Return a socket bound to ``port`` as a server would bind it (0: any free one), not listening."""
-    if not 0 <= port <= MAX_PORT:
-        raise PortInUse(f"A port lies between 1 and {MAX_PORT}; {port} does not.", fix="Choose another port.")
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if port:  # servers set it too: a port that only remembers old connections is free
@@ -76,13 +79,17 @@ def holder_of(port: int, proc: Path = Path("/proc")) -> tuple[int, str] | None:
     for folder in proc.iterdir():
         if not folder.name.isdigit():
             continue
-        try:
-            links = {str(link.readlink()) for link in (folder / "fd").iterdir()}
-            if links & inodes:
+        with suppress(OSError):  # ended meanwhile, or belongs to another user
+            if any(_target(link) in inodes for link in (folder / "fd").iterdir()):
                 return int(folder.name), (folder / "comm").read_text().strip()
-        except OSError:  # ended meanwhile, or belongs to another user
-            continue
     return None
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:  # closed meanwhile
+        return ""
 
 
 def _listening_inodes(port: int, proc: Path) -> set[str]:

@@ -76,7 +76,9 @@ class ScriptedGrid(Grid):
         node = message.metadata.dst_node_id
         match self._script[node]:
             case Error() as error:
-                reply = error_from_superlink(message.metadata, error.code, error.reason or "", now=self._clock.now)
+                reply = error_from_superlink(
+                    message.metadata, error.code, error.reason or "", now=self._clock.now
+                )
             case "stuck pull":
                 self.release.wait()
                 return []

@@ -9,12 +9,18 @@ import socket
 import sys
 import time
 
-print("helper starts", flush=True)
-time.sleep(float(sys.argv[2]))
-if sys.argv[3:] == ["fail"]:
-    sys.exit("the key file is missing")
-server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-server.bind(sys.argv[1])
-server.listen()
-while True:
-    server.accept()[0].close()
+
+def main() -> None:
+    print("helper starts", flush=True)
+    time.sleep(float(sys.argv[2]))
+    if sys.argv[3:] == ["fail"]:
+        sys.exit("the key file is missing")
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    server.bind(sys.argv[1])
+    server.listen()
+    while True:
+        server.accept()[0].close()
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ from eth.exceptions import PyEVMError, Revert
 from eth.vm.chain_context import ChainContext
 from eth.vm.forks import ShanghaiVM
 from eth.vm.spoof import SpoofTransaction
+from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
 
@@ -168,7 +169,16 @@ def decode_transaction(raw: bytes, chain_id: int) -> SignedTransactionAPI:
     try:
         transaction = ShanghaiVM.get_transaction_builder().decode(raw)
         canonical = transaction.encode() == raw
-    except (RLPException, ValidationError, PyEVMError, ValueError, TypeError, IndexError) as error:
+        _ = transaction.sender  # py-evm recovers it late and lets the library's own error out
+    except (
+        RLPException,
+        ValidationError,
+        PyEVMError,
+        BadSignature,
+        ValueError,
+        TypeError,
+        IndexError,
+    ) as error:
         raise InvalidTransaction(f"malformed transaction: {error}") from error
     if not canonical:
         raise InvalidTransaction("transaction is not in its canonical encoding")

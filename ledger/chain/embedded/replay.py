@@ -20,8 +20,9 @@ Memory: all entries of the chain are held once (about 40 kilobytes a block).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
 from trie.exceptions import MissingTraversalNode, MissingTrieNode
 
+from fl_core.errors import InputError
 from ledger.chain.embedded import evm
 from ledger.chain.embedded.database import ReadFace
 from ledger.chain.embedded.store import LogRow, Store
@@ -47,7 +49,7 @@ _COMPARED_FIELDS = (
     "receipt_root", "gas_used", "gas_limit", "bloom", "base_fee_per_gas", "hash",
 )  # fmt: skip
 _MALFORMED = (
-    RLPException, ValidationError, PyEVMError, MissingTrieNode, MissingTraversalNode, evm.InvalidTransaction,
+    RLPException, ValidationError, PyEVMError, MissingTrieNode, MissingTraversalNode, evm.InvalidTransaction, InputError,
     KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError,
 )  # fmt: skip
 """What py-evm and rlp raise over stored bytes that were tampered with."""
@@ -172,19 +174,21 @@ class _Replay:
 
     def _check_logs(self, head: int) -> None:
         stored = self._store.all_logs()
-        for computed in self._logs:
-            if next(stored, None) != computed:
+        for computed, found in zip_longest(self._logs, stored):
+            if computed is None:
+                raise ReplayMismatch(
+                    head, f"the log index (a row of block {found.block} that no block wrote)"
+                )
+            if computed != found:
                 raise ReplayMismatch(computed.block, f"the log index (log {computed.position})")
-        extra = next(stored, None)
-        if extra is not None:
-            raise ReplayMismatch(head, f"the log index (a row of block {extra.block} that no block wrote)")
 
     def _check_entries(self, head: int) -> None:
         count = 0
-        for key, value in self._store.rows():
-            count += 1
-            if not isinstance(key, bytes) or self._entries.get(key) != value:
-                raise ReplayMismatch(head, f"the entry {_name(key)}")
+        with closing(self._store.rows()) as rows:
+            for key, value in rows:
+                count += 1
+                if not isinstance(key, bytes) or self._entries.get(key) != value:
+                    raise ReplayMismatch(head, f"the entry {_name(key)}")
         if count != len(self._entries):
             raise ReplayMismatch(head, f"the number of entries ({count} instead of {len(self._entries)})")
 

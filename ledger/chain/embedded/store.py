@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -261,17 +261,16 @@ class Store:
         with self._mutex, _translated(self.path):
             return [LogRow(*row) for row in self._connection.execute(query, (*arguments, limit)).fetchall()]
 
-    def rows(self) -> Iterator[tuple[object, object]]:
-        """Yield every key with its value, bypassing the cache."""
+    def rows(self) -> Generator[tuple[object, object], None, None]:
+        """Yield every key with its value, bypassing the cache. Close it when it is not read to the end."""
         with _translated(self.path), closing(self._connection.execute("SELECT k, v FROM kv")) as cursor:
             yield from cursor
 
-    def all_logs(self) -> Iterator[LogRow]:
-        """Yield the whole log index in order."""
-        query = "SELECT * FROM log ORDER BY block, position"
-        with _translated(self.path), closing(self._connection.execute(query)) as cursor:
-            for row in cursor:
-                yield LogRow(*row)
+    def all_logs(self) -> list[LogRow]:
+        """Return the whole log index in order."""
+        with self._mutex, _translated(self.path):
+            rows = self._connection.execute("SELECT * FROM log ORDER BY block, position").fetchall()
+        return [LogRow(*row) for row in rows]
 
     def check_integrity(self) -> str:
         """Return what sqlite finds wrong with its pages and indices, or an empty string."""

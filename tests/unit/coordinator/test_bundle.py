@@ -162,7 +162,9 @@ def test_a_reference_leads_to_its_object():
     assert isinstance(load(CLIENT), ClientApp)
 
 
-@pytest.mark.parametrize("reference", ["", "module", "module:", ":attribute", "a.:b", "a:b.c", "a:b:c", "a b:c", "a:b\n"])
+@pytest.mark.parametrize(
+    "reference", ["", "module", "module:", ":attribute", "a.:b", "a:b.c", "a:b:c", "a b:c", "a:b\n"]
+)
 def test_a_reference_of_another_form_is_refused(reference):
     with pytest.raises(BadReference, match=r"package\.module:attribute"):
         split(reference)
@@ -170,7 +172,10 @@ def test_a_reference_of_another_form_is_refused(reference):
 
 @pytest.mark.parametrize(
     ("reference", "what"),
-    [("tests.simulators.nowhere:app", "cannot be imported"), ("tests.simulators.toy_app:nothing_here", "has no")],
+    [
+        ("tests.simulators.nowhere:app", "cannot be imported"),
+        ("tests.simulators.toy_app:nothing_here", "has no"),
+    ],
 )
 def test_a_reference_that_leads_nowhere_says_which_part(reference, what):
     with pytest.raises(BadReference, match=what) as caught:
@@ -189,7 +194,7 @@ SETTINGS = {
     "small": -(2**63),
     "half": 0.5,
     "tiny": 1e-300,
-    "path": "/srv/hospital 1/it's \"quoted\"\\ \t\n\x7f\x00 äß漢🎉 = # [x]",
+    "path": '/srv/hospital 1/it\'s "quoted"\\ \t\n\x7f\x00 äß漢🎉 = # [x]',
     "trap": "settings.toml",
     "backslashes": '\\"\\\\"',
     "empty": "",

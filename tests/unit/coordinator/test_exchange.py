@@ -17,7 +17,13 @@ def run(script, *, deadline_s=100.0, patience_s=5.0, **options) -> tuple[list[An
     clock = Clock()
     grid = ScriptedGrid(clock, script)
     answers = exchange(
-        grid, grid.messages(), deadline_s=deadline_s, clock=clock, sleep=clock.sleep, patience_s=patience_s, **options
+        grid,
+        grid.messages(),
+        deadline_s=deadline_s,
+        clock=clock,
+        sleep=clock.sleep,
+        patience_s=patience_s,
+        **options,
     )
     try:
         return list(answers), grid, clock
@@ -181,4 +187,6 @@ def test_large_replies_arrive_whole_through_a_window_of_one():
             answer.reply.content["update"]["data"].data
             for answer in exchange(grid, messages, deadline_s=30.0, window=1)
         ]
-    assert [(len(data), data[0]) for data in arrays] == [(12 * 1024 * 1024, position) for position in range(3)]
+    assert [(len(data), data[0]) for data in arrays] == [
+        (12 * 1024 * 1024, position) for position in range(3)
+    ]

@@ -55,8 +55,8 @@ def whys(answers):
 
 
 def config(tmp_path, **changes):
-    usual = dict(rounds=2, numbers=3, deadline=10.0, large=False, fail=False, report=str(tmp_path / "report"))
-    return usual | changes
+    usual = {"rounds": 2, "numbers": 3, "deadline": 10.0, "large": False, "fail": False}
+    return usual | {"report": str(tmp_path / "report")} | changes
 
 
 # ---------------------------------------------------------------------- whole runs
@@ -335,7 +335,9 @@ def test_flower_is_imported_with_telemetry_and_update_check_off_whatever_the_she
         "print(telemetry.FLWR_TELEMETRY_ENABLED, os.environ['FLWR_DISABLE_UPDATE_CHECK'])"
     )
     shell = {**os.environ, "FLWR_TELEMETRY_ENABLED": "1", "FLWR_DISABLE_UPDATE_CHECK": "0"}
-    done = subprocess.run([sys.executable, "-c", program], env=shell, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=shell, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["0", "1"]
     assert {name: os.environ[name] for name in FLOWER_VARIABLES} == dict(FLOWER_VARIABLES)
 
@@ -380,7 +382,9 @@ def test_only_one_module_touches_what_flower_does_not_promise():
 
 def test_flowers_private_parts_still_do_what_we_need():
     flower_private.identify(41)
-    message = Message(RecordDict({"c": ConfigRecord({"x": [], "b": b""})}), dst_node_id=2**63 + 5, message_type="query")
+    message = Message(
+        RecordDict({"c": ConfigRecord({"x": [], "b": b""})}), dst_node_id=2**63 + 5, message_type="query"
+    )
     assert (message.metadata.run_id, message.metadata.src_node_id) == (41, 1)
 
     packed = flower_private.pack(message)

@@ -61,11 +61,16 @@ def environment(mark: str) -> dict[str, str]:
     return {**os.environ, MARK: mark}
 
 
-def start_parent(folder: Path, mark: str, tree: str, then: str = "time.sleep(600)") -> subprocess.Popen[bytes]:
+def start_parent(
+    folder: Path, mark: str, tree: str, then: str = "time.sleep(600)"
+) -> subprocess.Popen[bytes]:
     """Start a process with a supervisor and two trees below it, and wait until all are there."""
     program = textwrap.dedent(PARENT).format(tree=tree, then=then)
     parent = subprocess.Popen(
-        [*command(program), str(folder)], env=environment(mark), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [*command(program), str(folder)],
+        env=environment(mark),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert parent.stdout is not None
     with parent.stdout:
@@ -142,7 +147,13 @@ def test_without_the_kernels_help_process_groups_are_ended(tmp_path, mark):
     assert run.stdin is not None
     assert run.stdout is not None
     with run:
-        request = {"id": 1, "op": "start", "name": "group", "command": command(in_one_group), "folder": str(tmp_path)}
+        request = {
+            "id": 1,
+            "op": "start",
+            "name": "group",
+            "command": command(in_one_group),
+            "folder": str(tmp_path),
+        }
         request |= {"environment": environment(mark), "log": str(tmp_path / "group.log")}
         run.stdin.write(json.dumps(request).encode() + b"\n")
         run.stdin.flush()
@@ -175,7 +186,9 @@ def test_killing_what_has_ended_or_never_was_does_nothing(supervised, tmp_path):
 
 
 def test_the_exit_status_and_the_output_are_kept(supervised, tmp_path):
-    supervised.start("worker", command("import sys; print('out'); sys.exit('went wrong')"), os.environ, tmp_path)
+    supervised.start(
+        "worker", command("import sys; print('out'); sys.exit('went wrong')"), os.environ, tmp_path
+    )
     assert becomes(lambda: supervised.status()["worker"] == 1, 5.0)
     assert set(supervised.log_of("worker").read_text().split("\n")) == {"out", "went wrong", ""}
 
@@ -210,7 +223,9 @@ def test_adopted_processes_that_ended_leave_no_dead_entry(supervised, tmp_path, 
 
 
 def test_a_child_does_not_hold_the_pipe_of_the_supervisor(supervised, tmp_path):
-    supervised.start("worker", command("import os; print(sorted(os.listdir('/proc/self/fd')))"), os.environ, tmp_path)
+    supervised.start(
+        "worker", command("import os; print(sorted(os.listdir('/proc/self/fd')))"), os.environ, tmp_path
+    )
     assert becomes(lambda: supervised.status()["worker"] == 0, 5.0)
     assert supervised.log_of("worker").read_text().count("'") == 2 * 4, "only 0, 1, 2 and the listing itself"
 

@@ -1,0 +1,164 @@
+"""The demo from start to end, without a screen: what happens is told through events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from coordinator import app
+from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
+from coordinator.demo.deployed_run import prepare_bundle, run_deployed
+from coordinator.demo.holders import Hospital, comparison, hospital_factory, training_task
+from coordinator.demo.local_run import run_in_process
+from coordinator.demo.options import DemoOptions, Engine
+from coordinator.demo.preflight import preflight
+from coordinator.demo.settlement import settle_rewards
+from coordinator.engines.settings import Setting
+from coordinator.errors import CoordinatorError
+from coordinator.store.events import Event
+from fl_core.protocol.terms import Terms
+from fl_core.randomness import SystemRandomSource
+from ledger.files import write_atomically
+
+TASK = "heart-disease"
+TRAIN_DEADLINE_S = {Engine.LOCAL: 60.0, Engine.DEPLOYMENT: 180.0}
+REVEAL_DEADLINE_S = {Engine.LOCAL: 60.0, Engine.DEPLOYMENT: 120.0}
+
+Listener = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoResult:
+    """What came of the demo.
+
+    Attributes:
+        accuracy: The federated model's on the pooled test split, and what it is compared with; see
+            ``clients.comparison.compare``.
+        rewards: Hospital -> token units that it was paid.
+        finalised: Rounds that made a model.
+    """
+
+    accuracy: Mapping[str, object]
+    rewards: Mapping[str, int]
+    finalised: int
+
+
+def now() -> int:
+    """Return the Unix time in seconds."""
+    return int(time.time())
+
+
+def run_demo(options: DemoOptions, listener: Listener) -> DemoResult:
+    """Run the demo.
+
+    Args:
+        options: What to do.
+        listener: Called with every event, from the thread that emits it.
+
+    Raises:
+        InputError: Something would make the demo fail; nothing was written.
+        CoordinatorError: The run failed; its folder is kept.
+    """
+    files = preflight(options)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    options.folder.chmod(0o700)
+    hospitals = _create_hospitals(options, files)
+    try:
+        return _run(options, hospitals, listener)
+    finally:
+        for hospital in hospitals:
+            hospital.close()
+
+
+def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[Hospital]:
+    factory = hospital_factory()
+    return [
+        factory.create(
+            options.folder / "nodes" / name.lower().replace(" ", "-"),
+            name,
+            records,
+            tasks=(TASK,),
+            allow_plaintext=options.plain,
+            clock=now,
+            random=SystemRandomSource(),
+            scrypt_cost=SCRYPT_COST,
+        )
+        for name, records in files.items()
+    ]
+
+
+def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener) -> DemoResult:
+    listener({"event": "hospitals", "holders": [h.name for h in hospitals], "records": [h.records for h in hospitals]})
+    deployed = options.engine is Engine.DEPLOYMENT
+    bundle = prepare_bundle(options.folder / "bundle", app.SETTINGS) if deployed else None
+    terms, model = write_terms(
+        options, training_task(TASK), len(hospitals), bundle.sha256.hex() if bundle is not None else ""
+    )
+    events = _found(options, hospitals, terms, model, listener)
+    config = _config(options, len(hospitals))
+    if bundle is None:
+        run_in_process(hospitals, config, drop=options.drop, listener=listener)
+    else:
+        nodes = [options.folder / "nodes" / h.name.lower().replace(" ", "-") for h in hospitals]
+        run_deployed(
+            options.folder / "deployment",
+            nodes,
+            config,
+            bundle=bundle,
+            port=options.port,
+            drop=options.drop,
+            events=events,
+            listener=listener,
+        )
+    for hospital in hospitals:
+        hospital.close()
+    return _finish(options, hospitals, terms)
+
+
+def _found(
+    options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms, model: bytes, listener: Listener
+) -> Path:
+    """Prepare the run's folder and return where its events will be."""
+    if options.plain:
+        write_atomically(options.folder / "terms.json", terms.encode())
+        write_atomically(options.folder / "initial.safetensors", model)
+        return options.folder / "events.jsonl"
+    started = time.perf_counter()
+    found_consortium(options, hospitals, terms, model, clock=now, random=SystemRandomSource())
+    elapsed = round(1000 * (time.perf_counter() - started))
+    listener({"event": "consortium-founded", "members": len(hospitals) + 3, "milliseconds": elapsed})
+    return options.folder / "coordinator" / "events.jsonl"
+
+
+def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
+    return {
+        app.FOLDER: str(options.folder.resolve()),
+        app.NODES: nodes,
+        app.ROUNDS: options.rounds,
+        app.TRAIN_DEADLINE: TRAIN_DEADLINE_S[options.engine],
+        app.REVEAL_DEADLINE: REVEAL_DEADLINE_S[options.engine],
+        app.PLAIN: options.plain,
+    }
+
+
+def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -> DemoResult:
+    """Pay the rewards, seal the public folder, and judge the model."""
+    if options.plain:
+        rewards, finalised, model = {}, options.rounds, options.folder / "model.safetensors"
+    else:
+        rewards, finalised = settle_rewards(options.folder, clock=now, random=SystemRandomSource())
+        model = options.folder / "public" / "model.safetensors"
+        if finalised == 0:
+            raise CoordinatorError(
+                "no round made a model.", fix=f"The events are in {options.folder}/coordinator/events.jsonl."
+            )
+    accuracy = comparison()(
+        options.data,
+        [hospital.name for hospital in hospitals],
+        model.read_bytes(),
+        settings=terms.task_settings,
+        rounds=options.rounds,
+    )
+    return DemoResult(accuracy=accuracy, rewards=rewards, finalised=finalised)

@@ -1,0 +1,151 @@
+"""What a person sees while the demo runs: one progress line a hospital-sized glance wide, and a line for each round.
+
+On a terminal the progress bar moves in place; elsewhere (a log file, a pipe) only the finished lines are printed. Colours
+follow the terminal and ``NO_COLOR``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from coordinator.demo.options import DemoOptions, Engine
+from coordinator.store.events import Event
+
+CORRECT, TOTAL = "test-correct", "test-total"
+
+
+class Screen:
+    """Shows events; as a context manager it owns the progress bar.
+
+    Args:
+        console: Where to print.
+        options: The demo's options.
+    """
+
+    def __init__(self, console: Console, options: DemoOptions) -> None:
+        self._console = console
+        self._options = options
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._bar: TaskID | None = None
+        self._bytes = 0
+        self._handlers: dict[str, Callable[[Event], None]] = {
+            "hospitals": self._hospitals,
+            "consortium-founded": self._founded,
+            "processes-started": self._processes,
+            "enrolled": self._enrolled,
+            "round-opened": self._opened,
+            "contribution": self._contribution,
+            "contribution-lost": self._lost,
+            "contribution-refused": self._lost,
+            "answer-lost": self._lost,
+            "answer-refused": self._lost,
+            "sets-committed": self._committed,
+            "answer": self._answer,
+            "round-finalised": self._finalised,
+            "round-failed": self._failed,
+        }
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        self._bar = self._progress.add_task("starting", total=self._options.rounds)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Show one event; kinds that mean nothing to a person are passed over."""
+        handler = self._handlers.get(event["event"])
+        if handler is not None:
+            handler(event)
+
+    def _say(self, text: str, **values: Any) -> None:  # noqa: ANN401 - rich's styles
+        self._console.print(text, highlight=False, **values)
+
+    def _step(self, text: str) -> None:
+        if self._bar is not None:
+            self._progress.update(self._bar, description=text)
+
+    def _hospitals(self, event: Event) -> None:
+        pairs = zip(event["holders"], event["records"], strict=True)
+        self._say("[bold]Hospitals[/]   " + ", ".join(f"{name} ({count} patients)" for name, count in pairs))
+        if self._options.plain:
+            self._say("[bold red]Protection  off: updates travel in the clear. For comparison only.[/]")
+        else:
+            self._say("[bold]Protection[/]  P4096: nobody holds a key that opens one hospital's update")
+
+    def _founded(self, event: Event) -> None:
+        self._say(
+            f"[bold]Ledger[/]      {event['members']} members with keys, terms accepted, rewards in escrow"
+            f" ({event['milliseconds'] / 1000:.1f} s)"
+        )
+
+    def _processes(self, event: Event) -> None:
+        count = 1 + 2 * event["nodes"]
+        self._say(f"[bold]Processes[/]   {count} started: SuperLink on port {event['port']}, SuperNodes, hospital nodes")
+
+    def _enrolled(self, event: Event) -> None:
+        self._step(f"{len(event['holders'])} hospitals connected")
+
+    def _opened(self, event: Event) -> None:
+        self._bytes = 0
+        if event["round"] == 1:
+            self._say(_HEADINGS[self._options.plain], style="dim")
+        self._step(f"round {event['round']}: training at {len(event['cohort']) or 'the'} hospitals")
+
+    def _contribution(self, event: Event) -> None:
+        self._bytes += event["bytes"]
+        self._step(f"round {event['round']}: sealed update of {event['holder']}")
+
+    def _committed(self, event: Event) -> None:
+        self._step(f"round {event['round']}: set of {len(event['included'])} on the ledger, asking the committee")
+
+    def _answer(self, event: Event) -> None:
+        self._step(f"round {event['round']}: {event['holder']} answered")
+
+    def _lost(self, event: Event) -> None:
+        holder = event["holder"] or "a hospital"
+        self._say(f"  [yellow]{holder}: {event['reason']}; the round goes on without it[/]")
+
+    def _failed(self, event: Event) -> None:
+        self._say(f"  [red]round {event['round']} made no model: {event['reason']}[/]")
+
+    def _finalised(self, event: Event) -> None:
+        counters = event["counters"]
+        accuracy = counters[CORRECT] / counters[TOTAL] if counters.get(TOTAL) else float("nan")
+        line = f"{event['round']:>5}  {event['included']:>9}  {accuracy:>14.3f}  {event['train_ms']:>8.0f}"
+        if not self._options.plain:
+            protection = event["holder_protection_ms"] + event["coordinator_protection_ms"]
+            line += f"  {self._bytes / 1024:>10.0f}  {protection:>13.0f}  {event['ledger_ms']:>9.0f}"
+        self._say(line)
+        if self._bar is not None:
+            self._progress.advance(self._bar)
+
+
+_PLAIN_HEADING = "round  hospitals  accuracy before  train ms"
+_HEADINGS = {True: _PLAIN_HEADING, False: _PLAIN_HEADING + "  KiB sealed  protection ms  ledger ms"}
+
+
+def summary_tables(console: Console, result_accuracy: dict[str, Any], rewards: dict[str, int], engine: Engine) -> None:
+    """Print accuracy and rewards side by side."""
+    table = Table(title=f"Accuracy on {result_accuracy['test_examples']} patients that nobody trained on", title_justify="left")
+    table.add_column("model")
+    table.add_column("accuracy", justify="right")
+    table.add_row("federated, encrypted" if rewards else "federated, in the clear", f"{result_accuracy['federated']:.3f}")
+    table.add_row("all data in one place", f"{result_accuracy['pooled']:.3f}")
+    for name, value in result_accuracy["local"].items():
+        table.add_row(f"{name} alone", f"{value:.3f}")
+    console.print(table)

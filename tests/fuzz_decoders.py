@@ -1,0 +1,152 @@
+"""Throws mutated messages at every decoder: ``python -m tests.fuzz_decoders [--inputs N] [--seed S] [TARGET ...]``.
+
+A decoder may return a message, whose encoding must then be the input, or raise ``DecodeError``; anything else is a finding
+and ends the run with the input in hexadecimal. The corpus is a few honest messages of each kind, made here, and what is known to
+be nasty in JSON. Needs nothing but the project; a million inputs take a minute or two on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from fl_core.errors import DecodeError
+from fl_core.models import decode_model, encode_model
+from ledger.documents import decode_rewards, encode_rewards, metrics_salt
+from tests.simulators.generated_messages import KINDS, Kind
+
+CORPUS = 12
+"""Honest messages of each kind."""
+
+NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+NASTY_JSON = (
+    b"null", b"[]", b"{}", b"1e999", b"NaN", b"-Infinity", b"true", b'"\\ud800"', b"1" * 5000, b"1" * 400, b"[" * 3000,
+    b'{"format":' * 500, b'"\\u0000"', b"0.1", b"-0.0", b"-1", b'{"a":1,"a":2}', b"\xff\xfe", b"\xef\xbb\xbf{}",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Target:
+    """A decoder and honest inputs of it."""
+
+    decode: Callable[[bytes], Any]
+    corpus: tuple[bytes, ...]
+
+
+class Finding(AssertionError):
+    """A decoder did something else than to decode or to refuse."""
+
+
+def examples(kind: Kind) -> tuple[bytes, ...]:
+    """Return :data:`CORPUS` encoded messages, always the same ones."""
+    found: list[bytes] = []
+
+    @seed(20)
+    @settings(max_examples=CORPUS, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(kind.made)
+    def collect(message: Any) -> None:
+        found.append(message.encode())
+
+    collect()
+    return tuple(found)
+
+
+def _documents() -> dict[str, Target]:
+    import numpy as np
+
+    rewards = encode_rewards(bytes(32), {b"\x01" * 20: 5, b"\x02" * 20: 2**90})
+    salted = b'{"format":"suture-metrics-v1","salt":"' + b"00" * 32 + b'"}'
+    model = encode_model({"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros((), np.float32)})
+    return {
+        "rewards": Target(decode_rewards, (rewards,)),
+        "metrics": Target(metrics_salt, (salted,)),
+        "model": Target(lambda data: decode_model(data, 1 << 20), (model,)),
+    }
+
+
+TARGETS: dict[str, Target] = {kind.name: Target(kind.decode, examples(kind)) for kind in KINDS} | _documents()
+"""Decoders by name."""
+
+
+def check(name: str, data: bytes) -> bool:
+    """Give one input to one decoder; return whether it was a message.
+
+    Raises:
+        Finding: The decoder raised something else, or read bytes that are not what the message encodes to.
+    """
+    try:
+        message = TARGETS[name].decode(data)
+    except DecodeError:
+        return False
+    except Exception as error:
+        raise Finding(f"{name}: {type(error).__name__}: {error} for {data.hex()}") from error
+    if hasattr(message, "encode") and message.encode() != data:
+        raise Finding(f"{name}: another encoding of a message was read: {data.hex()}")
+    return True
+
+
+def mutate(data: bytes, corpus: tuple[bytes, ...], rng: random.Random) -> bytes:
+    """Return ``data`` with one to four changes: bits, numbers, cuts, repeats, splices, pieces of nasty JSON."""
+    mutated = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(mutated) + 1)
+        match rng.randrange(7):
+            case 0 if mutated:
+                mutated[at % len(mutated)] ^= 1 << rng.randrange(8)
+            case 1:
+                size = rng.choice((1, 2, 4, 8))
+                mutated[at : at + size] = (rng.choice(NUMBERS) % (1 << 8 * size)).to_bytes(size, "big")
+            case 2:
+                del mutated[at : at + rng.randint(1, 40)]
+            case 3:
+                mutated[at:at] = mutated[at : at + rng.randint(1, 40)]
+            case 4:
+                other = rng.choice(corpus)
+                mutated[at:] = other[rng.randrange(len(other) + 1) :]
+            case 5:
+                end = rng.choice([i for i, byte in enumerate(mutated) if byte in b",}]:"] or [at])
+                mutated[at:end] = rng.choice(NASTY_JSON)
+            case _:
+                mutated[at:at] = rng.randbytes(rng.randint(1, 8))
+    return bytes(mutated)
+
+
+def fuzz(name: str, *, inputs: int, seed: int) -> int:
+    """Try ``inputs`` mutations on one decoder; return how many were tried."""
+    rng, corpus = random.Random(f"{name}/{seed}"), TARGETS[name].corpus
+    for data in corpus:
+        if not check(name, data):
+            raise Finding(f"{name}: an honest message was refused")
+    for _ in range(inputs):
+        check(name, mutate(rng.choice(corpus), corpus, rng))
+    return inputs
+
+
+def main() -> int:
+    """Fuzz the named targets, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="inputs over all targets")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    targets = options.targets or list(TARGETS)
+    for name in targets:
+        started = time.perf_counter()
+        try:
+            done = fuzz(name, inputs=-(-options.inputs // len(targets)), seed=options.seed)
+        except Finding as finding:
+            print(finding, file=sys.stderr)
+            return 1
+        print(f"{name}: {done} inputs, {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Every message that crosses a wire or lies in a folder, as hypothesis makes it, with the decoder that reads it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from clients.calls import BeginCall, Order, ProtectCall, RevealCall
+from fl_core.models import TensorSpec
+from fl_core.protocol.header import RoundHeader, Seat
+from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed
+from fl_core.protocol.statements import Contribution, RevealStatement
+from fl_core.protocol.terms import Terms
+from fl_core.quantise import Block
+from ledger.papers import RoundPaper, RunPaper, SealPaper
+
+addresses = st.binary(min_size=20, max_size=20)
+words = st.binary(min_size=32, max_size=32)
+signatures = st.binary(min_size=65, max_size=65)
+rounds = st.integers(1, 2**32 - 1)
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+hexadecimal = words.map(bytes.hex)
+tensor_names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,12}", fullmatch=True)
+small = st.integers(0, 3)
+
+
+def ascending(count: int | st.SearchStrategy[int] = small) -> st.SearchStrategy[tuple[bytes, ...]]:
+    sizes = st.just(count) if isinstance(count, int) else count
+    return sizes.flatmap(
+        lambda n: st.lists(addresses, min_size=n, max_size=n, unique=True).map(lambda a: tuple(sorted(a)))
+    )
+
+
+blocks = st.builds(Block, name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9),
+                   size=st.integers(1, 2**64 - 1), clip=st.floats(2.0**-60, 2.0**60))  # fmt: skip
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> RoundHeader:
+    cohort, committee = draw(ascending(st.integers(1, 4))), draw(ascending(st.integers(1, 4)))
+    return RoundHeader(
+        chain_id=draw(st.integers(0, 2**64 - 1)),
+        contract=draw(addresses),
+        run=draw(words),
+        round=draw(rounds),
+        parent=draw(words),
+        artifact=draw(words),
+        parameter_set=draw(names),
+        packing=draw(names),
+        blocks=tuple(draw(st.lists(blocks, min_size=1, max_size=3, unique_by=lambda b: b.name))),
+        counters=tuple(draw(st.lists(names, max_size=3, unique=True))),
+        weight_cap=draw(st.integers(1, 2**32 - 1)),
+        cohort=cohort,
+        committee=tuple(Seat(address=address, transport_key=draw(words)) for address in committee),
+        threshold=draw(st.integers(1, len(committee))),
+        n_min=draw(st.integers(1, len(cohort))),
+        deadline=draw(st.integers(0, 2**64 - 1)),
+        beacon_number=draw(st.integers(0, 2**64 - 1)),
+        beacon=draw(words),
+    )
+
+
+contributions = st.builds(
+    Contribution, run=words, round=rounds, member=addresses, header=words, parent=words, ciphertext=words,
+    boxes=words, dataset=words, weight=words, metrics=words,
+)  # fmt: skip
+leaves = st.builds(Leaf, statement=contributions, signature=signatures)
+boxes = st.lists(st.binary(max_size=40), max_size=3).map(tuple)
+CIPHERTEXT_BYTES = 24
+frames = st.builds(
+    Frame, leaf=leaves, boxes=boxes, ciphertext=st.binary(min_size=CIPHERTEXT_BYTES, max_size=CIPHERTEXT_BYTES)
+)
+reveals = st.builds(
+    Reveal,
+    statement=st.builds(
+        RevealStatement, run=words, round=rounds, member=addresses, header=words, included=words, shares=words
+    ),
+    shares=st.binary(max_size=60),
+    signature=signatures,
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> RevealRequest:
+    included = []
+    for member in draw(ascending()):
+        leaf = draw(leaves)
+        statement = Contribution(**{f: getattr(leaf.statement, f) for f in leaf.statement.__slots__} | {"member": member})
+        leaf = Leaf(statement=statement, signature=leaf.signature)
+        digests = tuple(draw(st.lists(words, max_size=3)))
+        included.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
+    return RevealRequest(
+        header=draw(words),
+        accepted=tuple((member, draw(words)) for member in draw(ascending())),
+        included=tuple(included),
+        receipt=draw(st.one_of(st.just(b""), signatures)),
+    )
+
+
+settings_of_a_task = st.dictionaries(
+    names, st.one_of(names, st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False)), max_size=3
+)
+positive = st.floats(2.0**-40, 2.0**40)
+
+
+@st.composite
+def terms(draw: st.DrawFn) -> Terms:
+    tensors = draw(st.dictionaries(tensor_names, st.lists(st.integers(1, 9), max_size=3).map(tuple), min_size=1, max_size=3))
+    texts = ("title", "purpose", "task", "initial_model", "strategy", "parameter_set", "packing", "reward_policy", "bundle")
+    return Terms(
+        **{name: draw(names) for name in texts},
+        task_settings=draw(settings_of_a_task),
+        tensors=tuple(TensorSpec(name, shape) for name, shape in sorted(tensors.items())),
+        rounds=draw(rounds),
+        weight_cap=draw(rounds),
+        counters=tuple(draw(st.lists(names, max_size=3))),
+        initial_clip=draw(positive),
+        clip_floor=draw(positive),
+        clip_factor=draw(positive),
+        n_min=draw(st.integers(1, 10_000)),
+        reward_per_round=draw(st.integers(0, 2**100)),
+    )
+
+
+orders = st.builds(
+    Order, header=st.one_of(st.just(""), hexadecimal), round=st.integers(0, 2**32 - 1), task=names,
+    settings=settings_of_a_task, data=names, holder=names,
+)  # fmt: skip
+begin_calls = st.builds(BeginCall, header=st.binary(max_size=40), model=st.binary(max_size=40))
+protect_calls = st.builds(
+    ProtectCall,
+    header=words,
+    update=st.lists(st.binary(min_size=4, max_size=4), max_size=5).map(b"".join),
+    examples=st.integers(0, 2**64 - 1),
+    counters=st.lists(st.integers(0, 2**64 - 1), max_size=3).map(tuple),
+    transport_keys=st.lists(st.binary(max_size=30), max_size=3).map(tuple),
+)
+reveal_calls = st.builds(RevealCall, request=st.binary(max_size=60))
+
+maps = st.dictionaries(addresses.map(bytes.hex), hexadecimal, max_size=3)
+run_papers = st.builds(
+    RunPaper, chain_id=st.integers(1, 2**53), contract=hexadecimal, token=hexadecimal, run=hexadecimal,
+    terms=hexadecimal, initial_model=hexadecimal, transport_keys=maps, names=st.dictionaries(names, names, max_size=3),
+)  # fmt: skip
+round_papers = st.builds(
+    RoundPaper, round=rounds, header=hexadecimal, leaves=maps, included=st.lists(hexadecimal, max_size=3),
+    exclusions=hexadecimal, ciphertexts=maps, reveals=maps, aggregate_key=hexadecimal, metrics=hexadecimal,
+    rewards=hexadecimal, model=hexadecimal,
+)  # fmt: skip
+seal_papers = st.builds(SealPaper, run=hexadecimal, files=maps, signature=hexadecimal)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A message: how to make one, and how to read one."""
+
+    name: str
+    made: st.SearchStrategy[Any]
+    decode: Callable[[bytes], Any]
+    text: bool = False
+    """Whether the form is JSON, in which other bytes than a prefix or an appendix can be cut or added."""
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+KINDS = (
+    Kind("round header", headers(), RoundHeader.decode),
+    Kind("leaf", leaves, Leaf.decode),
+    Kind("frame", frames, lambda data: Frame.decode(data, ciphertext_bytes=CIPHERTEXT_BYTES)),
+    Kind("reveal request", requests(), RevealRequest.decode),
+    Kind("reveal", reveals, Reveal.decode),
+    Kind("terms", terms(), Terms.decode, text=True),
+    Kind("order", orders, Order.decode, text=True),
+    Kind("begin call", begin_calls, BeginCall.decode),
+    Kind("protect call", protect_calls, ProtectCall.decode),
+    Kind("run paper", run_papers, RunPaper.decode, text=True),
+    Kind("round paper", round_papers, RoundPaper.decode, text=True),
+    Kind("seal paper", seal_papers, SealPaper.decode, text=True),
+)

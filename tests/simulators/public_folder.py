@@ -1,0 +1,470 @@
+"""Makes real public folders: a real chain, real contracts, real protocol; only the training is replaced by random updates.
+
+:class:`Consortium` founds a ledger with four holders and plays rounds through :class:`coordinator.session.RoundSession`, the
+code that writes public folders in production. :meth:`Consortium.lie` plays a round whose coordinator puts something false
+on the ledger, in good form and signed, so that nothing but a recomputation can find it. Keys are derived from names and
+worth nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from coordinator.context import RunContext
+from coordinator.papers import decode_blocks, encode_blocks, round_paper
+from coordinator.session import RoundSession, settle
+from coordinator.store.events import EventLog
+from coordinator.store.journal import Entry, Journal
+from fl_core.digests import Label, digest
+from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.models import TensorSpec, decode_model, encode_model, model_digest
+from fl_core.models.step import FEDAVG, apply_step
+from fl_core.protocol.client import contribute
+from fl_core.protocol.member import Committed, answer
+from fl_core.protocol.messages import RevealRequest
+from fl_core.protocol.opening import key_digest
+from fl_core.protocol.setup import quantiser_of, transport_key_digest
+from fl_core.protocol.terms import Terms
+from fl_core.quantise import Block
+from fl_core.randomness import SystemRandomSource
+from fl_core.secagg import shamir
+from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secret import Secret
+from ledger.archive import Archive
+from ledger.chain.connection import Web3Connection
+from ledger.chain.embedded import open_embedded
+from ledger.documents import encode_metrics, encode_rewards
+from ledger.files import write_atomically
+from ledger.merkle import reward_leaf
+from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.papers import PublicFolder, RunPaper
+from ledger.reader import LedgerReader
+from ledger.records import EMPTY_WORD, Role
+from ledger.rewards import allocate, rewards_tree
+from ledger.seal import write_seal
+from ledger.signer import KeySigner
+from ledger.typed_data import KeyPossession, run_id
+from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
+
+CHAIN_ID = 20_262
+HOLDERS = ("Alder Hospital", "Birch Clinic", "Cedar Hospital", "Damson Clinic")
+REWARD = 1_000_003
+"""Not divisible by 3 or 4, so that every division has a remainder."""
+ROUNDS = 20
+SPECS = (TensorSpec("bias", (3,)), TensorSpec("weight", (5, 3)))
+FAR_FUTURE = 4_000_000_000  # Unix seconds
+
+
+def insecure_key(name: str) -> KeySigner:
+    """Return a signer whose key anybody can derive from ``name``."""
+    return KeySigner(Secret(hashlib.sha256(name.encode()).digest()))
+
+
+@dataclass
+class Holder:
+    """A data holder: client and committee member."""
+
+    name: str
+    account: KeySigner
+    signer: KeySigner
+    transport: TransportPrivateKey
+    writer: LedgerWriter
+    epoch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lie:
+    """What a dishonest coordinator changes before it finalises a round; each takes the truth.
+
+    Attributes:
+        model: Changes the model file.
+        metrics: Changes the metrics document.
+        cumulative: Changes the cumulative rewards.
+        blocks: Changes the next round's blocks.
+    """
+
+    model: Callable[[bytes], bytes] = lambda model: model
+    metrics: Callable[[bytes], bytes] = lambda metrics: metrics
+    cumulative: Callable[[dict[bytes, int]], dict[bytes, int]] = lambda cumulative: cumulative
+    blocks: Callable[[tuple[Block, ...]], tuple[Block, ...]] = lambda blocks: blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicRun:
+    """A finished public folder and what its coordinator would need to seal it again.
+
+    Attributes:
+        path: The public folder.
+        run: Run id.
+        contract: The ledger's contract.
+        holders: Name -> account.
+    """
+
+    path: Path
+    run: bytes
+    contract: bytes
+    holders: Mapping[str, bytes]
+
+    @property
+    def public(self) -> PublicFolder:
+        """The folder."""
+        return PublicFolder(self.path)
+
+    def moved(self, path: Path) -> PublicRun:
+        """Return the same run in a copy of the folder."""
+        return PublicRun(path=path, run=self.run, contract=self.contract, holders=self.holders)
+
+    def seal(self) -> None:
+        """Seal the folder as its coordinator, whatever is in it now."""
+        domain = LedgerReader(_NO_CHAIN, self.contract).domain()
+        write_seal(self.public, run=self.run, domain=domain, signer=insecure_key("coordinator"))
+
+
+class _NoChain:
+    """Knows its chain id and nothing else: enough for a domain."""
+
+    chain_id = CHAIN_ID
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"nobody asks this chain for {name}")
+
+
+_NO_CHAIN = _NoChain()
+
+
+@dataclass
+class Consortium:
+    """A run in progress. ``folder`` becomes the run's folder: ``public/`` and the coordinator's private files."""
+
+    folder: Path
+    rewards: bool = True
+    seed: int = 1
+    _now: int = field(default=1_790_000_000, init=False)
+
+    def __post_init__(self) -> None:
+        self.random = SystemRandomSource()
+        self._draw = np.random.default_rng(self.seed)
+        self.public = PublicFolder(self.folder / "public")
+        (self.folder / "coordinator").mkdir(parents=True)
+        self.archive = Archive(self.public.archive)
+        self.chain = open_embedded(self.public.chain, chain_id=CHAIN_ID, clock=self._clock)
+        self.connection = Web3Connection(self.chain)
+        self.coordinator = insecure_key("coordinator")
+        self.sponsor = insecure_key("sponsor")
+        self.contract = self._deploy()
+        self.reader = LedgerReader(self.connection, self.contract)
+        self.notary = LedgerNotary(CHAIN_ID, self.contract)
+        self.writer = self._writer(self.coordinator, "coordinator")
+        self.holders = {h.account.address: h for h in map(self._holder, HOLDERS)}
+        self.set_keys(self.coordinator, self.coordinator, 1, digest(Label.TRANSPORT_KEY, b""), self.writer)
+        self.context = self._found_run()
+
+    def _clock(self) -> int:
+        self._now += 7
+        return self._now
+
+    # ------------------------------------------------------------------ founding
+
+    def _deploy(self) -> bytes:
+        founders = {insecure_key(name).address: Role.HOLDER for name in HOLDERS}
+        founders |= {self.coordinator.address: Role.COORDINATOR, self.sponsor.address: Role.RESEARCHER}
+        outbox = self.folder / "coordinator" / "coordinator.outbox"
+        return deploy_ledger(self.connection, self.coordinator, outbox, founders=founders, threshold=2)
+
+    def _writer(self, account: KeySigner, name: str) -> LedgerWriter:
+        outbox = self.folder / "coordinator" / f"{name}.outbox"
+        return LedgerWriter(self.connection, self.contract, account, outbox)
+
+    def _holder(self, name: str) -> Holder:
+        account = insecure_key(name)
+        holder = Holder(
+            name=name,
+            account=account,
+            signer=account,
+            transport=TransportPrivateKey.from_seed(Secret(hashlib.sha256(f"{name}/box".encode()).digest())),
+            writer=self._writer(account, name),
+        )
+        self.rotate(holder, account)
+        return holder
+
+    def rotate(self, holder: Holder, signer: KeySigner) -> None:
+        """Register a signing key for a holder, its first or a new one; the transport key stays."""
+        holder.epoch += 1
+        encryption = transport_key_digest(holder.transport.public)
+        self.set_keys(holder.account, signer, holder.epoch, encryption, holder.writer)
+        holder.signer = signer
+
+    def set_keys(
+        self, account: KeySigner, signer: KeySigner, epoch: int, encryption: bytes, writer: LedgerWriter
+    ) -> None:
+        """Register a key set."""
+        statement = KeyPossession(member=account.address, epoch=epoch, encryption=encryption)
+        possession = signer.sign_digest(statement.digest(self.reader.domain()))
+        writer.set_keys(signer.address, encryption, possession, intent=f"keys/{epoch}")
+
+    def _terms(self, model: bytes) -> Terms:
+        return Terms(
+            title="A test run",
+            purpose="Testing the audit",
+            task="none",
+            task_settings={},
+            tensors=SPECS,
+            initial_model=model_digest(model).hex(),
+            strategy=FEDAVG,
+            rounds=ROUNDS,
+            parameter_set="P2048",
+            packing="PACK15",
+            weight_cap=100,
+            counters=("correct",),
+            initial_clip=1.0,
+            clip_floor=0.25,
+            clip_factor=6.0,
+            n_min=3,
+            reward_policy="equal",
+            reward_per_round=REWARD if self.rewards else 0,
+            bundle="",
+        )
+
+    def _found_run(self) -> RunContext:
+        model = encode_model({spec.name: np.zeros(spec.shape, np.float32) for spec in SPECS})
+        terms = self._terms(model)
+        run, token = self._fund(terms)
+        for holder in self.holders.values():
+            holder.writer.accept(run, terms.digest, intent="accept")
+        self.writer.register_root(run, model_digest(model), EMPTY_WORD, intent="root")
+        names = {account.hex(): holder.name for account, holder in self.holders.items()}
+        keys = {account: holder.transport.public for account, holder in self.holders.items()}
+        paper = RunPaper(
+            chain_id=CHAIN_ID,
+            contract=self.contract.hex(),
+            token=token.hex(),
+            run=run.hex(),
+            terms=self.archive.put(terms.encode()).hex(),
+            initial_model=self.archive.put(model).hex(),
+            transport_keys={account.hex(): self.archive.put(key).hex() for account, key in keys.items()},
+            names=names,
+        )
+        write_atomically(self.public.model, model)
+        write_atomically(self.public.run, paper.encode())
+        private = self.folder / "coordinator"
+        return RunContext(
+            public=self.public,
+            archive=self.archive,
+            chain=self.chain,
+            reader=self.reader,
+            writer=self.writer,
+            account=self.coordinator,
+            run=run,
+            terms=terms,
+            names={bytes.fromhex(account): name for account, name in names.items()},
+            transport_keys=keys,
+            journal=Journal(private / "journal.sqlite"),
+            events=EventLog(private / "events.jsonl"),
+            clock=self._clock,
+            random=self.random,
+        )
+
+    def _fund(self, terms: Terms) -> tuple[bytes, bytes]:
+        address, outbox = self.sponsor.address, self.folder / "coordinator" / "sponsor.outbox"
+        escrow = terms.reward_per_round * ROUNDS
+        token = deploy_token(self.connection, self.sponsor, outbox, minter=address, cap=10**12)
+        writer, run = self._writer(self.sponsor, "sponsor"), run_id(address, terms.digest)
+        if escrow:
+            writer.mint(token, address, escrow, intent="mint")
+            writer.approve(token, self.contract, escrow, intent="approve")
+        writer.create_run(
+            run,
+            terms.digest,
+            token=token,
+            escrow=escrow,
+            min_clients=terms.n_min,
+            max_rounds=terms.rounds,
+            coordinator=self.coordinator.address,
+            closing_delay=3600,
+            intent="run",
+        )
+        writer.close()
+        return run, token
+
+    # ------------------------------------------------------------------ rounds
+
+    def play(self, *, away: Sequence[str] = (), silent: Sequence[str] = ()) -> None:
+        """Play one honest round.
+
+        Args:
+            away: Holders of the cohort that send nothing, and answer nothing.
+            silent: Holders that contribute but do not answer.
+        """
+        session = self._until_opened(away, silent)
+        assert session._opened is not None
+        session.finalise(apply_step(FEDAVG, session.tensors, session._opened.aggregate.update))
+
+    def play_and_abort(self) -> None:
+        """Play a round that fails after both commits."""
+        session = self._open()
+        self._contribute(session, ())
+        session.commit()
+        session.abort()
+
+    def lie(self, lie: Lie) -> None:
+        """Play a round that is honest until the coordinator finalises it."""
+        session = self._until_opened((), ())
+        opened, included, c = session._opened, session._included, self.context
+        assert opened is not None and included is not None
+        number, header = session.header.round, session.header
+        true_model = encode_model(apply_step(FEDAVG, session.tensors, opened.aggregate.update))
+        salt = self.random.secret(32).reveal()
+        model, metrics = lie.model(true_model), lie.metrics(encode_metrics(header, opened.aggregate, salt))
+        cumulative = lie.cumulative(allocate("equal", included.members, REWARD, session._earned()))
+        blocks = quantiser_of(header).next_blocks(
+            opened.aggregate.sums, opened.aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
+        )
+        rewards = encode_rewards(c.run, cumulative)
+        paper = round_paper(
+            header=header,
+            archived=session._archived,
+            included=included,
+            reveals=tuple(reveal.encode() for reveal in session.machine.reveals.values()),
+            objects={
+                "aggregate_key": shamir.encode_vector(PARAMETER_SETS[header.parameter_set], opened.key),
+                "metrics": metrics,
+                "rewards": rewards,
+                "model": model,
+            },
+            archive=c.archive,
+        )
+        entries = {
+            Entry.PAPER: paper.encode(),
+            Entry.MODEL: model_digest(model),
+            Entry.BLOCKS: encode_blocks(lie.blocks(blocks)),
+            Entry.REWARDS: rewards,
+        }
+        for entry, value in entries.items():
+            c.journal.write(number, entry, value)
+        c.writer.finalise_round(
+            c.run,
+            number,
+            model_digest(model),
+            key_digest(header, opened.key),
+            model_digest(metrics),
+            rewards_tree(c.run, cumulative).root,
+            REWARD,
+            intent=f"lie/{number}",
+        )
+        settle(c, number)
+
+    def _until_opened(self, away: Sequence[str], silent: Sequence[str]) -> RoundSession:
+        session = self._open()
+        self._contribute(session, away)
+        session.commit()
+        self._answer(session, {*away, *silent})
+        session.open()
+        return session
+
+    def _open(self) -> RoundSession:
+        tensors = decode_model(self.public.model.read_bytes(), 1 << 20)
+        return RoundSession(self.context, tensors, self.holders, FAR_FUTURE)
+
+    def _contribute(self, session: RoundSession, away: Sequence[str]) -> None:
+        header = session.header
+        keys = tuple(self.holders[seat.address].transport.public for seat in header.committee)
+        for account, holder in self.holders.items():
+            if holder.name in away:
+                continue
+            prepared = contribute(
+                header,
+                me=account,
+                update=self._draw.normal(0, 0.1, header.parameters).astype(np.float32),
+                examples=int(self._draw.integers(20, 150)),
+                counters=(int(self._draw.integers(0, 20)),),
+                dataset=hashlib.sha256(f"{holder.name}/data".encode()).digest(),
+                transport_keys=keys,
+                signer=LedgerSigner(self.notary, holder.signer),
+                random=self.random,
+            )
+            session.accept(prepared.frame.encode())
+
+    def _answer(self, session: RoundSession, silent: set[str]) -> None:
+        header, record = session.header, self.reader.round(self.context.run, session.header.round)
+        committed = Committed(
+            accepted_root=record.root,
+            accepted_count=record.count,
+            included_root=record.included,
+            included_count=record.included_count,
+            signers={account: self.reader.keys(account).signer for account in header.cohort},
+        )
+        for account, request in session.requests().items():
+            holder = self.holders[account]
+            if holder.name not in silent:
+                reveal = answer(
+                    header,
+                    RevealRequest.decode(request),
+                    me=account,
+                    committed=committed,
+                    transport=holder.transport,
+                    notary=self.notary,
+                    signer=LedgerSigner(self.notary, holder.signer),
+                )
+                session.add_reveal(reveal.encode())
+
+    # ------------------------------------------------------------------ afterwards
+
+    def claim(self, name: str, number: int) -> None:
+        """Have a holder paid what it earned up to a round."""
+        cumulative = self._cumulative(number)
+        tree = rewards_tree(self.context.run, cumulative)
+        account = insecure_key(name).address
+        leaf = reward_leaf(self.context.run, account, cumulative[account])
+        self.holders[account].writer.claim(
+            self.context.run, number, account, cumulative[account], tree.proof(leaf), intent=f"claim/{number}"
+        )
+
+    def _cumulative(self, number: int) -> dict[bytes, int]:
+        from ledger.documents import decode_rewards
+
+        noted = self.context.journal.read(number, Entry.REWARDS)
+        assert noted is not None
+        return decode_rewards(noted)
+
+    def close(self) -> PublicRun:
+        """Close everything, seal the folder and return it."""
+        for holder in self.holders.values():
+            holder.writer.close()
+        self.context.close()
+        run = PublicRun(
+            path=self.public.path,
+            run=self.context.run,
+            contract=self.contract,
+            holders={holder.name: account for account, holder in self.holders.items()},
+        )
+        run.seal()
+        return run
+
+
+def honest_run(folder: Path) -> PublicRun:
+    """Return a folder with all that happens in a normal run.
+
+    Round 1 has everybody; round 2 is aborted; in round 3 a holder is away; then a holder takes a new signing key, another
+    one claims its rewards; in round 4 a member does not answer.
+    """
+    consortium = Consortium(folder)
+    consortium.play()
+    consortium.play_and_abort()
+    consortium.play(away=HOLDERS[3:])
+    first = consortium.holders[insecure_key(HOLDERS[0]).address]
+    consortium.rotate(first, insecure_key("Alder Hospital, second key"))
+    consortium.claim(HOLDERS[1], 3)
+    consortium.play(silent=HOLDERS[1:2])
+    return consortium.close()
+
+
+def later_blocks(consortium: Consortium, number: int) -> tuple[Block, ...]:
+    """Return the blocks that the coordinator's journal has for the round after ``number``."""
+    noted = consortium.context.journal.read(number, Entry.BLOCKS)
+    assert noted is not None
+    return decode_blocks(noted)

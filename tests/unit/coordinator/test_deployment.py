@@ -1,0 +1,243 @@
+"""What the deployment decides by itself; the real thing is in tests/e2e/test_deployment_engine.py."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.engines import flower_commands
+from coordinator.engines.deployment import Deployment
+from coordinator.engines.environment import FLOWER_VARIABLES, child_environment, scripts_folder
+from coordinator.engines.hospitals import MAX_SOCKET_PATH, Helper, Hospital
+from coordinator.engines.ports import holder_of, reserve
+from coordinator.engines.readiness import accepts, healthy, says
+from coordinator.errors import EngineError, NotReady, PortInUse, ProcessDied
+from fl_core.errors import InputError
+from tests.simulators import toy_helper
+from tests.simulators.process_tree import MARK, marked
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture
+def short_path(tmp_path_factory) -> Iterator[Path]:
+    """A folder whose path is short enough for a Unix socket."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="s-") as folder:
+        yield Path(folder)
+
+
+def helper(path: Path, *arguments: str) -> Helper:
+    return Helper(
+        command=[sys.executable, str(Path(toy_helper.__file__)), str(path), *arguments], socket=path
+    )
+
+
+# ---------------------------------------------------------------------- ports
+
+
+@pytest.mark.network
+def test_a_port_in_use_is_refused_with_its_number_its_holder_and_what_to_do(listener):
+    port = listener.getsockname()[1]
+    with pytest.raises(PortInUse) as caught:
+        reserve([None, port])
+    assert f"Port {port} is in use by process {os.getpid()} (" in caught.value.message
+    assert "choose another port" in caught.value.fix
+    assert isinstance(caught.value, InputError)
+
+
+@pytest.mark.network
+def test_a_port_that_was_closed_a_moment_ago_is_free():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
+            pass
+    assert reserve([port]) == [port]
+
+
+@pytest.mark.network
+def test_ports_that_nobody_asked_for_are_free_and_all_different():
+    [wanted] = reserve([None])
+    ports = reserve([None, wanted, None, None])
+    assert len(set(ports)) == 4
+    assert ports[1] == wanted
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_what_is_no_port_is_refused(port):
+    with pytest.raises(PortInUse, match="between 1 and 65535"):
+        reserve([port])
+
+
+def test_the_same_port_twice_is_refused():
+    [port] = reserve([None])
+    with pytest.raises(PortInUse, match="twice"):
+        reserve([port, port])
+
+
+def test_the_holder_of_a_free_port_is_nobody():
+    [port] = reserve([None])
+    assert holder_of(port) is None
+    assert holder_of(port, proc=Path("/no/such/folder")) is None
+
+
+@pytest.mark.network
+def test_a_deployment_whose_port_is_taken_starts_and_writes_nothing(tmp_path, listener):
+    port = listener.getsockname()[1]
+    for deployment in (
+        Deployment(tmp_path / "work", [Hospital()], port=port),
+        Deployment(tmp_path / "work", [Hospital(port=port)]),
+    ):
+        with pytest.raises(PortInUse, match=str(port)), deployment:
+            raise AssertionError("never entered")
+    assert not (tmp_path / "work").exists()
+
+
+# ---------------------------------------------------------------------- helpers
+
+
+def test_a_socket_path_that_some_systems_cannot_open_is_refused():
+    Helper(command=["x"], socket=Path("/" + "a" * (MAX_SOCKET_PATH - 1)))
+    with pytest.raises(EngineError, match="shorter path"):
+        Helper(command=["x"], socket=Path("/" + "a" * MAX_SOCKET_PATH))
+
+
+@pytest.mark.e2e
+def test_a_helper_that_dies_ends_the_start_with_its_last_words_and_nothing_left(tmp_path, short_path):
+    mark = short_path.name
+    hospital = Hospital(helpers=[helper(short_path / "door", "0.1", "fail")])
+    deployment = Deployment(tmp_path, [hospital], environment={MARK: mark})
+    with (
+        pytest.raises(ProcessDied, match=r"helper-0-0 ended with status 1\.(?s:.)*the key file is missing"),
+        deployment,
+    ):
+        raise AssertionError("never entered")
+    assert marked(mark) == set()
+
+
+@pytest.mark.e2e
+def test_a_helper_that_is_never_ready_ends_the_start_in_time_even_if_an_old_socket_lies_there(
+    tmp_path, short_path
+):
+    mark = short_path.name
+    with socket.socket(socket.AF_UNIX) as old:
+        old.bind(str(short_path / "door"))
+    hospital = Hospital(helpers=[helper(short_path / "door", "600")])
+    deployment = Deployment(tmp_path, [hospital], environment={MARK: mark}, start_s=0.5)
+    with (
+        pytest.raises(NotReady, match=r"helper-0-0 was not ready within 0\.5 s"),
+        deployment,
+    ):
+        raise AssertionError("never entered")
+    assert marked(mark) == set()
+
+
+@pytest.mark.e2e
+def test_a_helper_that_cannot_be_started_is_named(tmp_path, short_path):
+    hospital = Hospital(helpers=[Helper(command=["/no-such-node"], socket=short_path / "door")])
+    with pytest.raises(EngineError, match="no-such-node"), Deployment(tmp_path, [hospital]):
+        raise AssertionError("never entered")
+
+
+def test_a_deployment_that_is_not_running_says_so(tmp_path):
+    with pytest.raises(EngineError, match="not running"):
+        Deployment(tmp_path, [Hospital()]).kill_node(0)
+
+
+# ---------------------------------------------------------------------- readiness
+
+
+@pytest.mark.network
+def test_a_unix_socket_is_ready_when_somebody_listens_and_not_before_or_after(short_path):
+    path = short_path / "door"
+    ready = accepts(path)
+    assert not ready()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        assert not ready()
+        server.listen()
+        assert ready()
+    assert not ready()
+
+
+@pytest.mark.network
+def test_a_port_where_nobody_or_somebody_else_answers_is_not_healthy(listener):
+    [free] = reserve([None])
+    assert not healthy(free)()
+    listener.close()
+    assert not healthy(free)()
+
+
+def test_a_log_is_ready_when_it_holds_the_words(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("Starting\n")
+    assert not says(log, b"SuperNode ID")()
+    log.write_text("INFO: SuperNode ID: 7\n")
+    assert says(log, b"SuperNode ID")()
+
+
+# ---------------------------------------------------------------------- Flower's commands
+
+
+def test_flowers_processes_listen_on_the_loopback_interface_only_and_install_nothing():
+    superlink = flower_commands.superlink(8000)
+    assert superlink[superlink.index("--host") + 1] == "127.0.0.1"
+    assert "--disable-runtime-dependency-installation" in superlink
+    supernode = flower_commands.supernode(8000, 9000, {"door": "unix:/a b", "n": 1})
+    assert supernode[supernode.index("--host") + 1] == "127.0.0.1"
+    assert supernode[-2:] == ["--node-config", 'door="unix:/a b" n=1']
+    assert "--node-config" not in flower_commands.supernode(8000, 9000, {})
+
+
+def test_a_flower_process_gets_our_settings_and_nobody_elses(tmp_path):
+    parent = {"FLWR_LOG_LEVEL": "DEBUG", "FLWR_TELEMETRY_ENABLED": "1", "PATH": "/usr/bin", "LANG": "C"}
+    child = child_environment(tmp_path, {"EXTRA": "1"}, parent=parent)
+    assert "FLWR_LOG_LEVEL" not in child
+    assert {name: child[name] for name in FLOWER_VARIABLES} == dict(FLOWER_VARIABLES)
+    assert child["FLWR_HOME"] == str(tmp_path)
+    assert child["PATH"] == f"{scripts_folder()}{os.pathsep}/usr/bin"
+    assert (child["EXTRA"], child["LANG"]) == ("1", "C")
+
+
+def test_the_run_id_is_found_among_notes():
+    output = 'Note: {odd}\n{\n "success": true,\n "run-id": "18446744073709551615"\n}\nbye'
+    assert flower_commands.read_run_id(output) == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "Error: no SuperLink",
+        '{"success": false, "error-message": "no SuperLink"}',
+        '{"success": true, "run-id": "x"}',
+        "[1]",
+    ],
+)
+def test_a_run_that_was_not_started_is_an_error_with_what_flower_said(output):
+    with pytest.raises(EngineError, match="did not start") as caught:
+        flower_commands.read_run_id(output)
+    assert output in str(caught.value)
+
+
+def test_the_status_of_a_run_is_read():
+    output = '{"success": true, "runs": [{"run-id": "7", "status": "finished:failed"}]}'
+    assert flower_commands.read_status(output) == "finished:failed"
+
+
+@pytest.mark.parametrize(
+    "output", ["", "{}", '{"runs": []}', '{"runs": [7]}', '{"runs": [{"status": null}]}']
+)
+def test_an_answer_without_a_status_is_an_error(output):
+    with pytest.raises(EngineError, match="did not tell"):
+        flower_commands.read_status(output)
