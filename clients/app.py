@@ -42,7 +42,7 @@ def enrol(message: Message, context: Context) -> Message:
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train for one round and return the sealed frame, or in a run without protection the model itself."""
-    control = message.content[envelope.CONTROL]
+    control = _control(message)
     if envelope.HEADER not in control:
         return _train_in_the_clear(message, context)
     door = _door(context)
@@ -75,14 +75,14 @@ def train(message: Message, context: Context) -> Message:
 @app.query("reveal")
 def reveal(message: Message, context: Context) -> Message:
     """Pass a request for a sum of shares to the node, and its answer back."""
-    request = message.content[envelope.SEALED][envelope.REQUEST].data
+    request = _arrays(message, envelope.SEALED)[envelope.REQUEST].data
     answer = _door(context).call(Method.REVEAL, request)
     return Message(RecordDict({envelope.SEALED: _sealed(envelope.REVEAL, answer)}), reply_to=message)
 
 
 def _train_in_the_clear(message: Message, context: Context) -> Message:
     """Train for a run without protection: the holder's policy must allow it."""
-    control = message.content[envelope.CONTROL]
+    control = _control(message)
     task = str(control[envelope.TASK])
     order = Order.decode(_door(context).call(Method.PLAIN, task.encode()))
     started = time.perf_counter()
@@ -113,10 +113,29 @@ def _door(context: Context) -> Door:
 
 def _tensors(message: Message) -> dict[str, npt.NDArray[np.float32]]:
     """Return the model in a message."""
-    tensors = {name: np.asarray(array.numpy()) for name, array in message.content[envelope.ARRAYS].items()}
+    record = _arrays(message, envelope.ARRAYS)
+    tensors = {name: np.asarray(array.numpy()) for name, array in record.items()}
     if any(tensor.dtype != np.float32 for tensor in tensors.values()):
         raise DecodeError("the model in the message is not made of float32 tensors")
     return tensors
+
+
+def _control(message: Message) -> ConfigRecord:
+    """Return the record that says what to do."""
+    record = message.content.config_records.get(envelope.CONTROL)
+    if record is None:
+        raise DecodeError(
+            "the message does not say what to do: is the coordinator's software another version?"
+        )
+    return record
+
+
+def _arrays(message: Message, name: str) -> ArrayRecord:
+    """Return a record of arrays."""
+    record = message.content.array_records.get(name)
+    if record is None:
+        raise DecodeError(f"the message has no record {name!r}")
+    return record
 
 
 def _sealed(name: str, data: bytes) -> ArrayRecord:

@@ -107,7 +107,8 @@ class SocketDoor:
                 status, answer = receive_message(connection)
         except OSError as error:
             raise DoorError(
-                f"the node at {self._path} does not answer ({error}).", fix="Start it with `suture-node serve`."
+                f"the node at {self._path} does not answer ({error}).",
+                fix="Start it with `suture-node serve`.",
             ) from error
         except DecodeError as error:
             raise DoorError(f"what answers at {self._path} is no node ({error}).") from error

@@ -79,7 +79,9 @@ def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener
 def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
     deadlines = Deadlines(train=float(config[TRAIN_DEADLINE]), reveal=float(config[REVEAL_DEADLINE]))
     accounts = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=deadlines.reveal)
-    run.events.emit("enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()])
+    run.events.emit(
+        "enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()]
+    )
     settle(run, run.reader.run(run.run).opened)
     _, artifact = newest_model(run)
     tensors = decode_model(run.archive.get(artifact, MAX_MODEL_BYTES), MAX_MODEL_BYTES)

@@ -40,29 +40,47 @@ def root() -> None:
 )
 def demo(
     engine: Annotated[
-        str, typer.Option(help="'local' runs in this process; 'deployment' starts real Flower processes on loopback.")
+        str,
+        typer.Option(
+            help="'local' runs in this process; 'deployment' starts real Flower processes on loopback."
+        ),
     ] = "local",
     hospitals: Annotated[
         str, typer.Option(help="How many of the four hospitals, or their names separated by commas.")
     ] = "4",
     rounds: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of rounds. [default: 15, or 2 with --engine deployment]", show_default=False),
+        typer.Option(
+            min=1, help="Number of rounds. [default: 15, or 2 with --engine deployment]", show_default=False
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the order of training examples, never the encryption.")] = 42,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Decides the order of training examples, never the encryption.")
+    ] = 42,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Folder for everything the demo makes. [default: a new temporary folder]", show_default=False),
+        typer.Option(
+            help="Folder for everything the demo makes. [default: a new temporary folder]", show_default=False
+        ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="CSV file with a column 'hospital'. [default: the UCI data that ships with Suture]")
+        Path | None,
+        typer.Option(
+            help="CSV file with a column 'hospital'. [default: the UCI data that ships with Suture]"
+        ),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="No protection and no ledger: updates in the clear, for comparison only.")
+        bool,
+        typer.Option(
+            "--plain", help="No protection and no ledger: updates in the clear, for comparison only."
+        ),
     ] = False,
-    drop: Annotated[int, typer.Option(min=0, help="Round in the middle of which the last hospital dies.")] = 0,
+    drop: Annotated[
+        int, typer.Option(min=0, help="Round in the middle of which the last hospital dies.")
+    ] = 0,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port of the SuperLink (deployment). [default: a free one]")
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the SuperLink (deployment). [default: a free one]"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
@@ -115,7 +133,12 @@ def report(error: SutureError, arguments: list[str]) -> None:
         values: dict[str, Any] = {"error": error.message, "fix": error.fix, "kind": type(error).__name__}
         typer.echo(json.dumps(values))
     else:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True, color=None if "NO_COLOR" not in os.environ else False)
+        typer.secho(
+            f"error: {error}",
+            fg=typer.colors.RED,
+            err=True,
+            color=None if "NO_COLOR" not in os.environ else False,
+        )
 
 
 def main() -> None:

@@ -41,7 +41,9 @@ def wait_for_nodes(
     return nodes
 
 
-def enrol(grid: Grid, nodes: Iterable[int], *, members: Iterable[bytes], deadline_s: float) -> dict[int, bytes]:
+def enrol(
+    grid: Grid, nodes: Iterable[int], *, members: Iterable[bytes], deadline_s: float
+) -> dict[int, bytes]:
     """Ask each node for its account.
 
     The answers are not signed: a node that claims a false account gains nothing, since only the account's key can sign a
@@ -57,7 +59,11 @@ def enrol(grid: Grid, nodes: Iterable[int], *, members: Iterable[bytes], deadlin
         Flower node id -> account, for the nodes that answered with an account of a member.
     """
     messages = [
-        Message(RecordDict({envelope.CONTROL: ConfigRecord({})}), dst_node_id=node, message_type=envelope.ENROL_TYPE)
+        Message(
+            RecordDict({envelope.CONTROL: ConfigRecord({})}),
+            dst_node_id=node,
+            message_type=envelope.ENROL_TYPE,
+        )
         for node in nodes
     ]
     claimed: dict[int, bytes] = {}

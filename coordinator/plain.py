@@ -67,10 +67,9 @@ class PlainFedAvg(FedAvg):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Average the models and add up the counters."""
         usable = [reply for reply in replies if not reply.has_error()]
-        counters = {
-            name: sum(int(reply.content[envelope.METRICS][name]) for reply in usable) for name in self._terms.counters
-        }
-        train_ms = max((float(r.content[envelope.METRICS][envelope.TRAIN_MS]) for r in usable), default=0.0)
+        reported = [reply.content.metric_records[envelope.METRICS] for reply in usable]
+        counters = {name: sum(_number(record, name) for record in reported) for name in self._terms.counters}
+        train_ms = max((_number(record, envelope.TRAIN_MS) for record in reported), default=0.0)
         result = super().aggregate_train(server_round, usable)
         self._events.emit(
             "round-finalised",
@@ -86,12 +85,20 @@ class PlainFedAvg(FedAvg):
         return result
 
 
+def _number(record: MetricRecord, name: str) -> float:
+    """Return a number that a node reports."""
+    value = record[name]
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
 def run_plain(grid: Grid, folder: Path, events: EventLog, *, rounds: int, deadline_s: float) -> None:
     """Run federated averaging in the clear; reads ``terms.json`` and ``initial.safetensors``, writes ``model.safetensors``."""
     terms = Terms.decode((folder / "terms.json").read_bytes())
     tensors = decode_model((folder / "initial.safetensors").read_bytes(), MAX_MODEL_BYTES)
     streaming = StreamingGrid(
-        grid, window=None, lost=lambda answer: events.emit("contribution-lost", holder="", reason=answer.why.value)
+        grid,
+        window=None,
+        lost=lambda answer: events.emit("contribution-lost", holder="", reason=answer.why.value),
     )
     strategy = PlainFedAvg(terms, events)
     result = strategy.start(streaming, array_record(tensors), num_rounds=rounds, timeout=deadline_s)

@@ -51,7 +51,9 @@ class RoundSession:
         RunStateError: The model is not the newest on the ledger.
     """
 
-    def __init__(self, context: RunContext, tensors: Tensors, at_hand: Iterable[bytes], deadline: int) -> None:
+    def __init__(
+        self, context: RunContext, tensors: Tensors, at_hand: Iterable[bytes], deadline: int
+    ) -> None:
         self._context = context
         self.tensors = tensors
         self._notary = LedgerNotary(context.reader.chain_id, context.reader.address)
@@ -192,7 +194,9 @@ class RoundSession:
         model = encode_model(tensors)
         expected = encode_model(apply_step(c.terms.strategy, self.tensors, aggregate.update))
         if model != expected:
-            raise RunStateError(f"the strategy's model is not the one that {FEDAVG!r} makes from the aggregate")
+            raise RunStateError(
+                f"the strategy's model is not the one that {FEDAVG!r} makes from the aggregate"
+            )
         metrics = encode_metrics(self.header, aggregate, c.random.secret(DIGEST_SIZE).reveal())
         cumulative = allocate(
             c.terms.reward_policy, self._included.members, c.terms.reward_per_round, self._earned()
@@ -284,7 +288,9 @@ def _publish(context: RunContext, number: int) -> None:
     """Write the paper and the model of a finalised round from the journal and the archive; again does no harm."""
     paper, artifact = context.journal.read(number, Entry.PAPER), context.journal.read(number, Entry.MODEL)
     if paper is None or artifact is None:
-        raise RunStateError(f"round {number} is final on the ledger, but the journal does not know its papers")
+        raise RunStateError(
+            f"round {number} is final on the ledger, but the journal does not know its papers"
+        )
     write_atomically(context.public.round(number), paper)
     write_atomically(context.public.model, context.archive.get(artifact, MAX_MODEL_BYTES))
     context.journal.write(number, Entry.DONE, b"finalised")

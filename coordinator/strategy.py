@@ -146,7 +146,9 @@ class ProtectedStrategy(Strategy):
         try:
             times = self._collect(session, replies)
             included = session.commit()
-            self._emit("sets-committed", session, included=[self._name(member) for member in included.members])
+            self._emit(
+                "sets-committed", session, included=[self._name(member) for member in included.members]
+            )
             self._reveal(session)
             aggregate = session.open()
             tensors = apply_step(self._context.terms.strategy, session.tensors, aggregate.update)
@@ -200,7 +202,12 @@ class ProtectedStrategy(Strategy):
         for answer in exchange(self._grid, messages, deadline_s=self._deadlines.reveal, window=self._window):
             holder = self._name(self._accounts[answer.node_id])
             if answer.reply is None:
-                self._emit("answer-lost", session, holder=holder, reason=f"{answer.why.value} {answer.detail}".strip())
+                self._emit(
+                    "answer-lost",
+                    session,
+                    holder=holder,
+                    reason=f"{answer.why.value} {answer.detail}".strip(),
+                )
                 continue
             try:
                 session.add_reveal(sealed_bytes(answer.reply, envelope.REVEAL))
@@ -248,7 +255,9 @@ class ProtectedStrategy(Strategy):
     def _emit(self, event: str, session: RoundSession, **values: object) -> None:
         self._context.events.emit(event, round=session.header.round, **values)
 
-    def _emit_finalised(self, session: RoundSession, aggregate: Aggregate, times: Mapping[str, float]) -> None:
+    def _emit_finalised(
+        self, session: RoundSession, aggregate: Aggregate, times: Mapping[str, float]
+    ) -> None:
         watch = session.stopwatch
         self._emit(
             "round-finalised",
@@ -287,7 +296,12 @@ class StreamingGrid(Grid):
         return self._grid.run
 
     def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
     ) -> Message:
         """Return a new message."""
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
@@ -304,10 +318,15 @@ class StreamingGrid(Grid):
         """Pass on."""
         return self._grid.pull_messages(message_ids)
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterator[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterator[Message]:
         """Yield usable replies in the order of arrival."""
         for answer in exchange(
-            self._grid, list(messages), deadline_s=timeout if timeout is not None else 3600.0, window=self._window
+            self._grid,
+            list(messages),
+            deadline_s=timeout if timeout is not None else 3600.0,
+            window=self._window,
         ):
             if answer.reply is None or answer.why is not Why.ANSWERED:
                 self._lost(answer)

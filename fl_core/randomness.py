@@ -64,7 +64,7 @@ class Stream:
         flat = out.reshape(-1).view(np.uint8)
         for start in range(0, flat.size, _ZEROS.size):
             piece = flat[start : start + _ZEROS.size]
-            self._encryptor.update_into(memoryview(_ZEROS[: piece.size]), memoryview(piece))
+            self._encryptor.update_into(_ZEROS[: piece.size].data, piece.data)
 
     def __repr__(self) -> str:
         return "Stream(<redacted>)"

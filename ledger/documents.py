@@ -6,6 +6,7 @@ Both are canonical, so the auditor makes the same bytes again from what it recom
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from fl_core.errors import DecodeError
 from fl_core.protocol.header import RoundHeader
@@ -69,7 +70,7 @@ def _canonical(values: dict[str, object]) -> bytes:
     return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _parse(document: bytes) -> dict[str, object]:
+def _parse(document: bytes) -> dict[str, Any]:
     if len(document) > MAX_DOCUMENT:
         raise DecodeError(f"at most {MAX_DOCUMENT} bytes are accepted, {len(document)} came")
     values = json.loads(document)

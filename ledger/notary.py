@@ -32,7 +32,9 @@ class LedgerNotary:
 
     def digest(self, statement: Statement) -> bytes:
         """Return the EIP-712 digest of ``statement``."""
-        return _TYPES[type(statement)](**asdict(statement)).digest(self._domain)
+        typed: typed_data.Contribution | typed_data.Reveal | typed_data.AcceptanceReceipt
+        typed = _TYPES[type(statement)](**asdict(statement))
+        return typed.digest(self._domain)
 
     def verify(self, statement: Statement, signature: bytes, signer: bytes) -> None:
         """Check that ``signer`` signed ``statement``.

@@ -118,14 +118,17 @@ def write_seal(public: PublicFolder, *, run: bytes, domain: Domain, signer: Dige
         listing = list_files(public.path)
         for name in (*listing.others, *(file for file in listing.files if file.endswith(UNFINISHED))):
             raise InputError(
-                f"{public.path / name} cannot be sealed.", fix="Close the ledger and remove what is no plain file."
+                f"{public.path / name} cannot be sealed.",
+                fix="Close the ledger and remove what is no plain file.",
             )
         files = {name: hash_file(public.path / name) for name in listing.files}
     except OSError as error:
         raise InputError(f"{public.path} cannot be sealed ({error.strerror}).") from error
     signature = signer.sign_digest(Bundle(run=run, files=seal_digest(files)).digest(domain))
     paper = SealPaper(
-        run=run.hex(), files={name: content.hex() for name, content in files.items()}, signature=signature.hex()
+        run=run.hex(),
+        files={name: content.hex() for name, content in files.items()},
+        signature=signature.hex(),
     )
     write_atomically(public.seal, paper.encode())
 
@@ -151,7 +154,9 @@ def sealed_files(paper: SealPaper) -> dict[str, bytes]:
     """
     if not isinstance(paper.files, dict):
         raise DecodeError("the seal's list of files is none")
-    return {path: unhex(content, DIGEST_SIZE, f"the digest of {path}") for path, content in paper.files.items()}
+    return {
+        path: unhex(content, DIGEST_SIZE, f"the digest of {path}") for path, content in paper.files.items()
+    }
 
 
 def check_seal(paper: SealPaper, *, run: bytes, domain: Domain, signer: bytes) -> None:
@@ -180,7 +185,11 @@ def unhex(value: object, size: int, what: str) -> bytes:
         DecodeError: It is not of that form.
     """
     try:
-        if isinstance(value, str) and len(value) == 2 * size and (data := bytes.fromhex(value)).hex() == value:
+        if (
+            isinstance(value, str)
+            and len(value) == 2 * size
+            and (data := bytes.fromhex(value)).hex() == value
+        ):
             return data
     except ValueError:
         pass

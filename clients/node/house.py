@@ -147,11 +147,17 @@ def open_house(folder: Path) -> House:
             account=KeystoreSigner(keys / "account.json", passphrase),
             transport=TransportPrivateKey.from_seed(read_keystore(keys / "transport.json", passphrase)),
             manifest=describe(records, salt),
-            policy=Policy(**{k: tuple(v) if isinstance(v, list) else v for k, v in policy.items()}),
+            policy=_policy(policy),
             ledger=None if ledger is None else LedgerAddress(**ledger),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / 'node.toml'} is not a valid node configuration ({error}).") from error
+
+
+def _policy(values: dict[str, Any]) -> Policy:
+    """Read the section ``[policy]``; lists become tuples."""
+    frozen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return Policy(**frozen)
 
 
 def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -> Node:
@@ -218,9 +224,13 @@ def accepted_terms(folder: Path) -> dict[bytes, Terms]:
         try:
             terms = Terms.decode(_read(path, MAX_TERMS))
         except SutureError as error:
-            raise NodeStateError(f"{path} is damaged ({error}).", fix="Accept the run's terms again.") from error
+            raise NodeStateError(
+                f"{path} is damaged ({error}).", fix="Accept the run's terms again."
+            ) from error
         if terms.digest.hex() != path.stem:
-            raise NodeStateError(f"{path} holds other terms than its name says.", fix="Accept the terms again.")
+            raise NodeStateError(
+                f"{path} holds other terms than its name says.", fix="Accept the terms again."
+            )
         found[terms.digest] = terms
     return found
 

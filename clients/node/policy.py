@@ -49,16 +49,22 @@ def decide(policy: Policy, *, header: RoundHeader, terms: Terms, rounds_done: in
         rounds_done: Rounds of this run that the holder has already contributed to.
     """
     if terms.task not in policy.tasks:
-        return Decision(allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {terms.task!r}")
+        return Decision(
+            allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {terms.task!r}"
+        )
     if header.parameter_set not in policy.parameter_sets:
-        return Decision(allowed=False, reason=f"the policy does not allow the parameter set {header.parameter_set!r}")
+        return Decision(
+            allowed=False, reason=f"the policy does not allow the parameter set {header.parameter_set!r}"
+        )
     if header.n_min < policy.least_partners:
         return Decision(
             allowed=False,
             reason=f"the policy wants sums of at least {policy.least_partners} holders, the round allows {header.n_min}",
         )
     if rounds_done >= policy.max_rounds:
-        return Decision(allowed=False, reason=f"the policy's limit of {policy.max_rounds} rounds for this run is reached")
+        return Decision(
+            allowed=False, reason=f"the policy's limit of {policy.max_rounds} rounds for this run is reached"
+        )
     return Decision(allowed=True, reason="every rule of the policy is met")
 
 
@@ -67,5 +73,7 @@ def decide_plaintext(policy: Policy, task: str) -> Decision:
     if not policy.allow_plaintext:
         return Decision(allowed=False, reason="the policy does not let an update leave without encryption")
     if task not in policy.tasks:
-        return Decision(allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {task!r}")
+        return Decision(
+            allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {task!r}"
+        )
     return Decision(allowed=True, reason="the policy allows plaintext runs of this task")

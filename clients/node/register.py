@@ -47,7 +47,9 @@ class Register:
         self._lock = threading.Lock()
         self._frames = Archive(folder / "frames")
         try:
-            self._db = sqlite3.connect(folder / "register.sqlite", isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                folder / "register.sqlite", isolation_level=None, check_same_thread=False
+            )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.execute("PRAGMA foreign_keys=ON")
@@ -65,8 +67,12 @@ class Register:
             PolicyRefusal: Another header of the same round was accepted before.
         """
         with self._lock:
-            self._db.execute("INSERT OR IGNORE INTO headers VALUES (?, ?, ?, ?)", (digest, run, number, header))
-            known = self._db.execute("SELECT digest FROM headers WHERE run=? AND round=?", (run, number)).fetchone()
+            self._db.execute(
+                "INSERT OR IGNORE INTO headers VALUES (?, ?, ?, ?)", (digest, run, number, header)
+            )
+            known = self._db.execute(
+                "SELECT digest FROM headers WHERE run=? AND round=?", (run, number)
+            ).fetchone()
         if known[0] != digest:
             raise PolicyRefusal(f"another header was accepted for round {number} of this run")
 
@@ -98,14 +104,18 @@ class Register:
             PolicyRefusal: The round is over and its frame was dropped.
         """
         with self._lock:
-            row = self._db.execute("SELECT frame, sent FROM contributions WHERE header=?", (header,)).fetchone()
+            row = self._db.execute(
+                "SELECT frame, sent FROM contributions WHERE header=?", (header,)
+            ).fetchone()
         if row is None:
             return None
         if row[0] not in self._frames:
             raise PolicyRefusal("this node has contributed to that round, which is over")
         return self._frames.get(bytes(row[0]), int(row[1]))
 
-    def store_contribution(self, header: bytes, frame: bytes, weight_salt: bytes, metrics_salt: bytes) -> bytes:
+    def store_contribution(
+        self, header: bytes, frame: bytes, weight_salt: bytes, metrics_salt: bytes
+    ) -> bytes:
         """Store a contribution and return the bytes that may be sent: these, or those of an earlier call that won.
 
         Raises:
@@ -139,7 +149,9 @@ class Register:
             PolicyRefusal: The node answered for another included set of this round.
         """
         with self._lock:
-            row = self._db.execute("SELECT included, answer FROM reveals WHERE header=?", (header,)).fetchone()
+            row = self._db.execute(
+                "SELECT included, answer FROM reveals WHERE header=?", (header,)
+            ).fetchone()
         if row is None:
             return None
         if bytes(row[0]) != included:
@@ -154,7 +166,9 @@ class Register:
         """
         with self._lock:
             try:
-                self._db.execute("INSERT OR IGNORE INTO reveals VALUES (?, ?, ?, ?)", (header, included, answer, receipt))
+                self._db.execute(
+                    "INSERT OR IGNORE INTO reveals VALUES (?, ?, ?, ?)", (header, included, answer, receipt)
+                )
             except sqlite3.IntegrityError as error:
                 raise PolicyRefusal("this node accepted no header with that digest") from error
         stored = self.answer(header, included)

@@ -48,7 +48,9 @@ class NodeServer:
         try:
             self._server = _Server(str(path), _Handler)
         except OSError as error:
-            raise InputError(f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket.") from error
+            raise InputError(
+                f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket."
+            ) from error
         self._server.node = node
         path.chmod(0o600)
 
@@ -85,7 +87,9 @@ def _make_way(path: Path) -> None:
             except ConnectionRefusedError:
                 path.unlink(missing_ok=True)
                 return
-        raise InputError(f"a node is served at {path} already.", fix="Stop it first, or choose another --socket.")
+        raise InputError(
+            f"a node is served at {path} already.", fix="Stop it first, or choose another --socket."
+        )
     if path.exists() or path.is_symlink():
         raise InputError(f"{path} exists and is no socket.", fix="Choose another --socket.")
 

@@ -118,7 +118,10 @@ class Node:
         model = hashlib.sha256(call.model).digest()
         check_header(header, view=view, terms=terms, model=model, me=self.account.address, now=self.clock())
         decision = decide(
-            self.policy, header=header, terms=terms, rounds_done=self.register.rounds_done(header.run, before=header.round)
+            self.policy,
+            header=header,
+            terms=terms,
+            rounds_done=self.register.rounds_done(header.run, before=header.round),
         )
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
@@ -154,7 +157,10 @@ class Node:
             random=self.random,
         )
         return self.register.store_contribution(
-            header.digest, prepared.frame.encode(), prepared.weight_salt.reveal(), prepared.metrics_salt.reveal()
+            header.digest,
+            prepared.frame.encode(),
+            prepared.weight_salt.reveal(),
+            prepared.metrics_salt.reveal(),
         )
 
     def reveal(self, call: RevealCall) -> bytes:

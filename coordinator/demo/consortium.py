@@ -132,7 +132,12 @@ def found_consortium(
 
 
 def _fund(
-    connection: Web3Connection, contract: bytes, coordinator: Office, researcher: Office, options: DemoOptions, terms: Terms
+    connection: Web3Connection,
+    contract: bytes,
+    coordinator: Office,
+    researcher: Office,
+    options: DemoOptions,
+    terms: Terms,
 ) -> tuple[bytes, bytes]:
     """The researcher makes reward tokens, pays them into escrow and opens the run."""
     outbox, address = researcher.folder / "outbox.sqlite", researcher.signer.address

@@ -74,7 +74,9 @@ class Comparison(Protocol):
 
     def __call__(
         self, path: Path, hospitals: Sequence[str], model: bytes, *, settings: Settings, rounds: int
-    ) -> Mapping[str, object]: ...
+    ) -> Mapping[str, object]:
+        """Return accuracies in [0, 1]."""
+        ...
 
 
 def hospital_factory() -> HospitalFactory:
@@ -99,7 +101,9 @@ def hospital_files(path: Path) -> dict[str, bytes]:
 
 def choose(available: Sequence[str], wanted: str) -> list[str]:
     """Return the hospitals that an option names."""
-    return cast(Callable[[Sequence[str], str], list[str]], load("clients.comparison:choose"))(available, wanted)
+    return cast(Callable[[Sequence[str], str], list[str]], load("clients.comparison:choose"))(
+        available, wanted
+    )
 
 
 def comparison() -> Comparison:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 
 
-class Engine(str, Enum):
+class Engine(StrEnum):
     """What carries the Flower app."""
 
     LOCAL = "local"

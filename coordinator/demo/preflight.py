@@ -44,7 +44,9 @@ def check_import_names(installed: dict[str, list[str]] | None = None) -> None:
     """
     found = packages_distributions() if installed is None else installed
     for package in PACKAGES:
-        others = sorted({name for name in found.get(package, ()) if name.lower().replace("_", "-") != DISTRIBUTION})
+        others = sorted(
+            {name for name in found.get(package, ()) if name.lower().replace("_", "-") != DISTRIBUTION}
+        )
         if others:
             raise InputError(
                 f"the package {package!r} also comes with {', '.join(others)}, so either could be imported.",

@@ -90,7 +90,13 @@ def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[
 
 
 def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener) -> DemoResult:
-    listener({"event": "hospitals", "holders": [h.name for h in hospitals], "records": [h.records for h in hospitals]})
+    listener(
+        {
+            "event": "hospitals",
+            "holders": [h.name for h in hospitals],
+            "records": [h.records for h in hospitals],
+        }
+    )
     deployed = options.engine is Engine.DEPLOYMENT
     bundle = prepare_bundle(options.folder / "bundle", app.SETTINGS) if deployed else None
     terms, model = write_terms(
@@ -146,7 +152,8 @@ def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
 def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -> DemoResult:
     """Pay the rewards, seal the public folder, and judge the model."""
     if options.plain:
-        rewards, finalised, model = {}, options.rounds, options.folder / "model.safetensors"
+        rewards: dict[str, int] = {}
+        finalised, model = options.rounds, options.folder / "model.safetensors"
     else:
         rewards, finalised = settle_rewards(options.folder, clock=now, random=SystemRandomSource())
         model = options.folder / "public" / "model.safetensors"

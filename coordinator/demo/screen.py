@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: one progress line a hospital-sized glance wide, and a line for each round.
+"""What a person sees while the demo runs: what goes on right now, and a line for each finished round.
 
 On a terminal the progress bar moves in place; elsewhere (a log file, a pipe) only the finished lines are printed. Colours
 follow the terminal and ``NO_COLOR``.
@@ -11,9 +11,8 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from coordinator.demo.options import DemoOptions, Engine
+from coordinator.demo.options import DemoOptions
 from coordinator.store.events import Event
 
 CORRECT, TOTAL = "test-correct", "test-total"
@@ -75,7 +74,8 @@ class Screen:
     def _say(self, text: str, **values: Any) -> None:  # noqa: ANN401 - rich's styles
         self._console.print(text, highlight=False, **values)
 
-    def _step(self, text: str) -> None:
+    def step(self, text: str) -> None:
+        """Say what is going on right now."""
         if self._bar is not None:
             self._progress.update(self._bar, description=text)
 
@@ -95,26 +95,30 @@ class Screen:
 
     def _processes(self, event: Event) -> None:
         count = 1 + 2 * event["nodes"]
-        self._say(f"[bold]Processes[/]   {count} started: SuperLink on port {event['port']}, SuperNodes, hospital nodes")
+        self._say(
+            f"[bold]Processes[/]   {count} started: SuperLink on port {event['port']}, SuperNodes, hospital nodes"
+        )
 
     def _enrolled(self, event: Event) -> None:
-        self._step(f"{len(event['holders'])} hospitals connected")
+        self.step(f"{len(event['holders'])} hospitals connected")
 
     def _opened(self, event: Event) -> None:
         self._bytes = 0
         if event["round"] == 1:
             self._say(_HEADINGS[self._options.plain], style="dim")
-        self._step(f"round {event['round']}: training at {len(event['cohort']) or 'the'} hospitals")
+        self.step(f"round {event['round']}: training at {len(event['cohort']) or 'the'} hospitals")
 
     def _contribution(self, event: Event) -> None:
         self._bytes += event["bytes"]
-        self._step(f"round {event['round']}: sealed update of {event['holder']}")
+        self.step(f"round {event['round']}: sealed update of {event['holder']}")
 
     def _committed(self, event: Event) -> None:
-        self._step(f"round {event['round']}: set of {len(event['included'])} on the ledger, asking the committee")
+        self.step(
+            f"round {event['round']}: set of {len(event['included'])} on the ledger, asking the committee"
+        )
 
     def _answer(self, event: Event) -> None:
-        self._step(f"round {event['round']}: {event['holder']} answered")
+        self.step(f"round {event['round']}: {event['holder']} answered")
 
     def _lost(self, event: Event) -> None:
         holder = event["holder"] or "a hospital"
@@ -137,15 +141,3 @@ class Screen:
 
 _PLAIN_HEADING = "round  hospitals  accuracy before  train ms"
 _HEADINGS = {True: _PLAIN_HEADING, False: _PLAIN_HEADING + "  KiB sealed  protection ms  ledger ms"}
-
-
-def summary_tables(console: Console, result_accuracy: dict[str, Any], rewards: dict[str, int], engine: Engine) -> None:
-    """Print accuracy and rewards side by side."""
-    table = Table(title=f"Accuracy on {result_accuracy['test_examples']} patients that nobody trained on", title_justify="left")
-    table.add_column("model")
-    table.add_column("accuracy", justify="right")
-    table.add_row("federated, encrypted" if rewards else "federated, in the clear", f"{result_accuracy['federated']:.3f}")
-    table.add_row("all data in one place", f"{result_accuracy['pooled']:.3f}")
-    for name, value in result_accuracy["local"].items():
-        table.add_row(f"{name} alone", f"{value:.3f}")
-    console.print(table)

@@ -49,7 +49,7 @@ FIRST_NODE_ID = 2**63 + 1
 MESSAGE_UNAVAILABLE = 3
 NODE_UNAVAILABLE = 5
 
-JOIN_S = 2.0
+JOIN_S = 1.0
 """Seconds that :meth:`LocalGrid.close` waits for all nodes together to finish what they are doing."""
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from coordinator.errors import EngineError, ProcessDied
@@ -112,7 +113,10 @@ class Supervised:
         assert self._process.stdout is not None
         if self._process.stdin.closed:
             return
-        self._process.stdin.close()
+        with suppress(
+            BrokenPipeError
+        ):  # a request that a dead supervisor never read; the pipe is closed all the same
+            self._process.stdin.close()
         try:
             self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:

@@ -185,7 +185,9 @@ class RoundMachine:
     def _asking(self) -> IncludedSet:
         """Return U while members may be asked about it."""
         if self._included is None or self.phase is not Phase.INCLUDED:
-            raise LocalProtocolError(f"members are asked about an included set, not in a round that is {self.phase.value}")
+            raise LocalProtocolError(
+                f"members are asked about an included set, not in a round that is {self.phase.value}"
+            )
         return self._included
 
     def _root(self) -> bytes:

@@ -104,7 +104,9 @@ def contribute(
         boxes=boxes_digest(boxes),
         dataset=dataset,
         weight=digest(Label.PRIVATE_VALUE, weight_salt.reveal(), units.to_bytes(4, "big")),
-        metrics=digest(Label.METRICS, metrics_salt.reveal(), *(value.to_bytes(4, "big") for value in counters)),
+        metrics=digest(
+            Label.METRICS, metrics_salt.reveal(), *(value.to_bytes(4, "big") for value in counters)
+        ),
     )
     # (e) Sign all of it.
     leaf = Leaf(statement=statement, signature=signer.sign(statement))

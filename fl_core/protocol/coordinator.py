@@ -94,7 +94,9 @@ class Collector:
         _expect_signed(3, self._notary, statement, frame.leaf.signature, self._signers[sender])
         root = ciphertext_root(self._layout, frame.ciphertext)
         _expect(4, root == statement.ciphertext, "the ciphertext is not the signed one", sender)
-        _expect(4, len(frame.boxes) == len(self.header.committee), "there is not one box for every seat", sender)
+        _expect(
+            4, len(frame.boxes) == len(self.header.committee), "there is not one box for every seat", sender
+        )
         _expect(4, boxes_digest(frame.boxes) == statement.boxes, "the boxes are not the signed ones", sender)
         try:
             self._accumulator.add(frame.ciphertext)
@@ -111,7 +113,10 @@ class Collector:
             LocalProtocolError: The member was not accepted or is excluded already, or this is not its ciphertext.
         """
         accepted = self._accepted.get(member)
-        if accepted is None or ciphertext_root(self._layout, ciphertext) != accepted.leaf.statement.ciphertext:
+        if (
+            accepted is None
+            or ciphertext_root(self._layout, ciphertext) != accepted.leaf.statement.ciphertext
+        ):
             raise LocalProtocolError("only an accepted ciphertext can be taken out of the sum")
         if member in self._excluded:
             raise LocalProtocolError(f"the ciphertext of {member.hex()} is not in the sum any more")
@@ -135,7 +140,12 @@ def _sealed_for(accepted: Accepted, position: int) -> Sealed:
 
 
 def check_reveal(
-    header: RoundHeader, reveal: Reveal, *, included_root: bytes, signers: Mapping[bytes, bytes], notary: Notary
+    header: RoundHeader,
+    reveal: Reveal,
+    *,
+    included_root: bytes,
+    signers: Mapping[bytes, bytes],
+    notary: Notary,
 ) -> npt.NDArray[np.uint64]:
     """Check one member's answer and return its summed share, ``(N,) uint64`` in [0, q).
 
@@ -155,7 +165,12 @@ def check_reveal(
     ours = (header.run, header.round, header.digest, included_root)
     spoken = (statement.run, statement.round, statement.header, statement.included)
     _expect(2, spoken == ours, "the answer is for another round or set", member)
-    _expect(3, digest(Label.SHARES, reveal.shares) == statement.shares, "the shares are not the signed ones", member)
+    _expect(
+        3,
+        digest(Label.SHARES, reveal.shares) == statement.shares,
+        "the shares are not the signed ones",
+        member,
+    )
     _expect_signed(4, notary, statement, reveal.signature, signers[member])
     return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
 

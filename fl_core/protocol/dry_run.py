@@ -87,7 +87,11 @@ def make_parties(count: int, random: RandomSource, notary: DryNotary) -> tuple[P
 
 
 def make_header(
-    parties: Sequence[Party], blocks: tuple[Block, ...], *, counters: tuple[str, ...] = (), parameter_set: str = "P4096"
+    parties: Sequence[Party],
+    blocks: tuple[Block, ...],
+    *,
+    counters: tuple[str, ...] = (),
+    parameter_set: str = "P4096",
 ) -> RoundHeader:
     """Return a header in which every party is client and member. On the ledger: its digest."""
     return RoundHeader(
@@ -103,7 +107,9 @@ def make_header(
         counters=counters,
         weight_cap=1000,
         cohort=tuple(party.address for party in parties),
-        committee=tuple(Seat(address=p.address, transport_key=transport_key_digest(p.transport.public)) for p in parties),
+        committee=tuple(
+            Seat(address=p.address, transport_key=transport_key_digest(p.transport.public)) for p in parties
+        ),
         threshold=threshold_of(len(parties)),
         n_min=least_n_min(len(parties)),
         deadline=0,
@@ -194,5 +200,3 @@ def run_round(
     # Anyone: the aggregate key, and the sum it opens. No other sum of this round can ever be opened.
     key = combine(header, shares)
     return open_aggregate(header, collector.sums, len(pairs), key)
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 from fl_core.codec import Reader, Writer, construct
@@ -27,7 +28,7 @@ def ascending_addresses(values: tuple[bytes, ...], what: str) -> None:
     """Check that ``values`` are addresses in strictly ascending order; raises :class:`ValueError`."""
     if any(len(value) != ADDRESS_SIZE for value in values):
         raise ValueError(f"an address in the {what} has a wrong length")
-    if any(a >= b for a, b in zip(values, values[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(values)):
         raise ValueError(f"the {what} must be in ascending order without repetition")
 
 
@@ -203,7 +204,9 @@ def read_version(r: Reader) -> None:
     """Take the version off a message and refuse any but ours; raises ``DecodeError``."""
     version = r.uint(2)
     if version != VERSION:
-        raise DecodeError(f"this software speaks version {VERSION} of the wire form, the message has version {version}")
+        raise DecodeError(
+            f"this software speaks version {VERSION} of the wire form, the message has version {version}"
+        )
 
 
 def _block(r: Reader) -> Block:
@@ -213,5 +216,3 @@ def _block(r: Reader) -> Block:
 
 def _seat(r: Reader) -> Seat:
     return Seat(address=r.fixed(ADDRESS_SIZE), transport_key=r.fixed(DIGEST_SIZE))
-
-

@@ -60,7 +60,9 @@ class LedgerView:
     members: Mapping[bytes, MemberView]
 
 
-def check_header(header: RoundHeader, *, view: LedgerView, terms: Terms, model: bytes, me: bytes, now: int) -> None:
+def check_header(
+    header: RoundHeader, *, view: LedgerView, terms: Terms, model: bytes, me: bytes, now: int
+) -> None:
     """Check a round's header.
 
     Obligations, in order:
@@ -86,7 +88,9 @@ def check_header(header: RoundHeader, *, view: LedgerView, terms: Terms, model: 
     Raises:
         VerificationError: The first obligation that is not met; its number is in the message.
     """
-    _expect(1, header.chain_id == view.chain_id and header.contract == view.contract, "another chain or contract")
+    _expect(
+        1, header.chain_id == view.chain_id and header.contract == view.contract, "another chain or contract"
+    )
     _expect(2, header.digest == view.header, "the ledger recorded another header for this round")
     _expect(3, header.parent == view.parent and header.artifact == view.artifact, "not the ledger's model")
     _expect(3, header.artifact == model, "the received model is not the one on the ledger")
@@ -95,7 +99,9 @@ def check_header(header: RoundHeader, *, view: LedgerView, terms: Terms, model: 
     _expect(5, view.terms == terms.digest, "the run's terms are not those that this holder accepted")
     for account in header.cohort:
         member = view.members.get(account)
-        _expect(5, member is not None and member.consented == view.terms, f"{account.hex()} has not consented")
+        _expect(
+            5, member is not None and member.consented == view.terms, f"{account.hex()} has not consented"
+        )
     _check_committee(header, view, terms)
     _check_parameters(header, terms)
     _expect(8, header.beacon == view.beacon, "the beacon is not a block of this chain")
@@ -108,17 +114,27 @@ def _check_committee(header: RoundHeader, view: LedgerView, terms: Terms) -> Non
     _expect(6, len(header.cohort) <= WHOLE_COHORT_COMMITTEE, "larger cohorts need a committee by beacon")
     _expect(6, seats == header.cohort, "the committee is not the whole cohort")
     for seat in header.committee:
-        _expect(6, seat.transport_key == view.members[seat.address].transport_key, "a seat names an unregistered key")
+        _expect(
+            6,
+            seat.transport_key == view.members[seat.address].transport_key,
+            "a seat names an unregistered key",
+        )
     _expect(6, header.threshold == threshold_of(len(seats)), "the threshold is not floor(2m/3) + 1")
     least = max(terms.n_min, least_n_min(len(header.cohort)))
     _expect(6, header.n_min >= least, f"the included set may be smaller than {least}")
 
 
 def _check_parameters(header: RoundHeader, terms: Terms) -> None:
-    _expect(7, header.parameter_set == terms.parameter_set and header.packing == terms.packing, "other parameters")
+    _expect(
+        7, header.parameter_set == terms.parameter_set and header.packing == terms.packing, "other parameters"
+    )
     tensors = tuple((spec.name, math.prod(spec.shape)) for spec in terms.tensors)
     _expect(7, tuple((b.name, b.size) for b in header.blocks) == tensors, "other tensors than in the terms")
-    _expect(7, header.counters == terms.counters and header.weight_cap == terms.weight_cap, "other counters or weights")
+    _expect(
+        7,
+        header.counters == terms.counters and header.weight_cap == terms.weight_cap,
+        "other counters or weights",
+    )
     low = min(terms.initial_clip, terms.clip_floor)
     high = terms.initial_clip * MAX_CLIP_GROWTH
     _expect(7, all(low <= block.clip <= high for block in header.blocks), "a clip lies outside its range")

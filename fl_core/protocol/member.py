@@ -44,7 +44,9 @@ class Committed:
     signers: Mapping[bytes, bytes]
 
 
-def check_request(header: RoundHeader, request: RevealRequest, *, committed: Committed, notary: Notary) -> None:
+def check_request(
+    header: RoundHeader, request: RevealRequest, *, committed: Committed, notary: Notary
+) -> None:
     """Check a request against the ledger.
 
     Obligations, in order:
@@ -63,11 +65,19 @@ def check_request(header: RoundHeader, request: RevealRequest, *, committed: Com
     _expect(1, request.header == header.digest, "the request is for another header")
     accepted = dict(request.accepted)
     root, count = notary.root(request.accepted), len(request.accepted)
-    _expect(2, (root, count) == (committed.accepted_root, committed.accepted_count), "not the accepted set on the ledger")
+    _expect(
+        2,
+        (root, count) == (committed.accepted_root, committed.accepted_count),
+        "not the accepted set on the ledger",
+    )
     included = tuple((s.leaf.statement.member, notary.digest(s.leaf.statement)) for s in request.included)
     _expect(3, len(included) >= header.n_min, f"fewer than {header.n_min} contributions are included")
     root, count = notary.root(included), len(included)
-    _expect(4, (root, count) == (committed.included_root, committed.included_count), "not the included set on the ledger")
+    _expect(
+        4,
+        (root, count) == (committed.included_root, committed.included_count),
+        "not the included set on the ledger",
+    )
     for member, contribution in included:
         _expect(4, accepted.get(member) == contribution, f"{member.hex()} is included but was not accepted")
         _expect(4, member in header.cohort, f"{member.hex()} is not in the cohort")

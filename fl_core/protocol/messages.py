@@ -24,7 +24,13 @@ from fl_core.codec import Reader, Writer, construct
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from fl_core.protocol.header import MAX_COHORT, MAX_COMMITTEE, VERSION, ascending_addresses, read_version
-from fl_core.protocol.statements import ADDRESS_SIZE, DIGEST_SIZE, SIGNATURE_SIZE, Contribution, RevealStatement
+from fl_core.protocol.statements import (
+    ADDRESS_SIZE,
+    DIGEST_SIZE,
+    SIGNATURE_SIZE,
+    Contribution,
+    RevealStatement,
+)
 
 MAX_BOX = 32_768  # bytes; a share of 4,096 coefficients is 28,672, HPKE adds 1,136
 MAX_LEAF = 1024
@@ -209,7 +215,8 @@ class RevealRequest:
         receipt = r.opaque(SIGNATURE_SIZE)
         r.end()
         return construct(
-            "reveal request", lambda: cls(header=header, accepted=accepted, included=included, receipt=receipt)
+            "reveal request",
+            lambda: cls(header=header, accepted=accepted, included=included, receipt=receipt),
         )
 
 
@@ -262,7 +269,12 @@ class Reveal:
             "reveal",
             lambda: cls(
                 statement=RevealStatement(
-                    run=run, round=number, member=member, header=header, included=included, shares=digest_of_shares
+                    run=run,
+                    round=number,
+                    member=member,
+                    header=header,
+                    included=included,
+                    shares=digest_of_shares,
                 ),
                 shares=shares,
                 signature=signature,

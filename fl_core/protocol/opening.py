@@ -62,7 +62,9 @@ def fold(header: RoundHeader, ciphertexts: Iterable[bytes]) -> tuple[npt.NDArray
 
 def key_digest(header: RoundHeader, key: npt.NDArray[np.uint64]) -> bytes:
     """Return the digest of an aggregate key that the ledger records."""
-    return digest(Label.AGGREGATE_KEY, header.digest, shamir.encode_vector(PARAMETER_SETS[header.parameter_set], key))
+    return digest(
+        Label.AGGREGATE_KEY, header.digest, shamir.encode_vector(PARAMETER_SETS[header.parameter_set], key)
+    )
 
 
 def open_aggregate(
@@ -76,7 +78,9 @@ def open_aggregate(
     opened = decrypt(layout_of(header), header.digest, sums, count, key)
     quantiser, values = quantiser_of(header), opened.values
     if (values[header.parameters :] == NO_SUM).any():
-        raise VerificationError("the ring element that carries the weights is garbled: the round has no aggregate")
+        raise VerificationError(
+            "the ring element that carries the weights is garbled: the round has no aggregate"
+        )
     values[values == NO_SUM] = count * quantiser.law.half
     decoded = quantiser.dequantise(values, count)
     return Aggregate(

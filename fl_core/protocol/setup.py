@@ -19,7 +19,8 @@ def layout_of(header: RoundHeader) -> Layout:
     parameters, packing = PARAMETER_SETS.get(header.parameter_set), PACKINGS.get(header.packing)
     if parameters is None or packing is None:
         raise VerificationError(
-            f"unknown parameters {header.parameter_set!r} with packing {header.packing!r}", party="coordinator"
+            f"unknown parameters {header.parameter_set!r} with packing {header.packing!r}",
+            party="coordinator",
         )
     if len(header.cohort) > packing.max_parties:
         raise VerificationError(
@@ -32,7 +33,9 @@ def layout_of(header: RoundHeader) -> Layout:
 def quantiser_of(header: RoundHeader) -> Quantiser:
     """Return the map between floats and slots of this round."""
     bits = PACKINGS[header.packing].value_bits
-    return Quantiser(blocks=header.blocks, counters=header.counters, weight_cap=header.weight_cap, value_bits=bits)
+    return Quantiser(
+        blocks=header.blocks, counters=header.counters, weight_cap=header.weight_cap, value_bits=bits
+    )
 
 
 def transport_key_digest(public_key: bytes) -> bytes:

@@ -67,9 +67,16 @@ class Terms:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        if not 1 <= self.rounds < 1 << 32 or self.n_min < 1 or self.weight_cap < 1 or self.reward_per_round < 0:
+        if (
+            not 1 <= self.rounds < 1 << 32
+            or self.n_min < 1
+            or self.weight_cap < 1
+            or self.reward_per_round < 0
+        ):
             raise ValueError("rounds, n_min and weight_cap are at least 1, reward_per_round at least 0")
-        if not all(math.isfinite(v) and v > 0 for v in (self.initial_clip, self.clip_floor, self.clip_factor)):
+        if not all(
+            math.isfinite(v) and v > 0 for v in (self.initial_clip, self.clip_floor, self.clip_factor)
+        ):
             raise ValueError("clips are positive finite numbers")
         if not self.tensors or [t.name for t in self.tensors] != sorted({t.name for t in self.tensors}):
             raise ValueError("tensors are sorted by name and named once")
@@ -83,8 +90,12 @@ class Terms:
         """Return the canonical document."""
         values = asdict(self)
         values["tensors"] = [[spec.name, list(spec.shape)] for spec in self.tensors]
-        values["reward_per_round"] = str(self.reward_per_round)  # beyond 2^53 JSON numbers are not exact everywhere
-        return json.dumps({"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+        values["reward_per_round"] = str(
+            self.reward_per_round
+        )  # beyond 2^53 JSON numbers are not exact everywhere
+        return json.dumps(
+            {"format": FORMAT, **values}, sort_keys=True, separators=(",", ":"), allow_nan=False
+        ).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -108,7 +119,9 @@ class Terms:
     def _from_json(cls, values: dict[str, Any]) -> Self:
         if values.pop("format") != FORMAT or set(values) != {field.name for field in fields(cls)}:
             raise ValueError("unknown format or fields")
-        values["tensors"] = tuple(TensorSpec(name=name, shape=tuple(shape)) for name, shape in values["tensors"])
+        values["tensors"] = tuple(
+            TensorSpec(name=name, shape=tuple(shape)) for name, shape in values["tensors"]
+        )
         values["counters"] = tuple(values["counters"])
         values["reward_per_round"] = int(values["reward_per_round"])
         return cls(**values)
@@ -129,7 +142,12 @@ def _check_types(terms: Terms) -> None:
     if not all(type(size) is int for spec in terms.tensors for size in spec.shape):
         raise ValueError("a tensor's shape is made of integers")
     strings = (value for value in settings.values() if isinstance(value, str))
-    texts = [*terms.counters, *settings, *strings, *(getattr(terms, n) for n, k in _SCALARS.items() if k is str)]
+    texts = [
+        *terms.counters,
+        *settings,
+        *strings,
+        *(getattr(terms, n) for n, k in _SCALARS.items() if k is str),
+    ]
     for text in texts:
         if type(text) is not str:
             raise ValueError("a name is not a string")

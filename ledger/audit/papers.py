@@ -78,7 +78,9 @@ def open_folder(path: Path) -> PublicFolder:
                 _refuse_newer(public)
                 return public
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).", fix="Check its permissions.") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}).", fix="Check its permissions."
+        ) from error
     raise InputError(f"{path} is not a public folder: it has no run.json.", fix=fix)
 
 
@@ -180,7 +182,9 @@ def _accounts(values: object, what: str, read: Callable[[object], _V]) -> dict[b
     """Read an object whose names are accounts, in ascending order."""
     if not isinstance(values, dict):
         raise DecodeError(f"the list of {what}s is not an object")
-    found = {unhex(account, ADDRESS_SIZE, f"the account of a {what}"): read(v) for account, v in values.items()}
+    found = {
+        unhex(account, ADDRESS_SIZE, f"the account of a {what}"): read(v) for account, v in values.items()
+    }
     return dict(sorted(found.items()))
 
 

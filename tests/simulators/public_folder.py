@@ -322,7 +322,10 @@ class Consortium:
         model, metrics = lie.model(true_model), lie.metrics(encode_metrics(header, opened.aggregate, salt))
         cumulative = lie.cumulative(allocate("equal", included.members, REWARD, session._earned()))
         blocks = quantiser_of(header).next_blocks(
-            opened.aggregate.sums, opened.aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
+            opened.aggregate.sums,
+            opened.aggregate.count,
+            floor=c.terms.clip_floor,
+            factor=c.terms.clip_factor,
         )
         rewards = encode_rewards(c.run, cumulative)
         paper = round_paper(

@@ -15,7 +15,7 @@ from ledger.chain import abi
 from ledger.chain.abi import Function, Interface, interface, revert_reason
 from ledger.chain.connection import Call, Fees, Web3Connection
 from ledger.errors import ChainUnreachable, LedgerError, Reverted, WrongChain
-from tests.unit.ledger.embedded_world import CHAIN_ID, RUNTIME, World, account, history
+from tests.unit.ledger.embedded_world import CHAIN_ID, RUNTIME, World, history
 
 ADDRESS = b"\x11" * 20
 STORE = Function(name="store", selector=b"", inputs=("uint256",), outputs=())
@@ -346,7 +346,3 @@ def test_panics_and_long_reasons_are_kept_readable() -> None:
     long = bytes.fromhex("08c379a0") + abi.encode(["string"], ["x" * 5000])
     assert revert_reason(long) == "x" * 200
     assert revert_reason(bytes.fromhex("08c379a0") + b"\xff" * 64) == ""
-
-
-def test_accounts_of_the_test_world_differ() -> None:
-    assert account(0).address != account(1).address

@@ -127,6 +127,7 @@ def as_nobody(action: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child starts no thread and ends at once
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 def test_a_sealed_chain_in_a_read_only_folder_can_be_read(open_folder: Path, mode: str) -> None:
     path = open_folder / "ledger.sqlite"

@@ -1,0 +1,136 @@
+"""``suture-audit``: what an auditor types.
+
+Exit codes: 0 all is well; 1 a check failed, or the ledger does not know the model; 2 wrong usage; 3 the folder cannot be read
+at all. Results go to the standard output, progress and errors to the standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from fl_core.errors import InputError
+from ledger.audit import screen
+
+FAILED = 1
+UNREADABLE = 3
+
+_EPILOG = "Exit codes: 0 all is well, 1 a check failed, 2 wrong usage, 3 the folder cannot be read at all."
+
+app = typer.Typer(
+    name="suture-audit",
+    help="Check a training run from its public folder: offline, without any key, trusting nobody.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NoColor = Annotated[
+    bool, typer.Option("--no-color", help="Print no colours; so does NO_COLOR in the environment.")
+]
+Folder = typer.Argument(metavar="DIR", help="The public folder, or the folder that contains it as 'public'.")
+
+
+@app.command(
+    epilog="Examples: suture-audit verify suture-demo   |   suture-audit verify run/public --json --fail-fast"
+)
+def verify(
+    folder: Annotated[Path, Folder],
+    as_json: AsJson = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop after the first check that fails.")
+    ] = False,
+    no_color: NoColor = False,
+) -> None:
+    """Make all checks on a public folder and give a verdict for each.
+
+    Every model is computed again from the archived ciphertexts, bit for bit. A check that builds on one that failed is
+    skipped. Exit code 0 means that all checks were made and passed.
+    """
+    from ledger.audit.verify import verify as audit
+
+    errors = Console(stderr=True, no_color=no_color or None)
+    try:
+        with screen.progress(errors) as watch:
+            report = audit(folder, fail_fast=fail_fast, watch=watch)
+    except InputError as error:
+        _give_up(error)
+    if as_json:
+        _print_json(screen.report_json(report))
+    else:
+        screen.show_report(_console(no_color), report)
+    raise typer.Exit(0 if report.passed else FAILED)
+
+
+@app.command(epilog="Example: suture-audit trace model.safetensors --in suture-demo")
+def trace(
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A model file.", exists=True, dir_okay=False, readable=True),
+    ],
+    folder: Annotated[Path, typer.Option("--in", metavar="DIR", help=str(Folder.help))],
+    as_json: AsJson = False,
+    no_color: NoColor = False,
+) -> None:
+    """Show where a model file comes from: its ancestors, and who contributed to each with which data set and consent.
+
+    The file is known by its SHA-256. The chain is executed again, and the contributors are those under the ledger's roots;
+    everything else is checked by verify. Exit code 1 means that the ledger does not know the file, or that something
+    the lineage is read from is not sound.
+    """
+    from ledger.audit.trace import trace as follow
+    from ledger.seal import hash_file
+
+    try:
+        lineage = follow(hash_file(model), folder)
+    except InputError as error:
+        _give_up(error)
+    if as_json:
+        _print_json(screen.lineage_json(lineage))
+    elif lineage.models:
+        screen.show_lineage(_console(no_color), str(model), lineage)
+    screen.show_faults(Console(stderr=True, no_color=no_color or None), lineage.faults)
+    if not lineage.models and not lineage.faults:
+        typer.echo(
+            f"error: The ledger does not know {model} (SHA-256 {lineage.artifact.hex()}). "
+            "Check that the file is unchanged and that the folder is of its run.",
+            err=True,
+        )
+    raise typer.Exit(0 if lineage.models and not lineage.faults else FAILED)
+
+
+@app.command(epilog="Example: suture-audit checks --json")
+def checks(as_json: AsJson = False, no_color: NoColor = False) -> None:
+    """List the checks: number, name, and what it means that the check passes."""
+    if as_json:
+        _print_json(screen.checks_json())
+    else:
+        screen.show_checks(_console(no_color))
+
+
+def _console(no_color: bool) -> Console:
+    return Console(no_color=no_color or None, highlight=False)
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def _give_up(error: InputError) -> NoReturn:
+    typer.echo(f"error: {screen.plain(str(error))}", err=True)
+    raise typer.Exit(UNREADABLE)
+
+
+def main() -> None:
+    """Run ``suture-audit``."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Everything a public folder says, read on demand and kept, for the checks.
+
+Each property is read once. What cannot be read raises one of our errors, every time it is asked for: so the check whose
+matter it is reports the fault, and checks that need that check are not made (:mod:`ledger.audit.checks`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fl_core.digests import DIGEST_SIZE
+from fl_core.models.artifact import MAX_HEADER_BYTES
+from fl_core.protocol.header import MAX_HEADER, RoundHeader
+from fl_core.protocol.messages import MAX_LEAF, Leaf
+from fl_core.protocol.terms import MAX_TERMS, Terms
+from ledger.archive import Archive
+from ledger.audit.chain import FolderChain, copy_chain
+from ledger.audit.chronicle import Chronicle, read_chronicle
+from ledger.audit.papers import RoundFacts, RunFacts, read_round, read_run
+from ledger.audit.statements import StatementVerifier
+from ledger.papers import PublicFolder
+from ledger.reader import LedgerReader
+
+_FLOAT32 = 4  # bytes
+
+
+class Evidence:
+    """One public folder. Use it as a context manager: it holds a copy of the ledger in a temporary folder.
+
+    Args:
+        public: The folder, from :func:`ledger.audit.papers.open_folder`.
+    """
+
+    def __init__(self, public: PublicFolder) -> None:
+        self.public = public
+        self.archive = Archive(public.archive)
+        self.next_artifacts: dict[int, bytes] = {}
+        """Round -> SHA-256 of the model that its aggregate makes; filled by the check of the aggregates."""
+        self._scratch = tempfile.TemporaryDirectory(prefix="suture-audit-")
+        self._chain: FolderChain | None = None
+        self._rounds: dict[int, RoundFacts] = {}
+        self._headers: dict[int, RoundHeader] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._chain is not None:
+            self._chain.close()
+        self._scratch.cleanup()
+
+    # ------------------------------------------------------------------ papers and archive
+
+    @cached_property
+    def run(self) -> RunFacts:
+        """``run.json``."""
+        return read_run(self.public)
+
+    def round(self, number: int) -> RoundFacts:
+        """The paper of a round."""
+        if number not in self._rounds:
+            self._rounds[number] = read_round(self.public, number)
+        return self._rounds[number]
+
+    def name(self, path: Path) -> str:
+        """Return a path relative to the folder."""
+        return path.relative_to(self.public.path).as_posix()
+
+    def object(self, digest: bytes) -> str:
+        """Return where an archived object is, relative to the folder."""
+        return self.name(self.archive.path_of(digest)) if len(digest) == DIGEST_SIZE else "archive"
+
+    def holder(self, account: bytes) -> str:
+        """Return what ``run.json`` calls an account, for people; empty where it has no name."""
+        return self.run.names.get(account, "")
+
+    # ------------------------------------------------------------------ the ledger
+
+    @cached_property
+    def chain_copy(self) -> Path:
+        """A private copy of the chain's file."""
+        return copy_chain(self.public.chain, Path(self._scratch.name))
+
+    @cached_property
+    def reader(self) -> LedgerReader:
+        """Reads the copy."""
+        self._chain = FolderChain(self.chain_copy, self.run.chain_id)
+        return LedgerReader(self._chain, self.run.contract)
+
+    @cached_property
+    def chronicle(self) -> Chronicle:
+        """What the ledger recorded about the run."""
+        return read_chronicle(self.reader, self.run.run)
+
+    @cached_property
+    def statements(self) -> StatementVerifier:
+        """Verifies members' signatures."""
+        return StatementVerifier(self.reader.domain())
+
+    # ------------------------------------------------------------------ archived messages
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The run's terms."""
+        return Terms.decode(self.archive.get(self.run.terms, MAX_TERMS))
+
+    def header(self, number: int) -> RoundHeader:
+        """The header of a finalised round."""
+        if number not in self._headers:
+            self._headers[number] = RoundHeader.decode(
+                self.archive.get(self.round(number).header, MAX_HEADER)
+            )
+        return self._headers[number]
+
+    def leaf(self, number: int, account: bytes) -> Leaf:
+        """The leaf of an accepted contribution."""
+        return Leaf.decode(self.archive.get(self.round(number).leaves[account], MAX_LEAF))
+
+    def model(self, artifact: bytes) -> bytes:
+        """A model file of the size that the terms imply."""
+        parameters = sum(spec.size for spec in self.terms.tensors)
+        return self.archive.get(artifact, 8 + MAX_HEADER_BYTES + _FLOAT32 * parameters)

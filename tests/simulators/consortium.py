@@ -1,0 +1,234 @@
+"""Real nodes and a real round machine around a ledger of plain facts, so that a test can be any of the parties.
+
+Parameter set P2048, five parameters, keys from fixed seeds: a whole round takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from clients.calls import BeginCall, Order, ProtectCall
+from clients.door import Method
+from clients.node.policy import Policy
+from clients.node.register import Register
+from clients.node.service import DataSet, Node
+from coordinator.rounds.machine import RoundMachine
+from coordinator.rounds.plan import Situation, first_blocks, plan_header
+from fl_core.models import TensorSpec, encode_model
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.statements import Acceptance
+from fl_core.protocol.terms import Terms
+from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secret import Secret
+from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.records import Role
+from ledger.signer import KeySigner
+from ledger.typed_data import run_id
+from tests.simulators.insecure_random import InsecureRandomSource
+from tests.simulators.ledger_facts import LedgerFacts
+
+NOW = 1_800_000_000
+MODEL = encode_model({"a": np.zeros(3, np.float32), "b": np.zeros(2, np.float32)})
+TERMS = Terms(
+    title="A test",
+    purpose="To be sure.",
+    task="heart-disease",
+    task_settings={"updates": 2, "learning_rate": 0.5, "kind": "x"},
+    tensors=(TensorSpec("a", (3,)), TensorSpec("b", (2,))),
+    initial_model=hashlib.sha256(MODEL).hexdigest(),
+    strategy="fedavg",
+    rounds=3,
+    parameter_set="P2048",
+    packing="PACK15",
+    weight_cap=1000,
+    counters=("right",),
+    initial_clip=1.0,
+    clip_floor=0.25,
+    clip_factor=6.0,
+    n_min=3,
+    reward_policy="equal",
+    reward_per_round=10,
+    bundle="",
+)
+POLICY = Policy(tasks=("heart-disease",), parameter_sets=("P2048",))
+
+
+def seed(name: object) -> Secret:
+    return Secret(hashlib.sha256(repr(name).encode()).digest())
+
+
+@dataclass
+class Holder:
+    """One data holder: its keys and its node."""
+
+    name: str
+    signer: KeySigner
+    transport: TransportPrivateKey
+    folder: Path
+    node: Node
+
+    @property
+    def account(self) -> bytes:
+        return self.signer.address
+
+
+class Consortium:
+    """Holders, a coordinator and their ledger, ready to open round 1.
+
+    Args:
+        folder: Where the nodes live.
+        count: Number of holders.
+        policy: Every holder's policy.
+        facts: The ledger to found the consortium on.
+        terms: The run's terms.
+    """
+
+    def __init__(
+        self, folder: Path, count: int = 4, *, policy: Policy = POLICY, facts: LedgerFacts | None = None, terms: Terms = TERMS
+    ) -> None:
+        self.facts = facts or LedgerFacts()
+        self.terms, self.policy, self.now = terms, policy, NOW
+        self.random = InsecureRandomSource("consortium")
+        self.notary = LedgerNotary(self.facts.chain_id, self.facts.address)
+        self.coordinator = KeySigner(seed("coordinator"))
+        self.holders = [self._found(folder / f"holder-{position}", position) for position in range(count)]
+        self.holders.sort(key=lambda holder: holder.account)
+        self.facts.admit(self.coordinator.address, Role.COORDINATOR)
+        self.facts.set_keys(self.coordinator.address, self.coordinator.address, bytes(31) + b"\x01")
+        self.run = run_id(self.coordinator.address, terms.digest)
+        self.facts.create_run(self.run, terms.digest, self.coordinator.address, min_clients=terms.n_min)
+        for holder in self.holders:
+            self.facts.accept(self.run, holder.account, terms.digest)
+        self.parent = self.facts.register_root(self.run, hashlib.sha256(MODEL).digest())
+
+    def _found(self, folder: Path, position: int) -> Holder:
+        folder.mkdir(parents=True)
+        signer = KeySigner(seed(("account", position)))
+        transport = TransportPrivateKey.from_seed(seed(("transport", position)))
+        self.facts.admit(signer.address)
+        self.facts.set_keys(signer.address, signer.address, transport_key_digest(transport.public))
+        holder = Holder(f"holder-{position}", signer, transport, folder, node=None)  # type: ignore[arg-type]
+        holder.node = self.start(holder)
+        return holder
+
+    def start(self, holder: Holder, **changes: object) -> Node:
+        """Return a node on the holder's folder, as its process makes it; ``changes`` replace its parts."""
+        parts = {
+            "name": holder.name,
+            "account": holder.signer,
+            "transport": holder.transport,
+            "reader": self.facts,
+            "register": None,
+            "policy": self.policy,
+            "terms": {self.terms.digest: self.terms},
+            "data": DataSet(path=holder.folder / "data.csv", commitment=bytes(32)),
+            "clock": lambda: self.now,
+            "random": InsecureRandomSource((holder.name, self.random.secret(8).reveal())),
+            **changes,
+        }
+        parts["register"] = parts["register"] or Register(holder.folder)
+        return Node(**parts)
+
+    def restart(self, position: int) -> Node:
+        """Close a holder's node and open it again."""
+        holder = self.holders[position]
+        holder.node.close()
+        holder.node = self.start(holder)
+        return holder.node
+
+    def close(self) -> None:
+        for holder in self.holders:
+            holder.node.close()
+
+    # ------------------------------------------------------------------ the coordinator's side
+
+    def plan(self, number: int = 1, **changes: object) -> RoundHeader:
+        """Return a header for all holders, changed as asked, without opening its round."""
+        head = self.facts.head()
+        situation = Situation(
+            chain_id=self.facts.chain_id,
+            contract=self.facts.address,
+            run=self.run,
+            round=number,
+            parent=self.parent,
+            artifact=self.facts.model(self.parent).artifact,
+            transport_keys={h.account: self.facts.keys(h.account).encryption for h in self.holders},
+            blocks=first_blocks(self.terms),
+            beacon_number=head.number,
+            beacon=head.hash,
+            deadline=self.now + 60,
+        )
+        return replace(plan_header(self.terms, situation), **changes)
+
+    def open_round(self, number: int = 1, **changes: object) -> RoundHeader:
+        """Open a round on the ledger for all holders."""
+        self.facts.mine()
+        header = self.plan(number, **changes)
+        self.facts.open_round(self.run, number, header.parent, header.digest)
+        return header
+
+    def machine(self, header: RoundHeader) -> RoundMachine:
+        signers = {h.account: self.facts.keys(h.account).signer for h in self.holders}
+        return RoundMachine(header, signers=signers, notary=self.notary)
+
+    def commit(self, machine: RoundMachine) -> None:
+        """Put V and U on the ledger."""
+        accepted, number = machine.commit(), machine.header.round
+        self.facts.commit_round(self.run, number, accepted.root, accepted.count)
+        included = machine.include()
+        self.facts.commit_included(self.run, number, included.root, len(included.members))
+
+    def receipt(self, header: RoundHeader, member: bytes, contribution: bytes) -> bytes:
+        acceptance = Acceptance(run=header.run, round=header.round, member=member, contribution=contribution)
+        return LedgerSigner(self.notary, self.coordinator).sign(acceptance)
+
+    def request(self, machine: RoundMachine, position: int) -> bytes:
+        """Return what the coordinator asks a member, with the receipt for its own contribution."""
+        account = self.holders[position].account
+        mine = {a.leaf.statement.member: a.digest for a in machine.accepted}.get(account)
+        receipt = b"" if mine is None else self.receipt(machine.header, account, mine)
+        return machine.request(account, receipt).encode()
+
+    # ------------------------------------------------------------------ the glue's side
+
+    def begin(self, position: int, header: RoundHeader, model: bytes = MODEL) -> Order:
+        call = BeginCall(header=header.encode(), model=model)
+        return Order.decode(self.holders[position].node.call(Method.BEGIN, call.encode()))
+
+    def protect_call(self, header: RoundHeader, **changes: object) -> ProtectCall:
+        keys = {h.account: h.transport.public for h in self.holders}
+        call = ProtectCall(
+            header=header.digest,
+            update=np.full(header.parameters, 0.25, "<f4").tobytes(),
+            examples=500,
+            counters=(7,),
+            transport_keys=tuple(keys[seat.address] for seat in header.committee),
+        )
+        return replace(call, **changes)
+
+    def protect(self, position: int, header: RoundHeader, **changes: object) -> bytes:
+        call = self.protect_call(header, **changes)
+        return self.holders[position].node.call(Method.PROTECT, call.encode())
+
+    def reveal(self, position: int, request: bytes) -> bytes:
+        return self.holders[position].node.call(Method.REVEAL, request)
+
+    def contributed(self, header: RoundHeader, positions: Iterable[int] | None = None) -> RoundMachine:
+        """Let holders begin and contribute; return the machine that has their frames."""
+        machine = self.machine(header)
+        for position in range(len(self.holders)) if positions is None else positions:
+            self.begin(position, header)
+            machine.accept(self.protect(position, header))
+        return machine
+
+    def included(self, number: int = 1, positions: Iterable[int] | None = None) -> RoundMachine:
+        """Carry a round to the point where its members are asked."""
+        machine = self.contributed(self.open_round(number), positions)
+        self.commit(machine)
+        return machine

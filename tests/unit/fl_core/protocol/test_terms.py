@@ -1,0 +1,107 @@
+"""Terms: one document for one digest, and types are not guessed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from fl_core.digests import Label, digest
+from fl_core.errors import DecodeError
+from fl_core.models import TensorSpec
+from fl_core.protocol.terms import MAX_TERMS, Terms
+from tests.simulators.consortium import TERMS
+
+
+def document(**changes: object) -> bytes:
+    """The canonical form of TERMS with raw JSON values changed, or removed by ``...``."""
+    values = {**json.loads(TERMS.encode()), **changes}
+    kept = {name: value for name, value in values.items() if value is not ...}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_the_digest_is_over_the_canonical_document():
+    assert TERMS.digest == digest(Label.TERMS, TERMS.encode())
+    assert TERMS.encode() == document()
+    assert Terms.decode(document()) == TERMS
+
+
+REFUSED = {
+    "another format": {"format": "suture-terms-v2"},
+    "a missing field": {"purpose": ...},
+    "an unknown field": {"surprise": 1},
+    "a whole number as a fraction": {"rounds": 3.0},
+    "a truth value as a number": {"rounds": True},
+    "a number as a text": {"rounds": "3"},
+    "a fraction of a client": {"n_min": 2.5},
+    "no rounds": {"rounds": 0},
+    "too many rounds": {"rounds": 1 << 32},
+    "no weight cap": {"weight_cap": 0},
+    "a title that is a list": {"title": ["x"]},
+    "a title without UTF-8": {"title": "\ud800"},
+    "a setting without UTF-8": {"task_settings": {"x": "\udfff"}},
+    "a setting that is a list": {"task_settings": {"x": [1]}},
+    "a setting that is a truth value": {"task_settings": {"x": True}},
+    "a setting that is not a number": {"task_settings": {"x": float("nan")}},
+    "a setting that is infinite": {"task_settings": {"x": float("inf")}},
+    "settings that are a list": {"task_settings": []},
+    "a clip that is a whole number": {"initial_clip": 1},
+    "a clip that is zero": {"clip_floor": 0.0},
+    "a clip that is negative": {"clip_factor": -1.0},
+    "a clip that is infinite": {"initial_clip": float("inf")},
+    "a clip beyond every float": {"initial_clip": 10**400},
+    "a reward as a number": {"reward_per_round": 5},
+    "a negative reward": {"reward_per_round": "-5"},
+    "a reward with a space": {"reward_per_round": " 5"},
+    "a reward in other digits": {"reward_per_round": "\u0665"},
+    "no tensors": {"tensors": []},
+    "tensors out of order": {"tensors": [["w", [2]], ["b", []]]},
+    "a tensor twice": {"tensors": [["w", [2]], ["w", [2]]]},
+    "a tensor with a bad name": {"tensors": [["../w", [2]]]},
+    "a shape that is not of integers": {"tensors": [["w", [2.0]]]},
+    "a shape that is a truth value": {"tensors": [["w", [True]]]},
+    "counters that are a text": {"counters": "abc"},
+    "a counter that is a number": {"counters": [1]},
+}
+
+
+@pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED)
+def test_a_document_that_breaks_a_rule_is_rejected(changes):
+    with pytest.raises(DecodeError):
+        Terms.decode(document(**changes))
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda text: text + b"\n",
+        lambda text: text.replace(b'":', b'": ', 1),
+        lambda text: text.replace(b'"rounds":3', b'"rounds":3,"rounds":3'),
+        lambda text: text.replace(b'"rounds":3', b'"rounds":\\u0033'),
+        lambda text: text.replace(b"A test", b"\\u0041 test"),
+        lambda text: text.decode().encode("utf-16"),
+    ],
+)
+def test_another_spelling_of_the_same_terms_is_rejected(spelling):
+    with pytest.raises(DecodeError):
+        Terms.decode(spelling(document()))
+
+
+@pytest.mark.parametrize("depth", [100, 300, 450, 900, 100_000])
+def test_deep_nesting_is_rejected_at_every_depth(depth):
+    nested = document(task_settings={"x": "HERE"}).replace(b'"HERE"', b"[" * depth + b"]" * depth)
+    with pytest.raises(DecodeError):
+        Terms.decode(nested)
+
+
+def test_an_over_long_document_is_rejected_before_it_is_read():
+    with pytest.raises(DecodeError, match=f"at most {MAX_TERMS} bytes"):
+        Terms.decode(b" " * (MAX_TERMS + 1))
+
+
+def test_the_same_rules_hold_for_terms_that_are_made_here():
+    for changes in ({"rounds": 3.0}, {"tensors": ()}, {"task_settings": {"x": None}}, {"counters": (1,)}):
+        with pytest.raises(ValueError):
+            replace(TERMS, **changes)
+    assert replace(TERMS, tensors=(TensorSpec("only", ()),)).encode()
