@@ -1,7 +1,7 @@
 # One command for each thing a contributor does; `.ci/run` and the README use the same ones.
 PYTHON ?= python3
 
-.PHONY: check format test test-all types imports artifacts
+.PHONY: check format test test-slow types imports artifacts
 
 check: ## everything that must be green before a commit
 	$(PYTHON) -m ruff check .
@@ -16,10 +16,10 @@ format: ## put the code into its one form
 	$(PYTHON) -m ruff format .
 
 test: ## the tests that take seconds
-	$(PYTHON) -m pytest -m "not slow"
-
-test-all: ## all tests
 	$(PYTHON) -m pytest
+
+test-slow: ## the tests that take minutes
+	$(PYTHON) -m pytest -m slow
 
 types:
 	$(PYTHON) -m mypy

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from fl_core.codec import Reader, Writer
+from fl_core.codec import Reader, Writer, read_json
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
 from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
@@ -81,12 +81,13 @@ class Order:
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read an order; raises :class:`~fl_core.errors.DecodeError`."""
-        if len(data) > MAX_ORDER:
-            raise DecodeError(f"order: at most {MAX_ORDER} bytes are accepted, {len(data)} came")
+        values = read_json(data, limit=MAX_ORDER, what="order")
         try:
-            order = cls(**json.loads(data))
+            if not isinstance(values, dict):
+                raise TypeError("an order is an object")
+            order = cls(**values)
             canonical = order.encode()
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError) as error:
             raise DecodeError(f"order: not a valid document ({type(error).__name__})") from error
         if canonical != data:
             raise DecodeError("order: the document is not in its canonical form")

@@ -3,11 +3,15 @@
 A message is the concatenation of its fields in order, so there is exactly one encoding of every value and no schema
 travels with it. Decoding is strict: every length is checked against the limit of its field *before* anything is read or
 allocated, and :meth:`Reader.end` rejects trailing bytes. See ``docs/explanation/wire-format.md``.
+
+Documents that people read are JSON; :func:`read_json` is the one way to read such bytes when they come from a peer.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import struct
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,6 +19,12 @@ from typing import TypeVar
 from fl_core.errors import DecodeError, LocalProtocolError
 
 T = TypeVar("T")
+
+MAX_JSON_DEPTH = 32
+"""Deepest nesting of lists and objects in a JSON document; none of ours is deeper than four."""
+
+_JSON_NESTING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+"""A whole string (an unterminated one reaches to the end, which keeps the search linear), or one bracket."""
 
 
 class Writer:
@@ -150,3 +160,32 @@ def construct(what: str, build: Callable[[], T]) -> T:
         return build()
     except ValueError as error:
         raise DecodeError(f"{what}: {error}") from error
+
+
+def read_json(data: bytes, *, limit: int, what: str) -> object:
+    """Read a JSON document in UTF-8 without trusting it: size and nesting are bounded before it is parsed.
+
+    The standard parser recurses in C. Its guard is the interpreter's recursion limit, which libraries raise when they are
+    imported, so that a few hundred kilobytes of brackets would end the process. Whether the document is in its canonical
+    form is for the caller to check.
+
+    Args:
+        data: The document.
+        limit: Largest acceptable size in bytes.
+        what: Name of the document for error texts.
+
+    Raises:
+        DecodeError: It is longer than ``limit``, nested deeper than :data:`MAX_JSON_DEPTH`, or not JSON in UTF-8.
+    """
+    if len(data) > limit:
+        raise DecodeError(f"{what}: at most {limit} bytes are accepted, {len(data)} came")
+    try:
+        text, depth = data.decode(), 0
+        for token in _JSON_NESTING.finditer(text):
+            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+            if depth > MAX_JSON_DEPTH:
+                raise DecodeError(f"{what}: nested deeper than {MAX_JSON_DEPTH} levels")
+        value: object = json.loads(text)
+    except ValueError as error:
+        raise DecodeError(f"{what}: not JSON in UTF-8 ({type(error).__name__})") from error
+    return value

@@ -57,7 +57,8 @@ def list_files(folder: Path) -> Listing:
     Raises:
         OSError: A folder in it cannot be read.
     """
-    files, others = [], []
+    files: list[str] = []
+    others: list[str] = []
     waiting = [folder]
     while waiting:
         with os.scandir(waiting.pop()) as entries:

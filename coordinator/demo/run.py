@@ -18,6 +18,7 @@ from coordinator.demo.settlement import settle_rewards
 from coordinator.engines.settings import Setting
 from coordinator.errors import CoordinatorError
 from coordinator.store.events import Event
+from fl_core.errors import InputError
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import SystemRandomSource
 from ledger.files import write_atomically
@@ -62,14 +63,21 @@ def run_demo(options: DemoOptions, listener: Listener) -> DemoResult:
         CoordinatorError: The run failed; its folder is kept.
     """
     files = preflight(options)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    options.folder.chmod(0o700)
+    _make_folder(options.folder)
     hospitals = _create_hospitals(options, files)
     try:
         return _run(options, hospitals, listener)
     finally:
         for hospital in hospitals:
             hospital.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made ({error.strerror}).", fix="Choose another --keep.") from error
 
 
 def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[Hospital]:

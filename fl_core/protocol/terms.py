@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from fl_core.codec import read_json
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from fl_core.models import TensorSpec
@@ -104,19 +105,18 @@ class Terms:
         Raises:
             DecodeError: It is too long, not canonical JSON, lacks or adds a field, or breaks a rule.
         """
-        if len(data) > MAX_TERMS:
-            raise DecodeError(f"terms: at most {MAX_TERMS} bytes are accepted, {len(data)} came")
+        values = read_json(data, limit=MAX_TERMS, what="terms")
         try:
-            terms = cls._from_json(json.loads(data))
+            terms = cls._from_json(values)
             canonical = terms.encode()
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise DecodeError(f"terms: not a valid document ({type(error).__name__})") from error
         if canonical != data:
             raise DecodeError("terms: the document is not in its canonical form")
         return terms
 
     @classmethod
-    def _from_json(cls, values: dict[str, Any]) -> Self:
+    def _from_json(cls, values: Any) -> Self:  # noqa: ANN401 - whatever JSON holds
         if values.pop("format") != FORMAT or set(values) != {field.name for field in fields(cls)}:
             raise ValueError("unknown format or fields")
         values["tensors"] = tuple(

@@ -27,6 +27,7 @@ app = typer.Typer(
     help="Check a training run from its public folder: offline, without any key, trusting nobody.",
     epilog=_EPILOG,
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
 
@@ -34,14 +35,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoColor = Annotated[
     bool, typer.Option("--no-color", help="Print no colours; so does NO_COLOR in the environment.")
 ]
-Folder = typer.Argument(metavar="DIR", help="The public folder, or the folder that contains it as 'public'.")
+_FOLDER = "The public folder, or the folder that contains it as 'public'."
 
 
 @app.command(
     epilog="Examples: suture-audit verify suture-demo   |   suture-audit verify run/public --json --fail-fast"
 )
 def verify(
-    folder: Annotated[Path, Folder],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help=_FOLDER)],
     as_json: AsJson = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop after the first check that fails.")
@@ -50,8 +51,9 @@ def verify(
 ) -> None:
     """Make all checks on a public folder and give a verdict for each.
 
-    Every model is computed again from the archived ciphertexts, bit for bit. A check that builds on one that failed is
-    skipped. Exit code 0 means that all checks were made and passed.
+    DIR is the public folder, or the folder that contains it as 'public'. Every model is computed again from the archived
+    ciphertexts, bit for bit. A check that builds on one that failed is skipped. Exit code 0 means that all checks were
+    made and passed.
     """
     from ledger.audit.verify import verify as audit
 
@@ -74,15 +76,15 @@ def trace(
         Path,
         typer.Argument(metavar="MODEL", help="A model file.", exists=True, dir_okay=False, readable=True),
     ],
-    folder: Annotated[Path, typer.Option("--in", metavar="DIR", help=str(Folder.help))],
+    folder: Annotated[Path, typer.Option("--in", metavar="DIR", help=_FOLDER)],
     as_json: AsJson = False,
     no_color: NoColor = False,
 ) -> None:
     """Show where a model file comes from: its ancestors, and who contributed to each with which data set and consent.
 
-    The file is known by its SHA-256. The chain is executed again, and the contributors are those under the ledger's roots;
-    everything else is checked by verify. Exit code 1 means that the ledger does not know the file, or that something
-    the lineage is read from is not sound.
+    MODEL is the file; it is known by its SHA-256. The chain is executed again, and the contributors are those under the
+    ledger's roots; everything else is checked by verify. Exit code 1 means that the ledger does not know the file, or
+    that something the lineage is read from is not sound.
     """
     from ledger.audit.trace import trace as follow
     from ledger.seal import hash_file
@@ -94,7 +96,7 @@ def trace(
     if as_json:
         _print_json(screen.lineage_json(lineage))
     elif lineage.models:
-        screen.show_lineage(_console(no_color), str(model), lineage)
+        screen.show_lineage(_console(no_color, screen.TREE_WIDTH), str(model), lineage)
     screen.show_faults(Console(stderr=True, no_color=no_color or None), lineage.faults)
     if not lineage.models and not lineage.faults:
         typer.echo(
@@ -114,8 +116,8 @@ def checks(as_json: AsJson = False, no_color: NoColor = False) -> None:
         screen.show_checks(_console(no_color))
 
 
-def _console(no_color: bool) -> Console:
-    return Console(no_color=no_color or None, highlight=False)
+def _console(no_color: bool, width: int | None = None) -> Console:
+    return Console(no_color=no_color or None, highlight=False, width=width)
 
 
 def _print_json(value: object) -> None:

@@ -26,6 +26,9 @@ _STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.SKIPPED
 _NAMES = {check.number: check.name for check in CHECKS}
 _WIDTH = max(len(name) for name in _NAMES.values())
 
+TREE_WIDTH = 1000
+"""Width of the console that a tree is printed on: terminals break long lines, a narrower console would cut them off."""
+
 Json = dict[str, object]
 
 
@@ -153,7 +156,7 @@ def progress(console: Console) -> Iterator[Watch]:
 
 
 def show_lineage(console: Console, file: str, lineage: Lineage) -> None:
-    """Print the lineage as a tree, newest model first."""
+    """Print the lineage as a tree, newest model first, on a console of :data:`TREE_WIDTH`."""
     tree = Tree(Text.assemble((plain(file), "bold"), f"  SHA-256 {lineage.artifact.hex()}"))
     for ancestor in lineage.models:
         branch = tree.add(_model(ancestor))

@@ -34,7 +34,8 @@ class StatementVerifier:
 
     def digest(self, statement: Statement) -> bytes:
         """Return the EIP-712 digest of ``statement``."""
-        return _TYPES[type(statement)](**asdict(statement)).digest(self._domain)
+        digest: bytes = _TYPES[type(statement)](**asdict(statement)).digest(self._domain)
+        return digest
 
     def verify(self, statement: Statement, signature: bytes, signer: bytes) -> None:
         """Check that ``signer`` signed ``statement``.

@@ -82,6 +82,7 @@ class Revm:
         except RuntimeError as error:
             revert = re.search(r"output: 0x([0-9a-f]*)", str(error))
             return Outcome(False, bytes.fromhex(revert[1]) if revert else b"", 0, ())
+        assert self._evm.result is not None
         logs = tuple(
             Log(_bytes(log.address), tuple(_bytes(topic) for topic in log.topics), bytes(log.data[1]))
             for log in self._evm.result.logs
@@ -103,7 +104,7 @@ class PyEvm:
     """py-evm at the fork of the embedded chain, gas price 0; about 10 ms per transaction."""
 
     def __init__(self, chain_id: int = CHAIN_ID) -> None:
-        chain_class = type(
+        chain_class: Any = type(
             "TestChain", (MiningChain,), {"chain_id": chain_id, "vm_configuration": ((0, PragueVM),)}
         )
         genesis = {

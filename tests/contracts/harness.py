@@ -38,13 +38,14 @@ def private_key(name: str) -> PrivateKey:
 @cache
 def account(name: str) -> bytes:
     """Return the address of the key called ``name``."""
-    return private_key(name).public_key.to_canonical_address()
+    return bytes(private_key(name).public_key.to_canonical_address())
 
 
 def sign(name: str, digest: bytes) -> bytes:
     """Return the signature of the key called ``name``: r, s, v with v of 27 or 28."""
     signature = private_key(name).sign_msg_hash(digest)
-    return signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big") + bytes([27 + signature.v])
+    r, s, v = (int(part) for part in (signature.r, signature.s, signature.v))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + v])
 
 
 def type_of(parameter: Any) -> str:

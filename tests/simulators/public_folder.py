@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from coordinator.context import RunContext
-from coordinator.papers import decode_blocks, encode_blocks, round_paper
+from coordinator.papers import encode_blocks, round_paper
 from coordinator.session import RoundSession, settle
 from coordinator.store.events import EventLog
 from coordinator.store.journal import Entry, Journal
@@ -38,7 +38,7 @@ from fl_core.secret import Secret
 from ledger.archive import Archive
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
-from ledger.documents import encode_metrics, encode_rewards
+from ledger.documents import decode_rewards, encode_metrics, encode_rewards
 from ledger.files import write_atomically
 from ledger.merkle import reward_leaf
 from ledger.notary import LedgerNotary, LedgerSigner
@@ -48,7 +48,7 @@ from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
 from ledger.seal import write_seal
 from ledger.signer import KeySigner
-from ledger.typed_data import KeyPossession, run_id
+from ledger.typed_data import Domain, KeyPossession, run_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
 
 CHAIN_ID = 20_262
@@ -121,20 +121,8 @@ class PublicRun:
 
     def seal(self) -> None:
         """Seal the folder as its coordinator, whatever is in it now."""
-        domain = LedgerReader(_NO_CHAIN, self.contract).domain()
+        domain = Domain(chain_id=CHAIN_ID, contract=self.contract)
         write_seal(self.public, run=self.run, domain=domain, signer=insecure_key("coordinator"))
-
-
-class _NoChain:
-    """Knows its chain id and nothing else: enough for a domain."""
-
-    chain_id = CHAIN_ID
-
-    def __getattr__(self, name: str) -> object:
-        raise AssertionError(f"nobody asks this chain for {name}")
-
-
-_NO_CHAIN = _NoChain()
 
 
 @dataclass
@@ -417,6 +405,10 @@ class Consortium:
 
     # ------------------------------------------------------------------ afterwards
 
+    def withdraw(self, name: str) -> None:
+        """Have a holder withdraw its consent."""
+        self.holders[insecure_key(name).address].writer.withdraw(self.context.run, intent="withdraw")
+
     def claim(self, name: str, number: int) -> None:
         """Have a holder paid what it earned up to a round."""
         cumulative = self._cumulative(number)
@@ -428,8 +420,6 @@ class Consortium:
         )
 
     def _cumulative(self, number: int) -> dict[bytes, int]:
-        from ledger.documents import decode_rewards
-
         noted = self.context.journal.read(number, Entry.REWARDS)
         assert noted is not None
         return decode_rewards(noted)
@@ -466,8 +456,37 @@ def honest_run(folder: Path) -> PublicRun:
     return consortium.close()
 
 
-def later_blocks(consortium: Consortium, number: int) -> tuple[Block, ...]:
-    """Return the blocks that the coordinator's journal has for the round after ``number``."""
-    noted = consortium.context.journal.read(number, Entry.BLOCKS)
-    assert noted is not None
-    return decode_blocks(noted)
+def dishonest_run(folder: Path) -> PublicRun:
+    """Return a folder in good form, sealed, whose coordinator lied on the ledger.
+
+    Round 1 is honest. The model of round 2 is not what the aggregate makes; the metrics of round 3 are others; round 4
+    pays one holder's unit to another one; and the clips of round 6 do not follow from round 5.
+    """
+    consortium = Consortium(folder)
+    consortium.play()
+    consortium.lie(Lie(model=_better_model))
+    consortium.lie(Lie(metrics=lambda document: document.replace(b'"contributions":4', b'"contributions":5')))
+    consortium.lie(Lie(cumulative=_one_unit_moved))
+    consortium.lie(Lie(blocks=lambda blocks: tuple(replace(block, clip=2 * block.clip) for block in blocks)))
+    consortium.play()
+    return consortium.close()
+
+
+def unconsented_run(folder: Path) -> PublicRun:
+    """Return a folder whose round 2 uses the data of a holder that had withdrawn."""
+    consortium = Consortium(folder)
+    consortium.play()
+    consortium.withdraw(HOLDERS[0])
+    consortium.play(away=HOLDERS[3:])
+    return consortium.close()
+
+
+def _better_model(model: bytes) -> bytes:
+    tensors = {name: tensor.copy() for name, tensor in decode_model(model, len(model)).items()}
+    tensors["bias"][0] += np.float32(0.5)
+    return encode_model(tensors)
+
+
+def _one_unit_moved(cumulative: dict[bytes, int]) -> dict[bytes, int]:
+    first, second, *_ = sorted(cumulative)
+    return {**cumulative, first: cumulative[first] - 1, second: cumulative[second] + 1}

@@ -52,7 +52,9 @@ def _check_model(evidence: Evidence, number: int) -> None:
         raise DecodeError("the model's id is not made of run, round and file")
     made = evidence.next_artifacts.get(number)
     if made is None:
-        raise DecodeError("the model cannot be made again: its parent in the archive is not readable")
+        raise DecodeError(
+            "the model cannot be made again: its parent is not readable, or the aggregate does not open"
+        )
     if made != record.artifact:
         raise DecodeError("the model on the ledger is not its parent plus the opened aggregate")
     if archived != record.artifact:

@@ -19,8 +19,8 @@ MARKS = (
     (b'"kdfparams"', "a keystore"),
     (b'"cipherparams"', "a keystore"),
 )
-SUFFIXES = (".pem", ".key", ".p12", ".pfx", ".env", ".outbox")
-NAMES = ("passphrase", "account.json", "transport.json", "data-salt")
+SUFFIXES = (".pem", ".key", ".p12", ".pfx", ".env")
+NAMES = ("passphrase", "account.json", "transport.json", "data-salt", "outbox.sqlite", "register.sqlite")
 _PIECE = 1 << 20  # bytes read at a time
 _OVERLAP = max(len(mark) for mark, _ in MARKS) - 1
 

@@ -78,7 +78,7 @@ MODELS = Check(
     number=10,
     name="models",
     proves="Every model is its parent plus the opened aggregate, bit for bit, from the registered root to the newest.",
-    needs=(9,),
+    needs=(7, 8),
 )
 REWARDS = Check(
     number=11,

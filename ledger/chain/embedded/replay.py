@@ -14,7 +14,7 @@ What replay cannot know is whether these are the blocks that everybody else saw:
 some block on, and executed honestly, is a valid history. Compare :attr:`ReplayReport.head_hash` with a checkpoint that
 members signed, or with other members' copies.
 
-Memory: all entries of the chain are held once (about 40 kilobytes a block).
+Memory: all entries of the chain are held once (about 10 kilobytes a block).
 """
 
 from __future__ import annotations

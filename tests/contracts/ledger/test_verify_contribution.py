@@ -49,7 +49,8 @@ def test_who_was_accepted_and_not_included_is_told_apart(world: World, played: b
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_every_field_counts(world: World, played: bytes, field: str) -> None:
-    assert verify(world, played, **{field: word("other")}) is False
+    changes: dict[str, Any] = {field: word("other")}
+    assert verify(world, played, **changes) is False
 
 
 def test_the_signature_must_be_the_members(world: World, played: bytes) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_core.codec import Reader, Writer, construct
+from fl_core.codec import MAX_JSON_DEPTH, Reader, Writer, construct, read_json
 from fl_core.errors import DecodeError, LocalProtocolError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def reader(data: bytes, limit: int = 1 << 20) -> Reader:
@@ -148,3 +155,73 @@ def test_a_broken_rule_of_a_message_becomes_a_decode_error_that_names_it():
 def test_a_bug_in_a_constructor_is_not_blamed_on_the_peer():
     with pytest.raises(ZeroDivisionError):
         construct("thing", lambda: 1 // 0)
+
+
+# ---------------------------------------------------------------------- JSON
+
+
+def json_of(data: bytes, limit: int = 1 << 20) -> object:
+    return read_json(data, limit=limit, what="test document")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda children: st.lists(children) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), children),
+        max_leaves=20,
+    ),
+    st.booleans(),
+)
+def test_json_is_read_as_it_was_written_whatever_its_strings_hold(value, ascii_only):
+    assert json_of(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"]]]]":', b'["\\"]",'])
+def test_nesting_is_bounded_before_the_document_is_parsed(opening):
+    with pytest.raises(DecodeError, match=f"deeper than {MAX_JSON_DEPTH} levels"):
+        json_of(opening * (MAX_JSON_DEPTH + 1))
+    with pytest.raises(DecodeError, match="not JSON"):
+        json_of(opening * MAX_JSON_DEPTH)  # as deep as allowed, but never closed
+
+
+def test_the_deepest_allowed_document_is_read_and_brackets_in_strings_do_not_count():
+    value = json_of(b"[" * MAX_JSON_DEPTH + b"]" * MAX_JSON_DEPTH)
+    for _ in range(MAX_JSON_DEPTH - 1):
+        (value,) = value
+    assert value == []
+    assert json_of(b'["' + b"[" * 100 + b'"]') == ["[" * 100]
+    assert json_of(b'["\\"' + b"[" * 100 + b'"]') == ['"' + "[" * 100]
+    assert json_of(b"[" + b"[],{}," * 100 + b"0]")[-1] == 0
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[", b'"', b'"\\', b"nul", b"\xff", b"\xef\xbb\xbf{}", "{}".encode("utf-16"), "{}".encode("utf-32-le"), b"1" * 5000]
+)
+def test_what_is_not_json_in_utf_8_is_rejected(data):
+    with pytest.raises(DecodeError, match="not JSON in UTF-8"):
+        json_of(data)
+
+
+def test_an_over_long_document_is_rejected_before_it_is_looked_at():
+    with pytest.raises(DecodeError, match="at most 3 bytes are accepted, 4 came"):
+        json_of(b"\xff\xff\xff\xff", limit=3)
+    assert json_of(b"[1]", limit=3) == [1]
+
+
+def test_a_long_hostile_document_costs_no_more_than_its_length():
+    started = time.monotonic()
+    for hostile in (b'"' + b'\\"' * 500_000, b'"' * 1_000_001, b"[" * 1_000_000, b"[]" * 300_000, b"\\" * 1_000_000):
+        with pytest.raises(DecodeError):
+            json_of(hostile, limit=1 << 21)
+    assert time.monotonic() - started < 10
+
+
+def test_brackets_do_not_end_a_process_whose_recursion_limit_a_library_has_raised():
+    """Some libraries of the ledger set the limit to 100,000; the parser's own guard is then beyond the C stack."""
+    program = (
+        "import sys; sys.setrecursionlimit(100_000)\n"
+        "from fl_core.codec import read_json\nfrom fl_core.errors import DecodeError\n"
+        "try: read_json(b'[' * 1_000_000, limit=1 << 24, what='it')\nexcept DecodeError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout.strip()) == (0, f"it: nested deeper than {MAX_JSON_DEPTH} levels")

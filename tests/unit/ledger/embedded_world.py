@@ -25,7 +25,9 @@ RUNTIME = bytes.fromhex(
     "600052"  # memory[0:32] = word
     "600760206000a100"  # log1(0, 32, 7); stop
 )
-INIT = bytes([0x60, len(RUNTIME), 0x60, 0x0C, 0x60, 0x00, 0x39, 0x60, len(RUNTIME), 0x60, 0x00, 0xF3]) + RUNTIME
+INIT = (
+    bytes([0x60, len(RUNTIME), 0x60, 0x0C, 0x60, 0x00, 0x39, 0x60, len(RUNTIME), 0x60, 0x00, 0xF3]) + RUNTIME
+)
 
 
 def account(index: int) -> KeySigner:

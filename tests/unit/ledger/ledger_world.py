@@ -42,9 +42,7 @@ class LedgerWorld:
         self.accounts = [signer.address for signer in self.signers]
         founders = {a: Role.HOLDER if n else EVERYTHING for n, a in enumerate(self.accounts)}
         first = self.signers[0]
-        self.address = deploy_ledger(
-            self.connection, first, self.outbox(0), founders=founders, threshold=2
-        )
+        self.address = deploy_ledger(self.connection, first, self.outbox(0), founders=founders, threshold=2)
         self.token = deploy_token(self.connection, first, self.outbox(0), minter=first.address, cap=10**12)
         self.reader = LedgerReader(self.connection, self.address)
         self.writers = [

@@ -45,7 +45,8 @@ def test_a_reverted_transaction_is_in_a_block_and_changes_only_the_nonce(world: 
 def test_old_states_stay_readable(world: World) -> None:
     world.emit(9)
     values = [
-        to_int(world.ask("eth_getStorageAt", data(world.contract), "0x0", hex(height))) for height in (1, 2, 3, 4)
+        to_int(world.ask("eth_getStorageAt", data(world.contract), "0x0", hex(height)))
+        for height in (1, 2, 3, 4)
     ]
     assert values == [0, 1, 2, 9]
 
@@ -70,12 +71,12 @@ def test_gas_stays_free(world: World) -> None:
 
 
 REFUSED = {
-    "signed for another chain": (dict(chainId=CHAIN_ID + 1), "for chain 4243"),
-    "its nonce was used": (dict(nonce=0), "nonce"),
-    "its nonce leaves a gap": (dict(nonce=99), "nonce"),
-    "it offers fees that nobody can pay": (dict(maxFeePerGas=1, maxPriorityFeePerGas=1), "afford"),
-    "it sends ether that nobody has": (dict(value=1), "balance"),
-    "its gas does not cover the call data": (dict(gas=21_000), "gas"),
+    "signed for another chain": ({"chainId": CHAIN_ID + 1}, "for chain 4243"),
+    "its nonce was used": ({"nonce": 0}, "nonce"),
+    "its nonce leaves a gap": ({"nonce": 99}, "nonce"),
+    "it offers fees that nobody can pay": ({"maxFeePerGas": 1, "maxPriorityFeePerGas": 1}, "afford"),
+    "it sends ether that nobody has": ({"value": 1}, "balance"),
+    "its gas does not cover the call data": ({"gas": 21_000}, "gas"),
 }
 
 
@@ -111,7 +112,15 @@ def test_a_transaction_without_replay_protection_is_refused(world: World) -> Non
 
 def test_malformed_transactions_are_refused(world: World) -> None:
     raw = world.sign(world.contract, WORD_5)
-    broken = [b"", b"\x02", raw[:-1], raw + b"\x00", b"\x05" + raw[1:], b"\xc0", bytes(evm.MAX_TRANSACTION_BYTES + 1)]
+    broken = [
+        b"",
+        b"\x02",
+        raw[:-1],
+        raw + b"\x00",
+        b"\x05" + raw[1:],
+        b"\xc0",
+        bytes(evm.MAX_TRANSACTION_BYTES + 1),
+    ]
     for attempt in broken:
         with pytest.raises(evm.InvalidTransaction):
             world.chain.submit(attempt)

@@ -121,7 +121,7 @@ def as_nobody(action: Callable[[], None]) -> int:
                 os.setuid(65534)
             action()
             os._exit(0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the child must not go on as a second pytest
             traceback.print_exc()
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -261,6 +261,12 @@ def test_opening_reads_a_handful_of_rows_however_long_the_chain_is(path: Path) -
     selects = [sql for sql in statements if sql.startswith("SELECT")]
     assert 3 <= len(selects) <= 8
     assert all("WHERE" in sql or "sqlite_master" in sql or "genesis" in sql for sql in selects)
+
+
+def test_every_block_is_brought_to_the_disk_before_it_is_acknowledged(path: Path) -> None:
+    connection = World(path).chain._store._connection
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_the_lock_file_can_be_read_by_its_owner_only(path: Path) -> None:

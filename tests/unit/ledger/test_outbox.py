@@ -117,14 +117,18 @@ def stored(world: World) -> int:
     return int(world.ask("eth_getStorageAt", "0x" + world.contract.hex(), "0x0", "latest"), 16)
 
 
-def test_an_intent_becomes_one_transaction_and_one_receipt(world: World, connection: Passing, path: Path) -> None:
+def test_an_intent_becomes_one_transaction_and_one_receipt(
+    world: World, connection: Passing, path: Path
+) -> None:
     outbox = Outbox(path, connection, world.signer)
     receipt = outbox.submit("first", world.contract, WORDS[9], "store")
     assert stored(world) == 9
     assert receipt.block_number == 3
     assert receipt.block_hash == connection.block_hash(3)
     assert outbox.submit("first", world.contract, WORDS[9], "store") == receipt
-    assert Outbox(path, connection, world.signer).submit("first", world.contract, WORDS[9], "store") == receipt
+    assert (
+        Outbox(path, connection, world.signer).submit("first", world.contract, WORDS[9], "store") == receipt
+    )
     assert len(connection.sent) == 1
     assert outbox.pending() == ()
     outbox.submit("second", world.contract, WORDS[8], "store")
@@ -146,7 +150,9 @@ STAGES: dict[str, tuple[Callable[[World, Passing], tuple[object, object]], int]]
 
 
 @pytest.mark.parametrize(("make", "pending"), STAGES.values(), ids=STAGES.keys())
-@pytest.mark.parametrize("way", ["the intent is submitted again", "the outbox recovers", "another intent comes first"])
+@pytest.mark.parametrize(
+    "way", ["the intent is submitted again", "the outbox recovers", "another intent comes first"]
+)
 def test_after_a_crash_the_effect_happens_exactly_once(
     world: World,
     connection: Passing,
@@ -218,9 +224,7 @@ def test_a_call_that_would_revert_is_never_signed(world: World, connection: Pass
     outbox.submit("bad", world.contract, WORDS[1], "store")  # the intent is still free
 
 
-def test_a_transaction_that_reverts_in_its_block_raises_then_and_ever_after(
-    world: World, path: Path
-) -> None:
+def test_a_transaction_that_reverts_in_its_block_raises_then_and_ever_after(world: World, path: Path) -> None:
     class Blind(Passing):
         def estimate_gas(self, call: Call) -> int:
             return 1_000_000
@@ -305,12 +309,20 @@ def test_a_receipt_counts_when_it_is_deep_enough(world: World, connection: Passi
     assert all(0 < seconds <= 1 for seconds in waited)
 
 
-def test_waiting_ends_with_an_error_that_says_how_to_go_on(world: World, connection: Passing, path: Path) -> None:
+def test_waiting_ends_with_an_error_that_says_how_to_go_on(
+    world: World, connection: Passing, path: Path
+) -> None:
     now = iter(range(0, 1000, 20))
     outbox = Outbox(
-        path, connection, world.signer, confirmations=2, timeout_s=50, pause=lambda _: None, monotonic=lambda: next(now)
+        path,
+        connection,
+        world.signer,
+        confirmations=2,
+        timeout_s=50,
+        pause=lambda _: None,
+        monotonic=lambda: next(now),
     )
-    with pytest.raises(ReceiptPending, match="2 deep.*same intent") as caught:
+    with pytest.raises(ReceiptPending, match=r"2 deep.*same intent") as caught:
         outbox.submit("store", world.contract, WORDS[4], "store")
     assert connection.receipt(caught.value.tx_hash) is not None
     assert outbox.pending() == ("store",)
@@ -333,7 +345,9 @@ def test_a_chain_that_is_down_loses_nothing(world: World, connection: Passing, p
     assert stored(world) == 4
 
 
-def test_a_transaction_that_a_fork_took_back_is_sent_again(world: World, connection: Passing, path: Path) -> None:
+def test_a_transaction_that_a_fork_took_back_is_sent_again(
+    world: World, connection: Passing, path: Path
+) -> None:
     """The chain is put back by one block behind the outbox's back."""
     world.chain.copy_to(world.path.with_name("before.sqlite"))
     outbox = Outbox(path, connection, world.signer)

@@ -159,7 +159,9 @@ def test_a_long_lineage_is_read_page_by_page(world: LedgerWorld, length: int) ->
 
         chain_id = CHAIN_ID
 
-        def call(self, address: bytes, function: object, model: bytes, block: object = None) -> tuple[object, ...]:
+        def call(
+            self, address: bytes, function: object, model: bytes, block: object = None
+        ) -> tuple[object, ...]:
             if getattr(function, "name", "") == "models":
                 return ((word(1), 0, word(0), word(2), word(3), word(4)),)
             start = int.from_bytes(model)
@@ -180,7 +182,9 @@ def test_tokens(world: LedgerWorld, reader: LedgerReader) -> None:
 def test_governance(reader: LedgerReader) -> None:
     assert reader.paused() is False
     assert reader.threshold() == 2
-    assert reader.proposal_id(1, b"\x01" * 20, 1, bytes(32)) != reader.proposal_id(2, b"\x01" * 20, 1, bytes(32))
+    assert reader.proposal_id(1, b"\x01" * 20, 1, bytes(32)) != reader.proposal_id(
+        2, b"\x01" * 20, 1, bytes(32)
+    )
 
 
 def test_events_are_decoded_and_in_order(world: LedgerWorld, reader: LedgerReader) -> None:

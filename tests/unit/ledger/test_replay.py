@@ -50,7 +50,9 @@ def block_hash(connection: sqlite3.Connection, number: int) -> bytes:
 
 
 def set_value(key: bytes, new: bytes) -> Tamper:
-    return lambda connection: connection.execute("INSERT OR REPLACE INTO kv VALUES (?, ?)", (key, new)) and None
+    return lambda connection: (
+        connection.execute("INSERT OR REPLACE INTO kv VALUES (?, ?)", (key, new)) and None
+    )
 
 
 def test_an_honest_chain_replays(original: Path) -> None:
@@ -73,9 +75,9 @@ def test_replay_works_beside_a_writer(tmp_path: Path) -> None:
 
 def test_the_parameters_must_be_those_given(original: Path) -> None:
     for wrong, field in (
-        (dict(chain_id=1), "chain id"),
-        (dict(chain_id=CHAIN_ID, genesis_time=1), "genesis time"),
-        (dict(chain_id=CHAIN_ID, genesis_hash=bytes(32)), "genesis hash"),
+        ({"chain_id": 1}, "chain id"),
+        ({"chain_id": CHAIN_ID, "genesis_time": 1}, "genesis time"),
+        ({"chain_id": CHAIN_ID, "genesis_hash": bytes(32)}, "genesis hash"),
     ):
         with pytest.raises(ReplayMismatch, match=field) as caught:
             replay(original, **wrong)  # type: ignore[arg-type]
@@ -109,23 +111,23 @@ def rewrite_header(number: int, **changes: object) -> Tamper:
 @pytest.mark.parametrize(
     ("changes", "number", "field"),
     [
-        (dict(state_root=b"\x01" * 32), 4, "state_root"),
-        (dict(receipt_root=b"\x01" * 32), 4, "receipt_root"),
-        (dict(gas_used=21_001), 4, "gas_used"),
-        (dict(bloom=1), 4, "bloom"),
-        (dict(coinbase=b"\x01" * 20), 4, "coinbase"),
-        (dict(extra_data=b"else"), 4, "extra_data"),
-        (dict(gas_limit=99_999_999), 4, "gas_limit"),
-        (dict(base_fee_per_gas=1), 4, "base_fee_per_gas"),
-        (dict(parent_hash=b"\x01" * 32), 4, "parent_hash"),
-        (dict(block_number=5), 4, "block_number"),
-        (dict(nonce=b"\x01" * 8), 4, "hash"),
-        (dict(mix_hash=b"\x01" * 32), 4, "hash"),
-        (dict(transaction_root=b"\x01" * 32), 4, "transactions"),
-        (dict(timestamp=START + 4 + 10), 4, "parent_hash|transaction "),  # then block 5 no longer follows
-        (dict(timestamp=START), 4, "transaction .*strictly later"),
-        (dict(gas_used=21_001), BLOCKS, "gas_used"),
-        (dict(timestamp=START + 1), 0, "genesis block"),
+        ({"state_root": b"\x01" * 32}, 4, "state_root"),
+        ({"receipt_root": b"\x01" * 32}, 4, "receipt_root"),
+        ({"gas_used": 21_001}, 4, "gas_used"),
+        ({"bloom": 1}, 4, "bloom"),
+        ({"coinbase": b"\x01" * 20}, 4, "coinbase"),
+        ({"extra_data": b"else"}, 4, "extra_data"),
+        ({"gas_limit": 99_999_999}, 4, "gas_limit"),
+        ({"base_fee_per_gas": 1}, 4, "base_fee_per_gas"),
+        ({"parent_hash": b"\x01" * 32}, 4, "parent_hash"),
+        ({"block_number": 5}, 4, "block_number"),
+        ({"nonce": b"\x01" * 8}, 4, "hash"),
+        ({"mix_hash": b"\x01" * 32}, 4, "hash"),
+        ({"transaction_root": b"\x01" * 32}, 4, "transactions"),
+        ({"timestamp": START + 4 + 10}, 4, "parent_hash|transaction "),  # then block 5 no longer follows
+        ({"timestamp": START}, 4, "transaction .*strictly later"),
+        ({"gas_used": 21_001}, BLOCKS, "gas_used"),
+        ({"timestamp": START + 1}, 0, "genesis block"),
     ],
 )
 def test_a_header_that_was_altered_is_found(
@@ -173,8 +175,8 @@ ALTERATIONS: dict[str, tuple[Tamper | str, str]] = {
     "a log has another topic": ("UPDATE log SET topic0=NULL WHERE block=3", "log 0"),
     "a log has another transaction": ("UPDATE log SET tx=x'00' WHERE block=3", "log 0"),
     "a log is missing": ("DELETE FROM log WHERE block=3", "log 0"),
-    "a log is added": ("INSERT INTO log SELECT block, 1, tx, address, topic0, topic1, topic2, topic3, data "
-                       "FROM log WHERE block=8", "no block wrote"),
+    "a log is added": (("INSERT INTO log SELECT block, 1, tx, address, topic0, topic1, topic2, topic3, data "
+                       "FROM log WHERE block=8"), "no block wrote"),
     "the genesis time is altered": ("UPDATE genesis SET timestamp=timestamp+1", "genesis block"),
     "the genesis time is no time": ("UPDATE genesis SET timestamp=-1", "genesis time"),
     "the genesis time is text": ("UPDATE genesis SET timestamp='soon'", "which chain"),

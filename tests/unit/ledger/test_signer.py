@@ -70,8 +70,8 @@ def test_the_signature_is_the_one_that_eth_account_makes() -> None:
 
 
 def test_a_transaction_is_signed_by_the_address() -> None:
-    fields = dict(nonce=0, gas=21_000, maxFeePerGas=0, maxPriorityFeePerGas=0, chainId=5, value=0, data=b"",
-                  to="0x" + "00" * 20)  # fmt: skip
+    fields = {"nonce": 0, "gas": 21_000, "maxFeePerGas": 0, "maxPriorityFeePerGas": 0, "chainId": 5, "value": 0, "data": b"",
+                  "to": "0x" + "00" * 20}  # fmt: skip
     raw = KeySigner(Secret(KEY)).sign_transaction(fields)
     assert Account.recover_transaction(raw) == Account.from_key(KEY).address
 
@@ -176,9 +176,9 @@ def test_missing_files_and_variables_say_what_is_missing(
     keystore: Path, passphrase: Path, tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "nowhere"
-    with pytest.raises(InputError, match="no keystore .*nowhere"):
+    with pytest.raises(InputError, match=r"no keystore .*nowhere"):
         open_signer(f"file:{nowhere}?passphrase-file={passphrase}")
-    with pytest.raises(InputError, match="no passphrase file .*nowhere"):
+    with pytest.raises(InputError, match=r"no passphrase file .*nowhere"):
         open_signer(f"file:{keystore}?passphrase-file={nowhere}")
     with pytest.raises(InputError, match="no passphrase in UNSET_VARIABLE"):
         open_signer(f"file:{keystore}?passphrase-env=UNSET_VARIABLE")
@@ -209,8 +209,8 @@ def document_with(keystore: Path, **changes: object) -> str:
 
 
 @pytest.mark.parametrize("changes", [
-    dict(n=1 << 30), dict(r=1 << 30), dict(p=1 << 30), dict(n="many"), dict(version=4), dict(crypto={}),
-    dict(address="00" * 20),
+    {"n": 1 << 30}, {"r": 1 << 30}, {"p": 1 << 30}, {"n": "many"}, {"version": 4}, {"crypto": {}},
+    {"address": "00" * 20},
 ])  # fmt: skip
 def test_a_keystore_that_is_damaged_or_greedy_is_refused(
     keystore: Path, passphrase: Path, changes: dict[str, object]

@@ -127,7 +127,12 @@ def test_deploying_again_with_the_same_intent_gives_the_same_contract(world: Led
     with pytest.raises(IntentConflict):
         deploy_token(world.connection, first, world.outbox(0), minter=first.address, cap=1)
     another = deploy_ledger(
-        world.connection, first, world.outbox(0), founders={first.address: Role.HOLDER}, threshold=1, intent="second"
+        world.connection,
+        first,
+        world.outbox(0),
+        founders={first.address: Role.HOLDER},
+        threshold=1,
+        intent="second",
     )
     assert another != world.address
 
@@ -136,7 +141,12 @@ def test_a_ledger_that_cannot_be_is_refused(world: LedgerWorld) -> None:
     first = world.signers[0]
     with pytest.raises(Reverted, match="threshold is out of range"):
         deploy_ledger(
-            world.connection, first, world.outbox(0), founders={first.address: Role.HOLDER}, threshold=2, intent="bad"
+            world.connection,
+            first,
+            world.outbox(0),
+            founders={first.address: Role.HOLDER},
+            threshold=2,
+            intent="bad",
         )
 
 
@@ -153,7 +163,12 @@ def test_a_node_that_deploys_something_else_is_caught(world: LedgerWorld) -> Non
     first = world.signers[0]
     with pytest.raises(WrongChain, match="is not RewardToken"):
         deploy_token(
-            Lying(), first, world.outbox(0), minter=first.address, cap=5, intent="third"  # type: ignore[arg-type]
+            Lying(),
+            first,
+            world.outbox(0),
+            minter=first.address,
+            cap=5,
+            intent="third",  # type: ignore[arg-type]
         )
 
 
@@ -184,4 +199,8 @@ def test_every_function_of_the_contracts_has_a_method() -> None:
 
 def test_a_model_id_is_the_contracts(world: LedgerWorld) -> None:
     world.begin()
-    assert world.play(1, world.root) == model_id(world.run, 1, word(401)) == world.reader.round(world.run, 1).model
+    assert (
+        world.play(1, world.root)
+        == model_id(world.run, 1, word(401))
+        == world.reader.round(world.run, 1).model
+    )

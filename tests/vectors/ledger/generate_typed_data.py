@@ -60,7 +60,8 @@ STATEMENTS = (
 def sign(digest: bytes) -> bytes:
     """Sign with the test key (RFC 6979, so always the same)."""
     signature = KEY.sign_msg_hash(digest)
-    return signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big") + bytes([27 + signature.v])
+    r, s, v = (int(part) for part in (signature.r, signature.s, signature.v))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + v])
 
 
 def tampered(signature: bytes) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from fl_core.protocol.phases import TRANSITIONS, Phase, Step, advance
 OVER = {Phase.FINALISED, Phase.ABORTED}
 
 
-@pytest.mark.parametrize(("phase", "step"), product(Phase, Step))
+@pytest.mark.parametrize(("phase", "step"), list(product(Phase, Step)))
 def test_every_step_in_every_phase_has_one_outcome_or_is_refused(phase, step):
     if (phase, step) in TRANSITIONS:
         assert advance(phase, step) is TRANSITIONS[phase, step]

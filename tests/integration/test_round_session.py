@@ -1,0 +1,263 @@
+"""A round between the coordinator and real nodes over a real embedded chain, with one party misbehaving at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, Context, Message
+
+from clients.app import SEALED_STYPE, app
+from clients.door import Method
+from clients.errors import PolicyRefusal
+from coordinator import app as server
+from coordinator.app import make_server_app
+from coordinator.engines.local import run_local
+from coordinator.errors import RoundFailed
+from coordinator.session import RoundSession
+from coordinator.store.events import Event
+from coordinator.store.journal import Entry
+from fl_core.digests import Label, digest
+from fl_core.errors import DecodeError, LocalProtocolError, SutureError, VerificationError
+from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.models import Tensors, flatten
+from fl_core.models.step import apply_step
+from fl_core.protocol import envelope
+from fl_core.protocol.messages import Reveal
+from fl_core.secagg import shamir
+from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.records import RoundState
+from ledger.signer import Signer
+from tests.simulators.founded_run import RunWithNodes, copied, found, opened_hospitals
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return found(tmp_path_factory.mktemp("founded") / "run", rounds=6)
+
+
+@pytest.fixture
+def world(founded: Path, tmp_path: Path) -> Iterator[RunWithNodes]:
+    one = RunWithNodes(copied(founded, tmp_path / "run"))
+    yield one
+    one.close()
+
+
+def state(world: RunWithNodes, session: RoundSession) -> RoundState:
+    return world.run.reader.round(world.run.run, session.header.round).state
+
+
+def complete(world: RunWithNodes, session: RoundSession) -> Tensors:
+    """Carry a round whose set is committed to its model."""
+    for account, request in session.requests().items():
+        session.add_reveal(world.holders[account].call(Method.REVEAL, request))
+    tensors = apply_step(world.run.terms.strategy, session.tensors, session.open().update)
+    session.finalise(tensors)
+    return tensors
+
+
+# ---------------------------------------------------------------------- too few
+
+
+def test_with_enough_contributions_the_round_makes_the_next_model(world: RunWithNodes) -> None:
+    session = world.open_round()
+    away, *present = world.holders
+    world.begin(session, away)  # it has the header, but its contribution never arrives
+    for account in present:
+        session.accept(world.contribution(session, account))
+    assert session.commit().members == tuple(present)
+    tensors = complete(world, session)
+    assert state(world, session) is RoundState.FINALISED
+    assert np.allclose(flatten(tensors), 0.125, atol=1e-3), "three equal updates have that mean"
+    assert np.array_equal(flatten(world.model()), flatten(tensors))
+
+
+def test_with_too_few_the_round_is_aborted_and_the_next_one_trains_from_the_same_model(world: RunWithNodes) -> None:
+    first = world.open_round()
+    for account in list(world.holders)[:2]:
+        first.accept(world.contribution(first, account))
+    with pytest.raises(RoundFailed, match="3 contributions, 2 arrived"):
+        first.commit()
+    assert state(world, first) is RoundState.OPEN, "nothing was committed"
+    first.abort()
+    assert state(world, first) is RoundState.ABORTED
+    second = world.open_round()
+    assert (second.header.round, second.header.parent) == (2, first.header.parent)
+    assert second.header.artifact == first.header.artifact
+    world.included(second)
+    complete(world, second)
+    assert state(world, second) is RoundState.FINALISED
+
+
+# ---------------------------------------------------------------------- bad frames
+
+
+def test_a_frame_of_the_previous_round_is_refused_and_that_of_this_round_is_not(world: RunWithNodes) -> None:
+    first = world.open_round()
+    old = {account: world.contribution(first, account) for account in world.holders}
+    for frame in old.values():
+        first.accept(frame)
+    first.commit()
+    complete(world, first)
+    second = world.open_round()
+    liar = next(iter(world.holders))
+    with pytest.raises(VerificationError, match=r"check \(2\): the leaf is of another round") as refused:
+        second.accept(old[liar])
+    assert refused.value.party == liar.hex()
+    for account in world.holders:
+        second.accept(world.contribution(second, account))
+    assert len(second.commit().members) == len(world.holders)
+    complete(world, second)
+
+
+def test_a_second_frame_of_one_holder_is_refused_even_if_it_is_the_same(world: RunWithNodes) -> None:
+    session = world.open_round()
+    account = next(iter(world.holders))
+    frame = world.contribution(session, account)
+    session.accept(frame)
+    with pytest.raises(VerificationError, match="has contributed"):
+        session.accept(frame)
+
+
+def run_app(folder: Path, spoiled: str, spoil: bytes | None) -> list[Event]:
+    """Run the ServerApp for one round against every hospital; the frame of ``spoiled`` is replaced by ``spoil``."""
+    events: list[Event] = []
+    hospitals = opened_hospitals(folder)
+
+    def glue(message: Message, context: Context) -> Message:
+        reply = app(message, context)
+        record = reply.content.array_records.get(envelope.SEALED)
+        mine = context.node_config["door"] == f"inproc:{spoiled}"
+        if mine and record is not None and envelope.FRAME in record:
+            frame = record[envelope.FRAME].data if spoil is None else spoil
+            reply.content[envelope.SEALED] = ArrayRecord(
+                {envelope.FRAME: Array("uint8", (len(frame),), SEALED_STYPE, frame)}
+            )
+        return cast(Message, reply)
+
+    config = {
+        server.FOLDER: str(folder.resolve()),
+        server.NODES: len(hospitals),
+        server.ROUNDS: 1,
+        server.TRAIN_DEADLINE: 60.0,
+        server.REVEAL_DEADLINE: 60.0,
+        server.PLAIN: False,
+    }
+    try:
+        doors = [{"door": hospital.serve_in_process()} for hospital in hospitals]
+        run_local(make_server_app(events.append), glue, doors, config)
+    finally:
+        for hospital in hospitals:
+            hospital.close()
+    return events
+
+
+def of_kind(events: list[Event], kind: str) -> list[Event]:
+    return [event for event in events if event["event"] == kind]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"garbage", bytes(192_960)], ids=["nothing", "a word", "zeros"])
+def test_garbage_of_one_holder_is_refused_by_name_and_the_others_complete_the_round(
+    founded: Path, tmp_path: Path, garbage: bytes
+) -> None:
+    events = run_app(copied(founded, tmp_path / "run"), "Hungary", garbage)
+    [refused] = of_kind(events, "contribution-refused")
+    assert refused["holder"] == "Hungary"
+    [done] = of_kind(events, "round-finalised")
+    assert done["included"] == 3
+    [committed] = of_kind(events, "sets-committed")
+    assert sorted(committed["included"]) == ["Cleveland", "Switzerland", "VA Long Beach"]
+
+
+def test_without_garbage_the_same_app_includes_all_four(founded: Path, tmp_path: Path) -> None:
+    events = run_app(copied(founded, tmp_path / "run"), "Hungary", None)
+    assert of_kind(events, "contribution-refused") == []
+    assert of_kind(events, "round-finalised")[0]["included"] == 4
+
+
+# ---------------------------------------------------------------------- lying members
+
+
+def lie(session: RoundSession, honest: bytes, signer: Signer) -> bytes:
+    """Return an answer with other shares that the member signed all the same."""
+    header, reveal = session.header, Reveal.decode(honest)
+    parameters = PARAMETER_SETS[header.parameter_set]
+    shares = (shamir.decode_vector(parameters, reveal.shares) + np.uint64(1)) % np.uint64(parameters.modulus)
+    encoded = shamir.encode_vector(parameters, shares)
+    statement = replace(reveal.statement, shares=digest(Label.SHARES, encoded))
+    notary = LedgerNotary(header.chain_id, header.contract)
+    signature = LedgerSigner(notary, signer).sign(statement)
+    return Reveal(statement=statement, shares=encoded, signature=signature).encode()
+
+
+def test_answers_that_contradict_each_other_end_the_round_and_no_second_sum_is_ever_opened(
+    world: RunWithNodes,
+) -> None:
+    session = world.open_round()
+    requests = world.included(session)
+    answers = {account: world.holders[account].call(Method.REVEAL, requests[account]) for account in requests}
+    liar = next(iter(answers))
+    for account, answer in answers.items():
+        session.add_reveal(lie(session, answer, world.holders[liar].account) if account == liar else answer)
+    with pytest.raises(VerificationError):
+        session.open()
+    session.abort()
+    number = session.header.round
+    assert state(world, session) is RoundState.ABORTED
+    assert world.run.journal.read(number, Entry.KEY) is None, "no aggregate key was ever noted"
+    with pytest.raises(LocalProtocolError):
+        session.open()
+    with pytest.raises(SutureError, match="no more answers|not in a round"):
+        session.add_reveal(answers[liar])
+    for account, request in requests.items():
+        with pytest.raises(VerificationError, match="is over"):
+            world.holders[account].call(Method.REVEAL, request)
+    following = world.open_round()
+    assert following.header.parent == session.header.parent
+    world.included(following)
+    complete(world, following)
+    assert state(world, following) is RoundState.FINALISED
+
+
+def test_a_member_that_answers_twice_is_believed_the_first_time_only(world: RunWithNodes) -> None:
+    session = world.open_round()
+    requests = world.included(session)
+    liar = next(iter(requests))
+    honest = world.holders[liar].call(Method.REVEAL, requests[liar])
+    session.add_reveal(honest)
+    session.add_reveal(honest)  # the same answer again is what a repeated message brings
+    with pytest.raises(VerificationError, match="another answer") as refused:
+        session.add_reveal(lie(session, honest, world.holders[liar].account))
+    assert refused.value.party == liar.hex()
+    complete(world, session)
+    assert state(world, session) is RoundState.FINALISED
+
+
+def test_an_answer_for_the_previous_round_is_refused(world: RunWithNodes) -> None:
+    first = world.open_round()
+    requests = world.included(first)
+    member = next(iter(requests))
+    old = world.holders[member].call(Method.REVEAL, requests[member])
+    complete(world, first)
+    second = world.open_round()
+    world.included(second)
+    with pytest.raises(VerificationError, match="another round or set"):
+        second.add_reveal(old)
+    with pytest.raises((DecodeError, VerificationError)):
+        second.add_reveal(old[:-1])
+    complete(world, second)
+
+
+def test_a_node_refuses_a_request_for_a_round_that_it_never_began(world: RunWithNodes) -> None:
+    session = world.open_round()
+    away, *present = world.holders
+    for account in present:
+        session.accept(world.contribution(session, account))
+    session.commit()
+    with pytest.raises(PolicyRefusal, match="no header"):
+        world.holders[away].call(Method.REVEAL, session.requests()[away])
+    assert state(world, session) is RoundState.INCLUDED

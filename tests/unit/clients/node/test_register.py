@@ -1,0 +1,214 @@
+"""The once-only register: what was sent is on disk before it is sent, and never changes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.register import Register
+from ledger.errors import ArchiveError
+
+ROOT = Path(__file__).resolve().parents[4]
+HEADER, OTHER, RUN = b"\x01" * 32, b"\x02" * 32, b"\x0a" * 32
+U, U2 = b"\x0b" * 32, b"\x0c" * 32
+SALTS = (bytes(32), bytes(32))
+
+
+@pytest.fixture
+def register(tmp_path):
+    register = Register(tmp_path)
+    register.accept_header(HEADER, RUN, 1, b"the header")
+    yield register
+    register.close()
+
+
+def reopened(register, tmp_path):
+    register.close()
+    return Register(tmp_path)
+
+
+def now_and_after_a_restart(register, tmp_path):
+    yield register
+    again = reopened(register, tmp_path)
+    yield again
+    again.close()
+
+
+def test_an_accepted_header_is_remembered(register, tmp_path):
+    register.accept_header(HEADER, RUN, 1, b"the header")
+    assert reopened(register, tmp_path).header(HEADER) == b"the header"
+
+
+def test_a_header_that_was_not_accepted_is_unknown(register):
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        register.header(OTHER)
+
+
+def test_one_header_for_each_round_of_a_run(register, tmp_path):
+    for again in now_and_after_a_restart(register, tmp_path):
+        with pytest.raises(PolicyRefusal, match="another header was accepted for round 1"):
+            again.accept_header(OTHER, RUN, 1, b"another header")
+        with pytest.raises(PolicyRefusal):
+            again.header(OTHER)
+
+
+def test_the_next_round_and_another_run_have_headers_of_their_own(register):
+    register.accept_header(OTHER, RUN, 2, b"the next round")
+    register.accept_header(b"\x03" * 32, bytes(32), 1, b"another run")
+    assert register.header(OTHER) == b"the next round"
+
+
+def test_a_retry_gets_the_stored_frame(register, tmp_path):
+    assert register.frame(HEADER) is None
+    assert register.store_contribution(HEADER, b"frame", *SALTS) == b"frame"
+    assert register.store_contribution(HEADER, b"another frame", *SALTS) == b"frame"
+    assert reopened(register, tmp_path).frame(HEADER) == b"frame"
+
+
+def test_nothing_is_stored_for_a_header_that_was_not_accepted(register):
+    with pytest.raises(PolicyRefusal):
+        register.store_contribution(OTHER, b"frame", *SALTS)
+    with pytest.raises(PolicyRefusal):
+        register.store_answer(OTHER, U, b"answer", b"")
+    assert register.frame(OTHER) is None
+    assert register.answer(OTHER, U) is None
+
+
+def test_one_included_set_for_each_round(register, tmp_path):
+    assert register.answer(HEADER, U) is None
+    assert register.store_answer(HEADER, U, b"answer", b"") == b"answer"
+    assert register.store_answer(HEADER, U, b"another", b"") == b"answer"
+    for again in now_and_after_a_restart(register, tmp_path):
+        assert again.answer(HEADER, U) == b"answer"
+        for refuse in (lambda r: r.answer(HEADER, U2), lambda r: r.store_answer(HEADER, U2, b"x", b"")):
+            with pytest.raises(PolicyRefusal, match="another included set"):
+                refuse(again)
+
+
+def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register, tmp_path):
+    register.store_contribution(HEADER, b"frame one", *SALTS)
+    register.accept_header(OTHER, RUN, 2, b"the next round")
+    register.store_contribution(OTHER, b"frame two", *SALTS)
+    register.drop_frames(RUN, 2)
+    register.drop_frames(RUN, 2)
+    for again in now_and_after_a_restart(register, tmp_path):
+        with pytest.raises(PolicyRefusal, match="which is over"):
+            again.frame(HEADER)
+        with pytest.raises(PolicyRefusal, match="which is over"):
+            again.store_contribution(HEADER, b"another", *SALTS)
+        assert again.frame(OTHER) == b"frame two"
+
+
+def test_rounds_done_counts_contributions_to_earlier_rounds_of_the_run(register):
+    assert register.rounds_done(RUN, before=2) == 0
+    register.store_contribution(HEADER, b"frame", *SALTS)
+    assert [register.rounds_done(RUN, before=n) for n in (1, 2, 9)] == [0, 1, 1]
+    assert register.rounds_done(bytes(32), before=9) == 0
+
+
+def test_an_altered_frame_is_an_error_and_is_not_sent(register, tmp_path):
+    register.store_contribution(HEADER, b"frame", *SALTS)
+    (stored,) = (p for p in (tmp_path / "frames").rglob("*") if p.is_file())
+    stored.write_bytes(b"frXme")
+    with pytest.raises(ArchiveError, match="altered"):
+        register.frame(HEADER)
+
+
+def test_a_frame_that_a_crash_left_without_its_entry_was_never_sent(register):
+    register._frames.put(b"frame of a crashed call")
+    assert register.frame(HEADER) is None
+    assert register.store_contribution(HEADER, b"frame", *SALTS) == b"frame"
+
+
+def test_two_threads_that_race_for_a_round_send_the_same_bytes(register):
+    barrier, sent, answered = threading.Barrier(8), [], []
+
+    def race(number):
+        barrier.wait()
+        sent.append(register.store_contribution(HEADER, b"frame %d" % number, *SALTS))
+        answered.append(register.store_answer(HEADER, U, b"answer %d" % number, b""))
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sent) == len(answered) == 8
+    assert len(set(sent)) == len(set(answered)) == 1
+
+
+def test_two_processes_on_one_folder_answer_for_one_set(register, tmp_path):
+    second = Register(tmp_path)
+    register.store_answer(HEADER, U, b"answer", b"")
+    with pytest.raises(PolicyRefusal):
+        second.store_answer(HEADER, U2, b"another", b"")
+    assert second.answer(HEADER, U) == b"answer"
+    second.close()
+
+
+def test_the_database_itself_holds_the_rules(register, tmp_path):
+    register.store_answer(HEADER, U, b"answer", b"")
+    register.close()
+    database = sqlite3.connect(tmp_path / "register.sqlite")
+    database.execute("PRAGMA foreign_keys=ON")
+    for statement, values in (
+        ("INSERT INTO headers VALUES (?, ?, 1, ?)", (OTHER, RUN, b"h")),  # UNIQUE (run, round)
+        ("INSERT INTO reveals VALUES (?, ?, ?, ?)", (HEADER, U2, b"a", b"")),  # one answer a header
+        ("INSERT INTO contributions VALUES (?, ?, 1, ?, ?)", (OTHER, U, b"", b"")),  # of a known header
+    ):
+        with pytest.raises(sqlite3.IntegrityError):
+            database.execute(statement, values)
+    database.close()
+
+
+def test_every_commit_waits_for_the_disk(register):
+    full = 2
+    assert register._db.execute("PRAGMA synchronous").fetchone() == (full,)
+    assert register._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("damage", [b"not a database" * 500, b"SQLite format 3\x00" + b"\xff" * 4000])
+def test_a_damaged_register_stops_the_node_and_says_what_to_do(tmp_path, damage):
+    (tmp_path / "register.sqlite").write_bytes(damage)
+    with pytest.raises(NodeStateError, match="Never restore it from a backup"):
+        Register(tmp_path)
+
+
+def test_a_missing_folder_stops_the_node(tmp_path):
+    with pytest.raises(NodeStateError):
+        Register(tmp_path / "nowhere")
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from clients.node.register import Register
+register = Register(Path(sys.argv[1]))
+register.accept_header(b"\\x01" * 32, b"\\x0a" * 32, 1, b"the header")
+register.store_contribution(b"\\x01" * 32, b"the first frame", bytes(32), bytes(32))
+register.store_answer(b"\\x01" * 32, b"\\x0b" * 32, b"the first answer", b"")
+print("stored", flush=True)  # the bytes would leave now
+time.sleep(60)
+"""
+
+
+def test_after_kill_9_between_storing_and_sending_the_same_bytes_are_sent_and_nothing_else(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout.readline() == b"stored\n"
+        os.kill(child.pid, signal.SIGKILL)
+    register = Register(tmp_path)
+    assert register.header(HEADER) == b"the header"
+    assert register.frame(HEADER) == register.store_contribution(HEADER, b"again", *SALTS) == b"the first frame"
+    assert register.answer(HEADER, U) == register.store_answer(HEADER, U, b"again", b"") == b"the first answer"
+    with pytest.raises(PolicyRefusal):
+        register.store_answer(HEADER, U2, b"again", b"")
+    assert register.rounds_done(RUN, before=2) == 1
+    register.close()

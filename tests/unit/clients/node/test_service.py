@@ -1,0 +1,296 @@
+"""The node: what it does for its glue, what it refuses, and what it never does twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clients.calls import BeginCall, Order
+from clients.door import Method
+from clients.errors import NodeStateError, PolicyRefusal
+from fl_core.errors import DecodeError, InputError, LocalProtocolError, VerificationError
+from fl_core.protocol.messages import Frame, RevealRequest
+from fl_core.protocol.setup import layout_of
+from ledger.records import RoundState
+from tests.simulators.consortium import MODEL, POLICY, TERMS, Consortium
+
+
+@pytest.fixture
+def consortium(tmp_path):
+    consortium = Consortium(tmp_path)
+    yield consortium
+    consortium.close()
+
+
+# ---------------------------------------------------------------------- begin
+
+
+def test_a_round_that_meets_every_rule_begins_with_an_order_from_the_terms(consortium):
+    header, holder = consortium.open_round(), consortium.holders[0]
+    assert consortium.begin(0, header) == Order(
+        header=header.digest.hex(),
+        round=1,
+        task=TERMS.task,
+        settings=TERMS.task_settings,
+        data=str(holder.folder / "data.csv"),
+        holder=holder.name,
+    )
+
+
+def test_beginning_again_gives_the_same_order(consortium):
+    header = consortium.open_round()
+    assert consortium.begin(0, header) == consortium.begin(0, header)
+    consortium.restart(0)
+    assert consortium.begin(0, header)
+
+
+def test_a_header_that_fails_a_check_is_not_remembered(consortium):
+    header = consortium.open_round(threshold=2)
+    with pytest.raises(VerificationError, match=r"header check \(6\)"):
+        consortium.begin(0, header)
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        consortium.protect(0, header)
+
+
+def test_another_model_than_the_ledgers_is_refused(consortium):
+    with pytest.raises(VerificationError, match=r"header check \(3\)"):
+        consortium.begin(0, consortium.open_round(), model=MODEL + b"\0")
+
+
+def test_the_nodes_own_clock_decides_about_the_deadline(consortium):
+    header = consortium.open_round()
+    consortium.now = header.deadline + 1
+    with pytest.raises(VerificationError, match=r"header check \(4\)"):
+        consortium.begin(0, header)
+
+
+def test_terms_that_the_holder_never_accepted_are_refused(consortium):
+    header = consortium.open_round()
+    holder = consortium.holders[0]
+    holder.node.close()
+    holder.node = consortium.start(holder, terms={})
+    with pytest.raises(PolicyRefusal, match="not accepted the terms"):
+        consortium.begin(0, header)
+
+
+def test_a_policy_that_says_no_is_told_to_the_glue_and_nothing_is_remembered(consortium):
+    header, holder = consortium.open_round(), consortium.holders[0]
+    holder.node.close()
+    holder.node = consortium.start(holder, policy=replace(POLICY, least_partners=4))
+    with pytest.raises(PolicyRefusal, match="sums of at least 4 holders"):
+        consortium.begin(0, header)
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        consortium.protect(0, header)
+
+
+def test_a_second_header_for_a_round_is_refused_even_after_a_fork_of_the_ledger(consortium):
+    first = consortium.open_round()
+    consortium.begin(0, first)
+    consortium.protect(0, first)
+    consortium.facts.fork(first.beacon_number)
+    second = consortium.open_round(beacon=consortium.facts.block_hash(first.beacon_number), beacon_number=first.beacon_number)
+    assert second.digest != first.digest
+    for _ in range(2):
+        with pytest.raises(PolicyRefusal, match="another header was accepted for round 1"):
+            consortium.begin(0, second)
+        consortium.restart(0)
+
+
+def test_the_limit_of_rounds_counts_earlier_rounds_and_lets_the_last_one_be_retried(tmp_path):
+    consortium = Consortium(tmp_path, policy=replace(POLICY, max_rounds=1))
+    first = consortium.open_round(1)
+    consortium.begin(0, first)
+    frame = consortium.protect(0, first)
+    consortium.begin(0, first)
+    assert consortium.protect(0, first) == frame
+    second = consortium.open_round(2)
+    with pytest.raises(PolicyRefusal, match="limit of 1 rounds"):
+        consortium.begin(0, second)
+    consortium.close()
+
+
+def test_a_malformed_header_is_a_decode_error(consortium):
+    call = BeginCall(header=b"nonsense", model=MODEL)
+    with pytest.raises(DecodeError):
+        consortium.holders[0].node.call(Method.BEGIN, call.encode())
+
+
+# ---------------------------------------------------------------------- protect
+
+
+def test_the_frame_is_the_holders_signed_contribution(consortium):
+    header, holder = consortium.open_round(), consortium.holders[1]
+    consortium.begin(1, header)
+    frame = Frame.decode(consortium.protect(1, header), ciphertext_bytes=layout_of(header).ciphertext_bytes)
+    assert frame.leaf.statement.member == holder.account
+    consortium.notary.verify(frame.leaf.statement, frame.leaf.signature, holder.account)
+
+
+def test_a_retry_with_another_update_gets_the_bytes_of_the_first_even_after_a_restart(consortium):
+    header = consortium.open_round()
+    consortium.begin(0, header)
+    first = consortium.protect(0, header)
+    other = np.full(5, -0.5, "<f4").tobytes()
+    assert consortium.protect(0, header, update=other, examples=1) == first
+    consortium.restart(0)
+    assert consortium.protect(0, header, update=other) == first
+
+
+def test_keys_that_are_not_those_of_the_seats_are_refused(consortium):
+    header = consortium.open_round()
+    consortium.begin(0, header)
+    keys = consortium.protect_call(header).transport_keys
+    for wrong in (keys[::-1], keys[:-1], (*keys, keys[0]), (b"", *keys[1:]), ()):
+        with pytest.raises(VerificationError, match="not the registered one"):
+            consortium.protect(0, header, transport_keys=wrong)
+    assert consortium.protect(0, header)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"examples": 0}, LocalProtocolError),
+        ({"counters": ()}, LocalProtocolError),
+        ({"counters": (1 << 15,)}, LocalProtocolError),
+        ({"counters": (1 << 60,)}, LocalProtocolError),
+        ({"update": bytes(16)}, LocalProtocolError),
+        ({"update": np.full(5, np.nan, "<f4").tobytes()}, InputError),
+    ],
+)
+def test_what_the_glue_got_wrong_stores_nothing(consortium, changes, error):
+    header = consortium.open_round()
+    consortium.begin(0, header)
+    with pytest.raises(error):
+        consortium.protect(0, header, **changes)
+    assert consortium.protect(0, header)
+
+
+def test_the_frame_of_an_earlier_round_is_dropped_when_a_later_one_begins(consortium):
+    first = consortium.open_round(1)
+    consortium.begin(0, first)
+    consortium.protect(0, first)
+    consortium.facts.end(consortium.run, 1)
+    second = consortium.open_round(2)
+    consortium.begin(0, second)
+    with pytest.raises(PolicyRefusal, match="which is over"):
+        consortium.protect(0, first)
+    assert consortium.protect(0, second)
+
+
+# ---------------------------------------------------------------------- reveal
+
+
+def test_members_answer_for_the_committed_set_and_the_aggregate_opens(consortium):
+    machine = consortium.included()
+    for position in range(3):
+        machine.add_reveal(consortium.reveal(position, consortium.request(machine, position)))
+    opened = machine.open()
+    assert opened.aggregate.count == 4
+    assert np.allclose(opened.aggregate.update, 0.25, atol=1e-3)
+    assert opened.aggregate.counters == (28,)
+
+
+def test_a_repeated_request_gets_the_same_bytes_even_after_a_restart(consortium):
+    machine = consortium.included()
+    request = consortium.request(machine, 0)
+    first = consortium.reveal(0, request)
+    assert consortium.reveal(0, request) == first
+    consortium.restart(0)
+    assert consortium.reveal(0, request) == first
+
+
+def test_no_answer_before_the_included_set_is_on_the_ledger(consortium):
+    machine = consortium.contributed(consortium.open_round())
+    machine.commit()
+    machine.include()
+    with pytest.raises(VerificationError, match="no included set on the ledger"):
+        consortium.reveal(0, consortium.request(machine, 0))
+
+
+@pytest.mark.parametrize("state", [RoundState.ABORTED, RoundState.FINALISED])
+def test_no_answer_after_the_round_is_over(consortium, state):
+    machine = consortium.included()
+    request = consortium.request(machine, 0)
+    consortium.facts.end(consortium.run, 1, state)
+    with pytest.raises(VerificationError, match="is over"):
+        consortium.reveal(0, request)
+
+
+def test_no_answer_without_the_coordinators_receipt_for_the_own_contribution(consortium):
+    machine = consortium.included()
+    request = RevealRequest.decode(consortium.request(machine, 0))
+    account, digest = consortium.holders[0].account, machine.accepted[0].digest
+    others = consortium.holders[1].account
+    for receipt in (
+        b"",
+        bytes(65),
+        consortium.receipt(machine.header, others, digest),
+        consortium.receipt(machine.header, account, machine.accepted[1].digest),
+    ):
+        with pytest.raises(VerificationError):
+            consortium.reveal(0, replace(request, receipt=receipt).encode())
+    assert consortium.reveal(0, request.encode())
+
+
+def test_a_member_that_did_not_contribute_answers_without_a_receipt(consortium):
+    header = consortium.open_round()
+    consortium.begin(3, header)  # it begins, trains too long, and still holds shares of the others
+    machine = consortium.contributed(header, positions=(0, 1, 2))
+    consortium.commit(machine)
+    assert machine.add_reveal(consortium.reveal(3, consortium.request(machine, 3)))
+
+
+def test_a_node_that_did_not_begin_a_round_answers_nothing(consortium):
+    machine = consortium.included(positions=(0, 1, 2))
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        consortium.reveal(3, consortium.request(machine, 3))
+
+
+def test_nothing_is_recorded_for_a_request_that_fails_a_check(consortium):
+    machine = consortium.included()
+    request = RevealRequest.decode(consortium.request(machine, 0))
+    fewer = replace(request, included=request.included[1:])
+    with pytest.raises(VerificationError, match=r"reveal check \(4\)"):
+        consortium.reveal(0, fewer.encode())
+    assert consortium.reveal(0, request.encode())
+
+
+# ---------------------------------------------------------------------- the rest
+
+
+def test_the_status_is_public_facts(consortium):
+    holder = consortium.holders[0]
+    status = json.loads(holder.node.call(Method.STATUS, b"ignored"))
+    assert status == {"name": holder.name, "account": holder.account.hex()}
+
+
+def test_a_run_without_protection_needs_the_policys_permission(consortium):
+    holder = consortium.holders[0]
+    with pytest.raises(PolicyRefusal, match="without encryption"):
+        holder.node.call(Method.PLAIN, b"heart-disease")
+    open_handed = consortium.start(holder, policy=replace(POLICY, allow_plaintext=True))
+    order = Order.decode(open_handed.call(Method.PLAIN, b"heart-disease"))
+    assert (order.header, order.round, order.settings, order.task) == ("", 0, {}, "heart-disease")
+    for task in (b"other", b"\xff\xfe"):
+        with pytest.raises(PolicyRefusal):
+            open_handed.call(Method.PLAIN, task)
+    with pytest.raises(DecodeError, match="at most 256 bytes"):
+        open_handed.call(Method.PLAIN, b"x" * 257)
+    open_handed.close()
+
+
+def test_a_node_without_a_ledger_begins_nothing(consortium):
+    header, holder = consortium.open_round(), consortium.holders[0]
+    node = consortium.start(holder, reader=None)
+    with pytest.raises(NodeStateError, match="knows no ledger"):
+        node.call(Method.BEGIN, BeginCall(header=header.encode(), model=MODEL).encode())
+    node.close()
+
+
+def test_a_node_does_not_print_its_keys(consortium):
+    shown = repr(consortium.holders[0].node)
+    assert "redacted" in shown
+    assert "_key" not in shown
