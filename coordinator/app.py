@@ -21,7 +21,7 @@ from coordinator.flower_messages import array_record
 from coordinator.plain import run_plain
 from coordinator.session import MAX_MODEL_BYTES, newest_model, settle
 from coordinator.store.events import Event, EventLog
-from coordinator.strategy import Deadlines, ProtectedStrategy
+from coordinator.strategy import Patience, ProtectedStrategy
 from fl_core.models import decode_model
 from fl_core.randomness import SystemRandomSource
 
@@ -31,6 +31,7 @@ ROUNDS = "rounds"
 TRAIN_DEADLINE = "train-deadline"
 REVEAL_DEADLINE = "reveal-deadline"
 PLAIN = "plain"
+POLL = "poll"
 
 SETTINGS: Mapping[str, Setting] = {
     FOLDER: "",
@@ -39,9 +40,11 @@ SETTINGS: Mapping[str, Setting] = {
     TRAIN_DEADLINE: 3600.0,
     REVEAL_DEADLINE: 600.0,
     PLAIN: False,
+    POLL: 0.5,
 }
 """The app's run config and its defaults: the run's folder, how many nodes to wait for, how many rounds to try, how many
-seconds to wait for contributions and for answers, and whether the run has no protection."""
+seconds to wait for contributions and for answers, whether the run has no protection, and the longest pause in seconds
+between two looks for a reply."""
 
 CONNECT_DEADLINE_S = 120.0
 
@@ -77,8 +80,10 @@ def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener
 
 
 def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
-    deadlines = Deadlines(train=float(config[TRAIN_DEADLINE]), reveal=float(config[REVEAL_DEADLINE]))
-    accounts = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=deadlines.reveal)
+    patience = Patience(
+        train=float(config[TRAIN_DEADLINE]), reveal=float(config[REVEAL_DEADLINE]), poll=float(config[POLL])
+    )
+    accounts = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=patience.reveal)
     run.events.emit(
         "enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()]
     )
@@ -89,9 +94,9 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
         FedAvg(min_train_nodes=1, min_available_nodes=1),
         context=run,
         accounts=accounts,
-        deadlines=deadlines,
+        patience=patience,
     )
-    strategy.start(grid, array_record(tensors), num_rounds=int(config[ROUNDS]), timeout=deadlines.train)
+    strategy.start(grid, array_record(tensors), num_rounds=int(config[ROUNDS]), timeout=patience.train)
     run.events.emit("run-finished", finalised=run.reader.run(run.run).finalised)
 
 
@@ -99,7 +104,14 @@ def _run_plain(grid: Grid, config: Mapping[str, Setting], listener: Listener | N
     folder = Path(str(config[FOLDER]))
     events = EventLog(folder / "events.jsonl", listener)
     try:
-        run_plain(grid, folder, events, rounds=int(config[ROUNDS]), deadline_s=float(config[TRAIN_DEADLINE]))
+        run_plain(
+            grid,
+            folder,
+            events,
+            rounds=int(config[ROUNDS]),
+            deadline_s=float(config[TRAIN_DEADLINE]),
+            poll_s=float(config[POLL]),
+        )
     finally:
         events.close()
 

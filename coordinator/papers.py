@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 
 from coordinator.rounds.machine import IncludedSet
 from fl_core.protocol.header import RoundHeader
-from fl_core.protocol.messages import Reveal
 from fl_core.quantise import Block
-from ledger.archive import Archive
 from ledger.papers import RoundPaper
 
 
 def round_paper(
     *,
     header: RoundHeader,
-    archived: Mapping[bytes, tuple[bytes, bytes]],
+    archived: Mapping[bytes, tuple[Future[bytes], Future[bytes]]],
     included: IncludedSet,
-    reveals: tuple[bytes, ...],
+    reveals: Mapping[bytes, bytes],
     objects: Mapping[str, bytes],
-    archive: Archive,
+    put: Callable[[bytes], Future[bytes]],
 ) -> RoundPaper:
     """Archive what is not archived yet and return the round's paper.
 
@@ -28,21 +27,22 @@ def round_paper(
         header: The round.
         archived: Account -> SHA-256 of its archived leaf and ciphertext.
         included: The included set.
-        reveals: The members' answers.
+        reveals: Account -> the member's answer.
         objects: Aggregate key, metrics, rewards (may be empty) and model.
-        archive: Where to.
+        put: Archives an object; its future gives the SHA-256.
     """
-    stored = {name: archive.put(data).hex() if data else "" for name, data in objects.items()}
-    members = {Reveal.decode(data).statement.member: archive.put(data) for data in reveals}
+    header_object, exclusions = put(header.encode()), put(included.exclusions)
+    stored = {name: put(data) if data else None for name, data in objects.items()}
+    answers = {member: put(data) for member, data in sorted(reveals.items())}
     return RoundPaper(
         round=header.round,
-        header=archive.put(header.encode()).hex(),
-        leaves={account.hex(): leaf.hex() for account, (leaf, _) in sorted(archived.items())},
+        header=header_object.result().hex(),
+        leaves={account.hex(): leaf.result().hex() for account, (leaf, _) in sorted(archived.items())},
         included=[account.hex() for account in included.members],
-        exclusions=archive.put(included.exclusions).hex(),
-        ciphertexts={account.hex(): archived[account][1].hex() for account in included.members},
-        reveals={account.hex(): digest.hex() for account, digest in sorted(members.items())},
-        **stored,
+        exclusions=exclusions.result().hex(),
+        ciphertexts={account.hex(): archived[account][1].result().hex() for account in included.members},
+        reveals={member.hex(): answer.result().hex() for member, answer in answers.items()},
+        **{name: "" if future is None else future.result().hex() for name, future in stored.items()},
     )
 
 

@@ -91,13 +91,16 @@ def _number(record: MetricRecord, name: str) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def run_plain(grid: Grid, folder: Path, events: EventLog, *, rounds: int, deadline_s: float) -> None:
+def run_plain(
+    grid: Grid, folder: Path, events: EventLog, *, rounds: int, deadline_s: float, poll_s: float
+) -> None:
     """Run federated averaging in the clear; reads ``terms.json`` and ``initial.safetensors``, writes ``model.safetensors``."""
     terms = Terms.decode((folder / "terms.json").read_bytes())
     tensors = decode_model((folder / "initial.safetensors").read_bytes(), MAX_MODEL_BYTES)
     streaming = StreamingGrid(
         grid,
         window=None,
+        poll_s=poll_s,
         lost=lambda answer: events.emit("contribution-lost", holder="", reason=answer.why.value),
     )
     strategy = PlainFedAvg(terms, events)

@@ -8,9 +8,11 @@ repeated after a crash is sent once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 
 from coordinator.context import RunContext
 from coordinator.errors import RunStateError
+from coordinator.evidence import EvidenceWriter
 from coordinator.papers import decode_blocks, encode_blocks, round_paper
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
@@ -30,6 +32,7 @@ from fl_core.secagg import shamir
 from ledger.documents import decode_rewards, encode_metrics, encode_rewards
 from ledger.files import write_atomically
 from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.papers import RoundPaper
 from ledger.records import EMPTY_WORD, RoundState
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
@@ -59,11 +62,12 @@ class RoundSession:
         self._notary = LedgerNotary(context.reader.chain_id, context.reader.address)
         self._signer = LedgerSigner(self._notary, context.account)
         self.stopwatch = Stopwatch()
+        self._evidence = EvidenceWriter(context.archive)
         with self.stopwatch.measure("ledger"):
             self.header = self._open(at_hand, deadline)
             signers = {a: context.reader.keys(a).signer for a in self.header.cohort}
         self.machine = RoundMachine(self.header, signers=signers, notary=self._notary)
-        self._archived: dict[bytes, tuple[bytes, bytes]] = {}
+        self._archived: dict[bytes, tuple[Future[bytes], Future[bytes]]] = {}
         self._included: IncludedSet | None = None
         self._opened: Opened | None = None
 
@@ -92,7 +96,7 @@ class RoundSession:
         )
         header = plan_header(c.terms, situation)
         encoded = header.encode()
-        c.archive.put(encoded)
+        self._evidence.put(encoded)
         c.journal.forget(number)  # left by a crash before the ledger knew the round: nothing of it went out
         c.journal.write(number, Entry.HEADER, encoded)
         c.writer.open_round(c.run, number, parent, header.digest, intent=self._intent(number, "open"))
@@ -108,8 +112,8 @@ class RoundSession:
         with self.stopwatch.measure("protection"):
             accepted, frame = self.machine.accept(data)
         with self.stopwatch.measure("archive"):
-            leaf = self._context.archive.put(accepted.leaf.encode())
-            ciphertext = self._context.archive.put(frame.ciphertext)
+            leaf = self._evidence.put(accepted.leaf.encode())
+            ciphertext = self._evidence.put(frame.ciphertext)
         self._archived[frame.leaf.statement.member] = (leaf, ciphertext)
         return frame
 
@@ -121,13 +125,15 @@ class RoundSession:
         """
         c, number = self._context, self.header.round
         accepted = self.machine.commit()
+        with self.stopwatch.measure("archive"):
+            self._evidence.wait()
         with self.stopwatch.measure("ledger"):
             c.journal.write(number, Entry.ACCEPTED, accepted.root)
             c.writer.commit_round(
                 c.run, number, accepted.root, accepted.count, 0, intent=self._intent(number, "commit")
             )
             self._included = included = self.machine.include()
-            c.archive.put(included.exclusions)
+            self._evidence.put(included.exclusions).result()
             c.journal.write(number, Entry.INCLUDED, included.root)
             c.writer.commit_included(
                 c.run,
@@ -167,7 +173,7 @@ class RoundSession:
         """
         with self.stopwatch.measure("protection"):
             self.machine.add_reveal(data)
-        self._context.archive.put(data)
+        self._evidence.put(data)
 
     def open(self) -> Aggregate:
         """Open the aggregate.
@@ -205,20 +211,8 @@ class RoundSession:
         blocks = quantiser_of(self.header).next_blocks(
             aggregate.sums, aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
         )
-        parameters = PARAMETER_SETS[self.header.parameter_set]
-        papers = round_paper(
-            header=self.header,
-            archived=self._archived,
-            included=self._included,
-            reveals=tuple(reveal.encode() for reveal in self.machine.reveals.values()),
-            objects={
-                "aggregate_key": shamir.encode_vector(parameters, self._opened.key),
-                "metrics": metrics,
-                "rewards": rewards,
-                "model": model,
-            },
-            archive=c.archive,
-        )
+        with self.stopwatch.measure("archive"):
+            papers = self._papers(metrics, rewards, model)
         c.journal.write(number, Entry.PAPER, papers.encode())
         c.journal.write(number, Entry.MODEL, model_digest(model))
         c.journal.write(number, Entry.BLOCKS, encode_blocks(blocks))
@@ -235,11 +229,28 @@ class RoundSession:
                 intent=self._intent(number, "finalise"),
             )
         _publish(c, number)
+        self._evidence.close()
         self.machine.finalise()
         return model_id(c.run, number, model_digest(model))
 
+    def _papers(self, metrics: bytes, rewards: bytes, model: bytes) -> RoundPaper:
+        """Archive what is left and return the round's paper; everything it names is on disk then."""
+        assert self._opened is not None and self._included is not None
+        key = shamir.encode_vector(PARAMETER_SETS[self.header.parameter_set], self._opened.key)
+        paper = round_paper(
+            header=self.header,
+            archived=self._archived,
+            included=self._included,
+            reveals={member: reveal.encode() for member, reveal in self.machine.reveals.items()},
+            objects={"aggregate_key": key, "metrics": metrics, "rewards": rewards, "model": model},
+            put=self._evidence.put,
+        )
+        self._evidence.wait()
+        return paper
+
     def abort(self) -> None:
         """Give the round up; the run goes on with the next number and the same model."""
+        self._evidence.close()
         settle(self._context, self.header.round)
         self.machine.abort()
 

@@ -29,16 +29,18 @@ from fl_core.protocol.opening import Aggregate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
+class Patience:
     """How long the coordinator waits, in seconds.
 
     Attributes:
         train: For the contributions of a round.
         reveal: For the committee's answers.
+        poll: Longest pause between two looks for an answer.
     """
 
     train: float
     reveal: float
+    poll: float
 
 
 class ProtectedStrategy(Strategy):
@@ -48,7 +50,7 @@ class ProtectedStrategy(Strategy):
         inner: The Flower strategy; FedAvg or another that works on a weighted mean of models.
         context: The open run.
         accounts: Flower node id -> account on the ledger.
-        deadlines: How long to wait.
+        patience: How long to wait.
         window: How many messages may be unanswered at a time; bounds the SuperLink's memory. None is all.
     """
 
@@ -58,13 +60,13 @@ class ProtectedStrategy(Strategy):
         *,
         context: RunContext,
         accounts: Mapping[int, bytes],
-        deadlines: Deadlines,
+        patience: Patience,
         window: int | None = None,
     ) -> None:
         self._inner = inner
         self._context = context
         self._accounts = accounts
-        self._deadlines = deadlines
+        self._patience = patience
         self._window = window
         self._grid: Grid | None = None
         self._round: RoundSession | None = None
@@ -85,7 +87,7 @@ class ProtectedStrategy(Strategy):
     ) -> Result:
         """Run the federation as :meth:`flwr.serverapp.strategy.Strategy.start` does, with streamed replies."""
         self._grid = grid
-        streaming = StreamingGrid(grid, window=self._window, lost=self._lost)
+        streaming = StreamingGrid(grid, window=self._window, poll_s=self._patience.poll, lost=self._lost)
         return super().start(
             streaming, initial_arrays, num_rounds, timeout, train_config, evaluate_config, evaluate_fn
         )
@@ -102,7 +104,7 @@ class ProtectedStrategy(Strategy):
         c = self._context
         sampled = [m for m in self._inner.configure_train(server_round, arrays, config, grid)]
         nodes = [m.metadata.dst_node_id for m in sampled if m.metadata.dst_node_id in self._accounts]
-        tensors, deadline = tensors_of(arrays), c.clock() + int(self._deadlines.train)
+        tensors, deadline = tensors_of(arrays), c.clock() + int(self._patience.train)
         try:
             self._round = RoundSession(c, tensors, (self._accounts[node] for node in nodes), deadline)
         except RoundFailed as error:
@@ -130,7 +132,7 @@ class ProtectedStrategy(Strategy):
                 dst_node_id=m.metadata.dst_node_id,
                 message_type=m.metadata.message_type,
                 group_id=str(header.round),
-                ttl=self._deadlines.train,
+                ttl=self._patience.train,
             )
             for m in sampled
             if m.metadata.dst_node_id in self._accounts
@@ -194,12 +196,18 @@ class ProtectedStrategy(Strategy):
                 dst_node_id=nodes[account],
                 message_type=envelope.REVEAL_TYPE,
                 group_id=str(session.header.round),
-                ttl=self._deadlines.reveal,
+                ttl=self._patience.reveal,
             )
             for account, request in requests.items()
             if nodes[account] in alive
         ]
-        for answer in exchange(self._grid, messages, deadline_s=self._deadlines.reveal, window=self._window):
+        for answer in exchange(
+            self._grid,
+            messages,
+            deadline_s=self._patience.reveal,
+            window=self._window,
+            max_poll_s=self._patience.poll,
+        ):
             holder = self._name(self._accounts[answer.node_id])
             if answer.reply is None:
                 self._emit(
@@ -278,11 +286,15 @@ class StreamingGrid(Grid):
     Args:
         grid: The grid to use.
         window: How many messages may be unanswered at a time.
+        poll_s: Longest pause between two looks, in seconds.
         lost: Told about every message that got no usable reply.
     """
 
-    def __init__(self, grid: Grid, *, window: int | None, lost: Callable[[Answer], None]) -> None:
+    def __init__(
+        self, grid: Grid, *, window: int | None, poll_s: float, lost: Callable[[Answer], None]
+    ) -> None:
         self._grid = grid
+        self._poll_s = poll_s
         self._window = window
         self._lost = lost
 
@@ -327,6 +339,7 @@ class StreamingGrid(Grid):
             list(messages),
             deadline_s=timeout if timeout is not None else 3600.0,
             window=self._window,
+            max_poll_s=self._poll_s,
         ):
             if answer.reply is None or answer.why is not Why.ANSWERED:
                 self._lost(answer)

@@ -96,6 +96,7 @@ def _make_way(path: Path) -> None:
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
+    request_queue_size = 128  # a caller beyond the queue is turned away at once, not made to wait
     node: Node
 
 

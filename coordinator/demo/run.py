@@ -25,6 +25,7 @@ from ledger.files import write_atomically
 
 TASK = "heart-disease"
 TRAIN_DEADLINE_S = {Engine.LOCAL: 60.0, Engine.DEPLOYMENT: 180.0}
+POLL_S = {Engine.LOCAL: 0.01, Engine.DEPLOYMENT: 0.5}
 REVEAL_DEADLINE_S = {Engine.LOCAL: 60.0, Engine.DEPLOYMENT: 120.0}
 
 Listener = Callable[[Event], None]
@@ -77,7 +78,9 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made ({error.strerror}).", fix="Choose another --keep.") from error
+        raise InputError(
+            f"{folder} cannot be made ({error.strerror}).", fix="Choose another --keep."
+        ) from error
 
 
 def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[Hospital]:
@@ -154,6 +157,7 @@ def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
         app.TRAIN_DEADLINE: TRAIN_DEADLINE_S[options.engine],
         app.REVEAL_DEADLINE: REVEAL_DEADLINE_S[options.engine],
         app.PLAIN: options.plain,
+        app.POLL: POLL_S[options.engine],
     }
 
 

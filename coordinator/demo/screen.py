@@ -72,7 +72,7 @@ class Screen:
             handler(event)
 
     def _say(self, text: str, **values: Any) -> None:  # noqa: ANN401 - rich's styles
-        self._console.print(text, highlight=False, **values)
+        self._console.print(text, highlight=False, soft_wrap=True, **values)
 
     def step(self, text: str) -> None:
         """Say what is going on right now."""
@@ -81,7 +81,8 @@ class Screen:
 
     def _hospitals(self, event: Event) -> None:
         pairs = zip(event["holders"], event["records"], strict=True)
-        self._say("[bold]Hospitals[/]   " + ", ".join(f"{name} ({count} patients)" for name, count in pairs))
+        listing = ", ".join(f"{name} {count}" for name, count in pairs)
+        self._say(f"[bold]Patients[/]    {listing}")
         if self._options.plain:
             self._say("[bold red]Protection  off: updates travel in the clear. For comparison only.[/]")
         else:
@@ -130,14 +131,14 @@ class Screen:
     def _finalised(self, event: Event) -> None:
         counters = event["counters"]
         accuracy = counters[CORRECT] / counters[TOTAL] if counters.get(TOTAL) else float("nan")
-        line = f"{event['round']:>5}  {event['included']:>9}  {accuracy:>14.3f}  {event['train_ms']:>8.0f}"
+        line = f"{event['round']:>5}  {event['included']:>9}  {accuracy:>15.3f}  {event['train_ms']:>8.0f}"
         if not self._options.plain:
             protection = event["holder_protection_ms"] + event["coordinator_protection_ms"]
-            line += f"  {self._bytes / 1024:>10.0f}  {protection:>13.0f}  {event['ledger_ms']:>9.0f}"
+            line += f"  {self._bytes / 1024:>10.0f}  {protection:>10.0f}  {event['ledger_ms']:>9.0f}"
         self._say(line)
         if self._bar is not None:
             self._progress.advance(self._bar)
 
 
 _PLAIN_HEADING = "round  hospitals  accuracy before  train ms"
-_HEADINGS = {True: _PLAIN_HEADING, False: _PLAIN_HEADING + "  KiB sealed  protection ms  ledger ms"}
+_HEADINGS = {True: _PLAIN_HEADING, False: _PLAIN_HEADING + "  sealed KiB  protect ms  ledger ms"}

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ledger.audit.verify import Report, verify
 from rich.console import Console
 
 from coordinator.demo.options import DemoOptions
@@ -16,6 +15,7 @@ from coordinator.demo.run import DemoResult, run_demo
 from coordinator.demo.screen import Screen
 from coordinator.demo.summary import print_summary
 from coordinator.store.events import Event
+from ledger.audit.verify import Report, verify
 
 
 def show_demo(options: DemoOptions, *, as_json: bool) -> bool:

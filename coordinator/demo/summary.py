@@ -6,15 +6,17 @@ import shlex
 from collections.abc import Mapping
 from typing import cast
 
-from ledger.audit.checks.table import CHECKS
-from ledger.audit.findings import Verdict
-from ledger.audit.lineage import lineage_tree
-from ledger.audit.verify import Report
 from rich.console import Console
 from rich.table import Table
+from rich.tree import Tree
 
 from coordinator.demo.options import DemoOptions
 from coordinator.demo.run import DemoResult
+from fl_core.models import model_digest
+from ledger.audit.checks.table import CHECKS
+from ledger.audit.findings import Verdict
+from ledger.audit.trace import Lineage, trace
+from ledger.audit.verify import Report
 from ledger.papers import PublicFolder
 
 TOKEN = 10**18
@@ -37,7 +39,7 @@ def print_summary(
     model = PublicFolder(options.folder / "public").model
     console.print(_rewards(result))
     console.print("\n[bold]Lineage[/]")
-    console.print(lineage_tree(options.folder, model))
+    console.print(_lineage(trace(model_digest(model.read_bytes()), options.folder)))
     _print_audit(console, report)
     console.print(
         f"\nTime         {seconds['run']:.1f} s for the run, {seconds['audit']:.1f} s for the audit"
@@ -57,8 +59,9 @@ def print_summary(
 def _accuracy(result: DemoResult, plain: bool) -> Table:
     accuracy = result.accuracy
     table = Table(
-        title=f"Accuracy on the {accuracy['test_examples']} patients held back from training",
+        title=f"Accuracy on {accuracy['test_examples']} patients held back",
         title_justify="left",
+        min_width=44,
     )
     table.add_column("Model")
     table.add_column("Accuracy", justify="right")
@@ -72,12 +75,23 @@ def _accuracy(result: DemoResult, plain: bool) -> Table:
 
 
 def _rewards(result: DemoResult) -> Table:
-    table = Table(title="Tokens earned and paid", title_justify="left")
+    table = Table(title="Tokens earned and paid", title_justify="left", min_width=44)
     table.add_column("Hospital")
     table.add_column("Tokens", justify="right")
     for name, amount in result.rewards.items():
         table.add_row(name, f"{amount / TOKEN:,.2f}")
     return table
+
+
+def _lineage(lineage: Lineage) -> Tree:
+    """Return the models from the newest to the root, one line each; `suture-audit trace` shows each contribution."""
+    tree = Tree("model.safetensors")
+    for ancestor in lineage.models:
+        names = ", ".join(contributor.name for contributor in ancestor.contributors)
+        number = ancestor.entry.round
+        origin = f"round {number:>3}  from {names}" if number else "registered root"
+        tree.add(f"{ancestor.entry.artifact.hex()[:12]}  {origin}", highlight=False)
+    return tree
 
 
 def _print_audit(console: Console, report: Report) -> None:
@@ -91,4 +105,6 @@ def _print_audit(console: Console, report: Report) -> None:
     for outcome in bad:
         problems = [f"{fault.path}: {fault.problem}" for fault in outcome.faults] or [outcome.summary]
         for problem in problems:
-            console.print(f"  ({outcome.number}) {names[outcome.number]}: {problem}", style="red", highlight=False)
+            console.print(
+                f"  ({outcome.number}) {names[outcome.number]}: {problem}", style="red", highlight=False
+            )

@@ -98,6 +98,7 @@ def exchange(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     patience_s: float = PATIENCE_S,
+    max_poll_s: float = MAX_POLL_S,
 ) -> Iterator[Answer]:
     """Send ``messages`` and yield one :class:`Answer` for each, in the order of arrival.
 
@@ -113,13 +114,14 @@ def exchange(
         clock: Seconds that never run backwards.
         sleep: Called with the seconds until the next look.
         patience_s: Real seconds that one pull may take before the others are looked at again.
+        max_poll_s: Longest pause between two looks; short where looking costs nothing.
 
     Raises:
         GridFailed: A call of the grid raised.
     """
     if window is not None and window < 1:
         raise ValueError(f"a window holds at least one message; got {window}")
-    return _Exchange(grid, messages, window, clock, patience_s).answers(deadline_s, sleep)
+    return _Exchange(grid, messages, window, clock, patience_s, max_poll_s).answers(deadline_s, sleep)
 
 
 class _Exchange:
@@ -132,12 +134,14 @@ class _Exchange:
         window: int | None,
         clock: Callable[[], float],
         patience_s: float,
+        max_poll_s: float,
     ) -> None:
         self._grid = grid
         self._waiting = deque(messages)
         self._window = len(messages) if window is None else window
         self._clock = clock
         self._patience_s = patience_s
+        self._max_poll_s = max_poll_s
         self._pending: dict[str, int] = {}
         self._pulls: dict[str, _Call[list[Message]]] = {}
         self._end = 0.0
@@ -153,7 +157,7 @@ class _Exchange:
                 arrived = True
                 yield answer
                 del answer  # the caller's copy is now the only one
-            pause = POLL_S if arrived else min(pause * 1.5, MAX_POLL_S)
+            pause = POLL_S if arrived else min(pause * 1.5, self._max_poll_s)
             if self._pending and not arrived and (left := self._left()) > 0:
                 sleep(min(pause, left))
         unsent = [message.metadata.dst_node_id for message in self._waiting]

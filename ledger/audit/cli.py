@@ -96,7 +96,7 @@ def trace(
     if as_json:
         _print_json(screen.lineage_json(lineage))
     elif lineage.models:
-        screen.show_lineage(_console(no_color, screen.TREE_WIDTH), str(model), lineage)
+        screen.show_lineage(_console(no_color), str(model), lineage)
     screen.show_faults(Console(stderr=True, no_color=no_color or None), lineage.faults)
     if not lineage.models and not lineage.faults:
         typer.echo(
@@ -116,8 +116,8 @@ def checks(as_json: AsJson = False, no_color: NoColor = False) -> None:
         screen.show_checks(_console(no_color))
 
 
-def _console(no_color: bool, width: int | None = None) -> Console:
-    return Console(no_color=no_color or None, highlight=False, width=width)
+def _console(no_color: bool) -> Console:
+    return Console(no_color=no_color or None, highlight=False)
 
 
 def _print_json(value: object) -> None:

@@ -26,8 +26,8 @@ _STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red", Verdict.SKIPPED
 _NAMES = {check.number: check.name for check in CHECKS}
 _WIDTH = max(len(name) for name in _NAMES.values())
 
-TREE_WIDTH = 1000
-"""Width of the console that a tree is printed on: terminals break long lines, a narrower console would cut them off."""
+_TREE_WIDTH = 1000
+"""Characters that a line of a tree may have: terminals break long lines, rich would cut them off."""
 
 Json = dict[str, object]
 
@@ -156,7 +156,7 @@ def progress(console: Console) -> Iterator[Watch]:
 
 
 def show_lineage(console: Console, file: str, lineage: Lineage) -> None:
-    """Print the lineage as a tree, newest model first, on a console of :data:`TREE_WIDTH`."""
+    """Print the lineage as a tree, newest model first."""
     tree = Tree(Text.assemble((plain(file), "bold"), f"  SHA-256 {lineage.artifact.hex()}"))
     for ancestor in lineage.models:
         branch = tree.add(_model(ancestor))
@@ -164,7 +164,9 @@ def show_lineage(console: Console, file: str, lineage: Lineage) -> None:
             branch.add(_contributor(contributor))
         if not ancestor.here:
             branch.add(Text(f"of run 0x{ancestor.entry.run.hex()}, whose papers are not in this folder"))
-    console.print(tree, soft_wrap=True)
+    options = console.options.update(width=_TREE_WIDTH)
+    for line in console.render_lines(tree, options, pad=False):
+        console.print(Text.assemble(*((piece.text, piece.style or "") for piece in line)), soft_wrap=True)
 
 
 def _model(ancestor: Ancestor) -> Text:

@@ -1,0 +1,230 @@
+"""A coordinator that is killed with SIGKILL, wherever it is, loses no model, doubles none, and can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from clients.door import Method
+from clients.node.house import open_house, open_node
+from clients.node.server import NodeServer
+from clients.node.service import Node
+from coordinator.context import RunContext
+from coordinator.demo.consortium import CHAIN_ID, REWARD_PER_ROUND
+from coordinator.demo.settlement import settle_rewards
+from coordinator.session import MAX_MODEL_BYTES, newest_model, settle
+from coordinator.store.events import EventTail
+from fl_core.protocol.messages import Reveal
+from fl_core.randomness import SystemRandomSource
+from ledger.audit.findings import Verdict
+from ledger.audit.verify import verify
+from ledger.chain.embedded import replay
+from ledger.papers import RoundPaper
+from ledger.records import RoundState
+from tests.simulators.founded_run import coordinator_of, copied, found, now
+from tests.simulators.killable_coordinator import KillableCoordinator
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks and kills")
+
+SECONDS = 2.5
+"""A coordinator is killed within this time after its start: about two rounds."""
+EFFECTS = 110
+"""... or right before one of its first so many file effects: about two rounds."""
+ROUNDS_EACH = 9
+"""Rounds that a coordinator would try: more than fit into the time that it has."""
+
+
+@dataclass
+class Watched:
+    """A node, and a note of everything that left it."""
+
+    node: Node
+    frames: list[bytes] = field(default_factory=list)
+    reveals: list[bytes] = field(default_factory=list)
+
+    def call(self, method: Method, payload: bytes) -> bytes:
+        answer = self.node.call(method, payload)
+        if method is Method.PROTECT:
+            self.frames.append(answer)
+        if method is Method.REVEAL:
+            self.reveals.append(answer)
+        return answer
+
+
+class Nodes:
+    """The hospitals' nodes of a run behind sockets, in this process, which is never killed."""
+
+    def __init__(self, folder: Path, sockets: Path) -> None:
+        self.watched: list[Watched] = []
+        self._servers: list[NodeServer] = []
+        self.doors: list[str] = []
+        for index, place in enumerate(sorted((folder / "nodes").iterdir())):
+            one = Watched(open_node(open_house(place), clock=now, random=SystemRandomSource()))
+            server = NodeServer(one, sockets / f"{index}.sock")  # type: ignore[arg-type]  # it has the node's call
+            server.start()
+            self.watched.append(one)
+            self._servers.append(server)
+            self.doors.append(f"unix:{sockets / f'{index}.sock'}")
+
+    def close(self) -> None:
+        """Close everything; again does no harm."""
+        for server, one in zip(self._servers, self.watched, strict=True):
+            server.close()
+            one.node.close()
+        self._servers.clear()
+        self.watched.clear()
+
+
+@pytest.fixture(scope="module")
+def coordinators() -> Iterator[KillableCoordinator]:
+    with KillableCoordinator() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return found(tmp_path_factory.mktemp("founded") / "run", rounds=400)
+
+
+@pytest.fixture
+def folder(founded: Path, tmp_path: Path) -> Path:
+    return copied(founded, tmp_path / "run").resolve()
+
+
+@pytest.fixture
+def nodes(folder: Path) -> Iterator[Nodes]:
+    with tempfile.TemporaryDirectory(prefix="suture-") as sockets:
+        one = Nodes(folder, Path(sockets))
+        yield one
+        one.close()
+
+
+# ---------------------------------------------------------------------- what must hold after every kill
+
+
+def settled(folder: Path) -> int:
+    """Reopen the run as its coordinator does, settle it, check it, and return how many rounds made a model."""
+    with coordinator_of(folder) as run:
+        settle(run, run.reader.run(run.run).opened)
+        return check(run, acknowledged(folder))
+
+
+def acknowledged(folder: Path) -> set[int]:
+    """The rounds of which the coordinator had said that they made a model."""
+    events = EventTail(folder / "coordinator" / "events.jsonl").new()
+    return {event["round"] for event in events if event["event"] == "round-finalised"}
+
+
+def check(run: RunContext, said: set[int]) -> int:
+    rounds = {n: run.reader.round(run.run, n) for n in range(1, run.reader.run(run.run).opened + 1)}
+    assert {record.state for record in rounds.values()} <= {RoundState.FINALISED, RoundState.ABORTED}
+    made = [n for n, record in rounds.items() if record.state is RoundState.FINALISED]
+    assert said <= set(made), "no model is lost"
+    assert run.reader.run(run.run).finalised == len(made)
+    papers = sorted(path.name for path in run.public.round(1).parent.glob("*"))
+    assert papers == [run.public.round(n).name for n in made], "one paper for each finalised round, and no other file"
+    check_chain_of_models(run, made)
+    return len(made)
+
+
+def check_chain_of_models(run: RunContext, made: list[int]) -> None:
+    """Each model has the one before as its parent, is in the archive, and the newest one is in the folder."""
+    first = bytes.fromhex(run.terms.initial_model)
+    parent, artifact = None, first
+    for number in made:
+        record = run.reader.round(run.run, number)
+        paper = RoundPaper.decode(run.public.round(number).read_bytes())
+        assert parent in (None, record.parent), "no model is doubled and none left out"
+        assert run.reader.model(record.parent).artifact == artifact
+        parent, artifact = record.model, run.reader.model(record.model).artifact
+        assert paper.model == artifact.hex()
+        run.archive.get(artifact, MAX_MODEL_BYTES)
+    assert newest_model(run)[1] == artifact
+    assert hashlib.sha256(run.public.model.read_bytes()).digest() == artifact
+
+
+def check_nodes(nodes: Nodes) -> None:
+    """No node ever sent two contributions to one round, or answers about two sets; no two sets were ever asked about."""
+    sets = defaultdict(set)
+    for one in nodes.watched:
+        answers = defaultdict(set)
+        for data in one.reveals:
+            statement = Reveal.decode(data).statement
+            answers[statement.round].add(statement.included)
+            sets[statement.round].add(statement.included)
+        assert all(len(included) == 1 for included in answers.values())
+        rows = one.node.register._db.execute("SELECT round, COUNT(*) FROM headers GROUP BY run, round")
+        assert all(count == 1 for _, count in rows)
+        contributions = one.node.register._db.execute("SELECT COUNT(*) FROM contributions").fetchone()[0]
+        assert len({hashlib.sha256(frame).digest() for frame in one.frames}) == contributions
+    assert all(len(included) == 1 for included in sets.values())
+
+
+def go_on_to_the_end(coordinators: KillableCoordinator, folder: Path, nodes: Nodes) -> int:
+    """Let a coordinator finish two rounds, pay and seal; return how many rounds made a model."""
+    coordinators.start(folder, nodes.doors, rounds=2, log=folder.parent / "last.log")
+    assert coordinators.ended() == 0, (folder.parent / "last.log").read_text()
+    made = settled(folder)
+    check_nodes(nodes)
+    nodes.close()  # a ledger that somebody reads is no single file yet, and only files can be sealed
+    paid, finalised = settle_rewards(folder, clock=now, random=SystemRandomSource())
+    assert finalised == made
+    assert sum(paid.values()) == made * REWARD_PER_ROUND
+    return made
+
+
+def kill_many_times(
+    coordinators: KillableCoordinator, folder: Path, nodes: Nodes, *, kills: int, seed: int, replay_each: bool
+) -> None:
+    rng = random.Random(seed)
+    log = folder.parent / "coordinator.log"
+    killed, made = 0, 0
+    for attempt in range(kills):
+        effects = rng.randrange(1, EFFECTS) if attempt % 2 else 0
+        process = coordinators.start(folder, nodes.doors, rounds=ROUNDS_EACH, log=log, effects=effects)
+        if not effects:
+            time.sleep(rng.uniform(0.0, SECONDS))
+            coordinators.kill(process)
+        status = coordinators.ended()
+        assert status == -9, log.read_text()
+        killed += 1
+        before, made = made, settled(folder)
+        assert made >= before
+        check_nodes(nodes)
+        if replay_each:
+            replay(folder / "public" / "ledger.sqlite", chain_id=CHAIN_ID)
+    assert killed == kills
+    assert go_on_to_the_end(coordinators, folder, nodes) == made + 2
+    replay(folder / "public" / "ledger.sqlite", chain_id=CHAIN_ID)
+    report = verify(folder)
+    assert report.passed, [outcome for outcome in report.outcomes if outcome.verdict is not Verdict.PASS]
+
+
+def test_eight_kills_at_random_moments_lose_and_double_no_model(
+    coordinators: KillableCoordinator, folder: Path, nodes: Nodes
+) -> None:
+    kill_many_times(coordinators, folder, nodes, kills=8, seed=1, replay_each=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_forty_kills_at_random_moments_lose_and_double_no_model(
+    coordinators: KillableCoordinator, folder: Path, nodes: Nodes, seed: int
+) -> None:
+    kill_many_times(coordinators, folder, nodes, kills=40, seed=seed, replay_each=True)
+
+
+def test_a_run_that_nobody_killed_passes_the_same_checks(
+    coordinators: KillableCoordinator, folder: Path, nodes: Nodes
+) -> None:
+    assert go_on_to_the_end(coordinators, folder, nodes) == 2
+    assert verify(folder).passed
