@@ -26,6 +26,7 @@ from ledger.errors import ArchiveError
 from ledger.papers import PublicFolder, RunPaper
 from ledger.reader import LedgerReader
 from ledger.signer import Signer, open_signer
+from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
 MAX_TRANSPORT_KEY = 4096  # bytes
@@ -116,7 +117,7 @@ def open_run(
             public=public,
             archive=archive,
             chain=chain,
-            reader=LedgerReader(connection, contract),
+            reader=WatchingReader(connection, contract),
             writer=writer,
             account=account,
             run=bytes.fromhex(paper.run),

@@ -7,4 +7,10 @@ What every party agrees on about the ledger is pure and comes first: :mod:`ledge
 :mod:`ledger.reader` reads without a key, :mod:`ledger.writer` submits with one from :mod:`ledger.signer`, both over
 :mod:`ledger.chain`, the only part that speaks to an EVM. :mod:`ledger.archive` keeps the bytes that digests name, and
 :mod:`ledger.audit` checks everything without trusting anybody. Import from these modules; nothing is re-exported here.
+
+Keccak-256 comes from a compiled library: the hashing front end of the Ethereum libraries is told so before it is imported.
 """
+
+import os
+
+os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")

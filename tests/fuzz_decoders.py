@@ -49,7 +49,13 @@ def examples(kind: Kind) -> tuple[bytes, ...]:
     found: list[bytes] = []
 
     @seed(20)
-    @settings(max_examples=CORPUS, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=CORPUS,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(kind.made)
     def collect(message: Any) -> None:
         found.append(message.encode())

@@ -36,6 +36,7 @@ from ledger.chain.embedded import open_embedded
 from ledger.files import write_atomically
 from ledger.reader import LedgerReader
 from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
+from ledger.watching_reader import WatchingReader
 
 MAX_CONFIG = 1 << 20  # bytes
 MAX_DATA = 1 << 30  # bytes
@@ -199,7 +200,7 @@ def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]
         connection, close = Web3Connection(chain), chain.close
     else:
         connection, close = Web3Connection(ledger.chain, chain_id=ledger.chain_id), _nothing
-    reader = LedgerReader(connection, bytes.fromhex(ledger.contract))
+    reader = WatchingReader(connection, bytes.fromhex(ledger.contract))
     reader.check_code()
     return reader, close
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -187,22 +188,23 @@ def kill_many_times(
 ) -> None:
     rng = random.Random(seed)
     log = folder.parent / "coordinator.log"
-    killed, made = 0, 0
-    for attempt in range(kills):
-        effects = rng.randrange(1, EFFECTS) if attempt % 2 else 0
+    killed = attempts = made = 0
+    while killed < kills:
+        attempts += 1
+        assert attempts <= 3 * kills, log.read_text()
+        effects = rng.randrange(1, EFFECTS) if attempts % 2 else 0
         process = coordinators.start(folder, nodes.doors, rounds=ROUNDS_EACH, log=log, effects=effects)
         if not effects:
             time.sleep(rng.uniform(0.0, SECONDS))
             coordinators.kill(process)
         status = coordinators.ended()
-        assert status == -9, log.read_text()
-        killed += 1
+        assert status in (0, -signal.SIGKILL), log.read_text()  # 0: it had done its rounds before the moment came
+        killed += status != 0
         before, made = made, settled(folder)
         assert made >= before
         check_nodes(nodes)
         if replay_each:
             replay(folder / "public" / "ledger.sqlite", chain_id=CHAIN_ID)
-    assert killed == kills
     assert go_on_to_the_end(coordinators, folder, nodes) == made + 2
     replay(folder / "public" / "ledger.sqlite", chain_id=CHAIN_ID)
     report = verify(folder)

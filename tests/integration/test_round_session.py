@@ -140,6 +140,7 @@ def run_app(folder: Path, spoiled: str, spoil: bytes | None) -> list[Event]:
         return cast(Message, reply)
 
     config = {
+        **server.SETTINGS,
         server.FOLDER: str(folder.resolve()),
         server.NODES: len(hospitals),
         server.ROUNDS: 1,

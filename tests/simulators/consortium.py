@@ -90,7 +90,13 @@ class Consortium:
     """
 
     def __init__(
-        self, folder: Path, count: int = 4, *, policy: Policy = POLICY, facts: LedgerFacts | None = None, terms: Terms = TERMS
+        self,
+        folder: Path,
+        count: int = 4,
+        *,
+        policy: Policy = POLICY,
+        facts: LedgerFacts | None = None,
+        terms: Terms = TERMS,
     ) -> None:
         self.facts = facts or LedgerFacts()
         self.terms, self.policy, self.now = terms, policy, NOW

@@ -110,9 +110,7 @@ class DryRound:
         chosen = [member for member, _ in self.leaves(included)]
         return self.collector.request(self.parties[position].address, chosen, receipt=b"")
 
-    def reveal(
-        self, position: int, included: Iterable[bytes] | None = None, **changes: object
-    ) -> Reveal:
+    def reveal(self, position: int, included: Iterable[bytes] | None = None, **changes: object) -> Reveal:
         """Let a member answer; ``changes`` replace arguments of ``answer``."""
         party = self.parties[position]
         arguments = {

@@ -71,7 +71,10 @@ leaves = st.builds(Leaf, statement=contributions, signature=signatures)
 boxes = st.lists(st.binary(max_size=40), max_size=3).map(tuple)
 CIPHERTEXT_BYTES = 24
 frames = st.builds(
-    Frame, leaf=leaves, boxes=boxes, ciphertext=st.binary(min_size=CIPHERTEXT_BYTES, max_size=CIPHERTEXT_BYTES)
+    Frame,
+    leaf=leaves,
+    boxes=boxes,
+    ciphertext=st.binary(min_size=CIPHERTEXT_BYTES, max_size=CIPHERTEXT_BYTES),
 )
 reveals = st.builds(
     Reveal,
@@ -88,7 +91,9 @@ def requests(draw: st.DrawFn) -> RevealRequest:
     included = []
     for member in draw(ascending()):
         leaf = draw(leaves)
-        statement = Contribution(**{f: getattr(leaf.statement, f) for f in leaf.statement.__slots__} | {"member": member})
+        statement = Contribution(
+            **{f: getattr(leaf.statement, f) for f in leaf.statement.__slots__} | {"member": member}
+        )
         leaf = Leaf(statement=statement, signature=leaf.signature)
         digests = tuple(draw(st.lists(words, max_size=3)))
         included.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
@@ -101,15 +106,31 @@ def requests(draw: st.DrawFn) -> RevealRequest:
 
 
 settings_of_a_task = st.dictionaries(
-    names, st.one_of(names, st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False)), max_size=3
+    names,
+    st.one_of(names, st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False)),
+    max_size=3,
 )
 positive = st.floats(2.0**-40, 2.0**40)
 
 
 @st.composite
 def terms(draw: st.DrawFn) -> Terms:
-    tensors = draw(st.dictionaries(tensor_names, st.lists(st.integers(1, 9), max_size=3).map(tuple), min_size=1, max_size=3))
-    texts = ("title", "purpose", "task", "initial_model", "strategy", "parameter_set", "packing", "reward_policy", "bundle")
+    tensors = draw(
+        st.dictionaries(
+            tensor_names, st.lists(st.integers(1, 9), max_size=3).map(tuple), min_size=1, max_size=3
+        )
+    )
+    texts = (
+        "title",
+        "purpose",
+        "task",
+        "initial_model",
+        "strategy",
+        "parameter_set",
+        "packing",
+        "reward_policy",
+        "bundle",
+    )
     return Terms(
         **{name: draw(names) for name in texts},
         task_settings=draw(settings_of_a_task),

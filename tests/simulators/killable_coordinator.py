@@ -96,6 +96,7 @@ def _coordinate(request: dict[str, Any]) -> None:
     if request["effects"]:
         _arm(request["folder"], request["effects"])
     config = {
+        **app.SETTINGS,
         app.FOLDER: request["folder"],
         app.NODES: len(request["doors"]),
         app.ROUNDS: request["rounds"],

@@ -9,7 +9,19 @@ import hashlib
 from dataclasses import replace
 
 from ledger.errors import RecordMissing
-from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Head, Keys, Member, Model, Role, Round, RoundState, Run, RunState
+from ledger.records import (
+    EMPTY_ADDRESS,
+    EMPTY_WORD,
+    Head,
+    Keys,
+    Member,
+    Model,
+    Role,
+    Round,
+    RoundState,
+    Run,
+    RunState,
+)
 from ledger.typed_data import model_id
 
 
@@ -69,7 +81,13 @@ class LedgerFacts:
     def register_root(self, run: bytes, artifact: bytes) -> bytes:
         root = model_id(run, 0, artifact)
         self.models[root] = Model(
-            id=root, run=run, round=0, parent=EMPTY_WORD, artifact=artifact, metrics=EMPTY_WORD, aggregate_key=EMPTY_WORD
+            id=root,
+            run=run,
+            round=0,
+            parent=EMPTY_WORD,
+            artifact=artifact,
+            metrics=EMPTY_WORD,
+            aggregate_key=EMPTY_WORD,
         )
         self.mine()
         return root
@@ -136,5 +154,7 @@ class LedgerFacts:
 
     @staticmethod
     def _no_round(run: bytes, number: int) -> Round:
-        empty = dict.fromkeys(("parent", "header", "root", "included", "exclusions", "rewards", "model"), EMPTY_WORD)
+        empty = dict.fromkeys(
+            ("parent", "header", "root", "included", "exclusions", "rewards", "model"), EMPTY_WORD
+        )
         return Round(run=run, number=number, state=RoundState.NONE, count=0, included_count=0, **empty)

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from coordinator.context import RunContext
-from coordinator.papers import encode_blocks, round_paper
+from coordinator.papers import encode_blocks
+from coordinator.rounds.machine import IncludedSet
 from coordinator.session import RoundSession, settle
 from coordinator.store.events import EventLog
 from coordinator.store.journal import Entry, Journal
@@ -25,9 +26,10 @@ from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import TensorSpec, decode_model, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.client import contribute
+from fl_core.protocol.coordinator import combine
 from fl_core.protocol.member import Committed, answer
-from fl_core.protocol.messages import RevealRequest
-from fl_core.protocol.opening import key_digest
+from fl_core.protocol.messages import Frame, RevealRequest
+from fl_core.protocol.opening import Aggregate, key_digest
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
@@ -42,7 +44,7 @@ from ledger.documents import decode_rewards, encode_metrics, encode_rewards
 from ledger.files import write_atomically
 from ledger.merkle import reward_leaf
 from ledger.notary import LedgerNotary, LedgerSigner
-from ledger.papers import PublicFolder, RunPaper
+from ledger.papers import PublicFolder, RoundPaper, RunPaper
 from ledger.reader import LedgerReader
 from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
@@ -133,6 +135,7 @@ class Consortium:
     rewards: bool = True
     seed: int = 1
     _now: int = field(default=1_790_000_000, init=False)
+    _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.random = SystemRandomSource()
@@ -288,9 +291,8 @@ class Consortium:
             away: Holders of the cohort that send nothing, and answer nothing.
             silent: Holders that contribute but do not answer.
         """
-        session = self._until_opened(away, silent)
-        assert session._opened is not None
-        session.finalise(apply_step(FEDAVG, session.tensors, session._opened.aggregate.update))
+        session, _, aggregate = self._until_opened(away, silent)
+        session.finalise(apply_step(FEDAVG, session.tensors, aggregate.update))
 
     def play_and_abort(self) -> None:
         """Play a round that fails after both commits."""
@@ -301,33 +303,37 @@ class Consortium:
 
     def lie(self, lie: Lie) -> None:
         """Play a round that is honest until the coordinator finalises it."""
-        session = self._until_opened((), ())
-        opened, included, c = session._opened, session._included, self.context
-        assert opened is not None and included is not None
-        number, header = session.header.round, session.header
-        true_model = encode_model(apply_step(FEDAVG, session.tensors, opened.aggregate.update))
-        salt = self.random.secret(32).reveal()
-        model, metrics = lie.model(true_model), lie.metrics(encode_metrics(header, opened.aggregate, salt))
-        cumulative = lie.cumulative(allocate("equal", included.members, REWARD, session._earned()))
-        blocks = quantiser_of(header).next_blocks(
-            opened.aggregate.sums,
-            opened.aggregate.count,
-            floor=c.terms.clip_floor,
-            factor=c.terms.clip_factor,
+        session, included, aggregate = self._until_opened((), ())
+        number, header, c = session.header.round, session.header, self.context
+        parameters = PARAMETER_SETS[header.parameter_set]
+        reveals = dict(sorted(session.machine.reveals.items()))
+        key = combine(
+            header, {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
         )
+        truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
+        metrics = lie.metrics(truth)
+        model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
+        cumulative = lie.cumulative(allocate("equal", included.members, REWARD, self._earned()))
         rewards = encode_rewards(c.run, cumulative)
-        paper = round_paper(
-            header=header,
-            archived=session._archived,
-            included=included,
-            reveals=tuple(reveal.encode() for reveal in session.machine.reveals.values()),
-            objects={
-                "aggregate_key": shamir.encode_vector(PARAMETER_SETS[header.parameter_set], opened.key),
-                "metrics": metrics,
-                "rewards": rewards,
-                "model": model,
-            },
-            archive=c.archive,
+        blocks = quantiser_of(header).next_blocks(
+            aggregate.sums, aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
+        )
+        objects = {
+            "header": header.encode(),
+            "exclusions": included.exclusions,
+            "aggregate_key": shamir.encode_vector(parameters, key),
+            "metrics": metrics,
+            "rewards": rewards,
+            "model": model,
+        }
+        frames = dict(sorted(self._sent.items()))
+        paper = RoundPaper(
+            round=number,
+            leaves={m.hex(): self._put(frame.leaf.encode()) for m, frame in frames.items()},
+            included=[member.hex() for member in included.members],
+            ciphertexts={m.hex(): self._put(frame.ciphertext) for m, frame in frames.items()},
+            reveals={m.hex(): self._put(reveal.encode()) for m, reveal in reveals.items()},
+            **{name: self._put(data) for name, data in objects.items()},
         )
         entries = {
             Entry.PAPER: paper.encode(),
@@ -341,7 +347,7 @@ class Consortium:
             c.run,
             number,
             model_digest(model),
-            key_digest(header, opened.key),
+            key_digest(header, key),
             model_digest(metrics),
             rewards_tree(c.run, cumulative).root,
             REWARD,
@@ -349,13 +355,21 @@ class Consortium:
         )
         settle(c, number)
 
-    def _until_opened(self, away: Sequence[str], silent: Sequence[str]) -> RoundSession:
+    def _until_opened(
+        self, away: Sequence[str], silent: Sequence[str]
+    ) -> tuple[RoundSession, IncludedSet, Aggregate]:
         session = self._open()
         self._contribute(session, away)
-        session.commit()
+        included = session.commit()
         self._answer(session, {*away, *silent})
-        session.open()
-        return session
+        return session, included, session.open()
+
+    def _put(self, data: bytes) -> str:
+        return self.archive.put(data).hex()
+
+    def _earned(self) -> dict[bytes, int]:
+        noted = self.context.journal.last(Entry.REWARDS)
+        return {} if noted is None else decode_rewards(noted[1])
 
     def _open(self) -> RoundSession:
         tensors = decode_model(self.public.model.read_bytes(), 1 << 20)
@@ -364,6 +378,7 @@ class Consortium:
     def _contribute(self, session: RoundSession, away: Sequence[str]) -> None:
         header = session.header
         keys = tuple(self.holders[seat.address].transport.public for seat in header.committee)
+        self._sent = {}
         for account, holder in self.holders.items():
             if holder.name in away:
                 continue
@@ -379,6 +394,7 @@ class Consortium:
                 random=self.random,
             )
             session.accept(prepared.frame.encode())
+            self._sent[account] = prepared.frame
 
     def _answer(self, session: RoundSession, silent: set[str]) -> None:
         header, record = session.header, self.reader.round(self.context.run, session.header.round)
@@ -411,18 +427,15 @@ class Consortium:
 
     def claim(self, name: str, number: int) -> None:
         """Have a holder paid what it earned up to a round."""
-        cumulative = self._cumulative(number)
+        noted = self.context.journal.read(number, Entry.REWARDS)
+        assert noted is not None
+        cumulative = decode_rewards(noted)
         tree = rewards_tree(self.context.run, cumulative)
         account = insecure_key(name).address
         leaf = reward_leaf(self.context.run, account, cumulative[account])
         self.holders[account].writer.claim(
             self.context.run, number, account, cumulative[account], tree.proof(leaf), intent=f"claim/{number}"
         )
-
-    def _cumulative(self, number: int) -> dict[bytes, int]:
-        noted = self.context.journal.read(number, Entry.REWARDS)
-        assert noted is not None
-        return decode_rewards(noted)
 
     def close(self) -> PublicRun:
         """Close everything, seal the folder and return it."""

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fl_core.errors import DecodeError
 from ledger.archive import Archive
 from ledger.audit.checks.table import CHECKS, LEDGER
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Fault, Verdict
-from ledger.audit.papers import open_folder
+from ledger.audit.papers import open_folder, read_run
 from ledger.audit.verify import perform
 from ledger.papers import PublicFolder
 from tests.simulators.public_folder import PublicRun
@@ -82,8 +83,7 @@ def failures(run: PublicRun, sound: PublicRun) -> dict[int, tuple[Fault, ...]]:
     Re-execution takes most of an audit. It is left out here when the ledger is, byte for byte, that of the folder ``sound``,
     whose ledger is known to be sound.
     """
-    same = _hash(run.public.chain) == _hash(sound.public.chain) and run.public.run.exists()
-    same = same and _about_ledger(run) == _about_ledger(sound)
+    same = _hash(run.public.chain) == _hash(sound.public.chain) and _about_ledger(run) == _about_ledger(sound)
     checks = [check for check in CHECKS if check is not LEDGER] if same else CHECKS
     with Evidence(open_folder(run.path)) as evidence:
         outcomes = perform(evidence, checks)
@@ -92,10 +92,10 @@ def failures(run: PublicRun, sound: PublicRun) -> dict[int, tuple[Fault, ...]]:
 
 def _about_ledger(run: PublicRun) -> object:
     try:
-        paper = json.loads(run.public.run.read_bytes())
-    except (ValueError, OSError):
+        facts = read_run(run.public)
+    except DecodeError:
         return None
-    return [paper.get(name) for name in ("format", "chain_id", "contract", "token", "run")]
+    return facts.chain_id, facts.contract, facts.token, facts.run
 
 
 def _hash(path: Path) -> bytes:

@@ -6,8 +6,8 @@
 4. Every archived object is stored under its own SHA-256.
 5. The seal is of this run and signed with the coordinator's registered key.
 
-The signature is looked at when (1) to (4) hold: a seal over other files says nothing, and the key is on the ledger, which
-is one of the files.
+The key for (5) is read from the ledger, which is one of the files. Where that cannot be read there is a fault already, and the
+signature is not looked at.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ def check(evidence: Evidence, findings: Findings) -> str:
         findings.add(seal_name, error.message)
         return ""
     _compare(findings, listed, found)
-    if not findings.faults:
-        _check_signature(evidence, findings, paper)
+    _check_signature(evidence, findings, paper)
     return f"{len(found)} files"
 
 
@@ -75,6 +74,12 @@ def _compare(findings: Findings, listed: Mapping[str, bytes], found: Mapping[str
 
 def _check_signature(evidence: Evidence, findings: Findings, paper: SealPaper) -> None:
     """(5)."""
-    with findings.at(evidence.public.seal.name):
+    try:
+        run, domain = evidence.run.run, evidence.reader.domain()
         signer = evidence.chronicle.coordinator_signer()
-        check_seal(paper, run=evidence.run.run, domain=evidence.reader.domain(), signer=signer)
+    except Exception as error:  # noqa: BLE001 - a ledger that was not replayed yet may be damaged in any way
+        if not findings.faults:
+            findings.add(evidence.public.chain.name, f"the coordinator's key cannot be read ({error})")
+        return
+    with findings.at(evidence.public.seal.name):
+        check_seal(paper, run=run, domain=domain, signer=signer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,3 @@ def unconsented(tmp_path_factory: pytest.TempPathFactory) -> PublicRun:
 def copied(honest: PublicRun, tmp_path: Path) -> PublicRun:
     """A copy of the honest folder, to be tampered with."""
     return honest.moved(Path(shutil.copytree(honest.path, tmp_path / "public")))
-
-
-@pytest.fixture
-def rebuilt(tmp_path: Path) -> Callable[[PublicRun], PublicRun]:
-    """Copies any folder."""
-    return lambda run: run.moved(Path(shutil.copytree(run.path, tmp_path / "copy")))

@@ -12,7 +12,9 @@ from fl_core.errors import DecodeError, LocalProtocolError
 from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
 from fl_core.protocol.messages import MAX_REQUEST
 
-ORDER = Order(header="ab" * 32, round=3, task="t", settings={"rate": 0.5, "n": 2, "kind": "x"}, data="/d", holder="h")
+ORDER = Order(
+    header="ab" * 32, round=3, task="t", settings={"rate": 0.5, "n": 2, "kind": "x"}, data="/d", holder="h"
+)
 PROTECT = ProtectCall(
     header=bytes(32), update=bytes(8), examples=5, counters=(1, 2), transport_keys=(b"one", b"two")
 )
@@ -45,7 +47,9 @@ def test_an_order_with_another_field_or_type_is_rejected(changes):
         Order.decode(order(**changes))
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"5", b"{}", b"[" * 60_000, order() + b" ", order().replace(b": ", b":")])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"null", b"5", b"{}", b"[" * 60_000, order() + b" ", order().replace(b": ", b":")]
+)
 def test_what_is_no_canonical_order_is_rejected(data):
     with pytest.raises(DecodeError):
         Order.decode(data)

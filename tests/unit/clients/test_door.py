@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from clients import door
-from clients.door import MAX_PAYLOAD, Method, SocketDoor, connect, receive_message, register, send_message, unregister
+from clients.door import (
+    MAX_PAYLOAD,
+    Method,
+    SocketDoor,
+    connect,
+    receive_message,
+    register,
+    send_message,
+    unregister,
+)
 from clients.errors import DoorError, PolicyRefusal
 from fl_core.errors import DecodeError
 
@@ -84,10 +93,10 @@ def answering(status, payload):
 
 def test_the_three_kinds_of_answers(peer):
     assert SocketDoor(peer(answering(0, b"done"))).call(Method.BEGIN, b"x") == b"done"
-    with pytest.raises(PolicyRefusal, match="^why$"):
+    with pytest.raises(PolicyRefusal, match=r"^why$"):
         SocketDoor(peer(answering(1, b"why"))).call(Method.BEGIN, b"x")
     for status in (2, 3, 255):
-        with pytest.raises(DoorError, match="^what$"):
+        with pytest.raises(DoorError, match=r"^what$"):
             SocketDoor(peer(answering(status, b"what"))).call(Method.BEGIN, b"x")
 
 
@@ -105,7 +114,9 @@ def test_a_peer_that_announces_too_much_is_a_door_error(peer):
         SocketDoor(peer(behaviour)).call(Method.BEGIN, b"x")
 
 
-@pytest.mark.parametrize("sent", [b"", b"\x00", b"\x00" + bytes(7), b"\x00" + (5).to_bytes(8, "big") + b"four"])
+@pytest.mark.parametrize(
+    "sent", [b"", b"\x00", b"\x00" + bytes(7), b"\x00" + (5).to_bytes(8, "big") + b"four"]
+)
 def test_an_answer_that_breaks_off_is_a_door_error(peer, sent):
     def behaviour(connection):
         receive_message(connection)

@@ -201,13 +201,19 @@ time.sleep(60)
 
 
 def test_after_kill_9_between_storing_and_sending_the_same_bytes_are_sent_and_nothing_else(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as child:
         assert child.stdout.readline() == b"stored\n"
         os.kill(child.pid, signal.SIGKILL)
     register = Register(tmp_path)
     assert register.header(HEADER) == b"the header"
-    assert register.frame(HEADER) == register.store_contribution(HEADER, b"again", *SALTS) == b"the first frame"
-    assert register.answer(HEADER, U) == register.store_answer(HEADER, U, b"again", b"") == b"the first answer"
+    assert (
+        register.frame(HEADER) == register.store_contribution(HEADER, b"again", *SALTS) == b"the first frame"
+    )
+    assert (
+        register.answer(HEADER, U) == register.store_answer(HEADER, U, b"again", b"") == b"the first answer"
+    )
     with pytest.raises(PolicyRefusal):
         register.store_answer(HEADER, U2, b"again", b"")
     assert register.rounds_done(RUN, before=2) == 1

@@ -105,7 +105,7 @@ def test_a_refusal_and_an_error_are_told_apart(serve):
                Method.REVEAL: NodeStateError("damaged")}[method]  # fmt: skip
 
     door = SocketDoor(serve(Echo(answer)), 5)
-    with pytest.raises(PolicyRefusal, match="^no, and why$"):
+    with pytest.raises(PolicyRefusal, match=r"^no, and why$"):
         door.call(Method.BEGIN, b"")
     with pytest.raises(DoorError, match=r"^check \(3\) failed$"):
         door.call(Method.PROTECT, b"")
@@ -150,7 +150,14 @@ def test_an_announcement_beyond_the_limit_gets_an_error_text_before_anything_is_
 
 def test_garbage_and_broken_connections_do_not_end_the_node(serve):
     path = serve()
-    for garbage in (b"", b"\x01", b"\x01" + bytes(7), b"GET / HTTP/1.1\r\n\r\n", os.urandom(64), b"\x01" + (9).to_bytes(8, "big") + b"short"):
+    for garbage in (
+        b"",
+        b"\x01",
+        b"\x01" + bytes(7),
+        b"GET / HTTP/1.1\r\n\r\n",
+        os.urandom(64),
+        b"\x01" + (9).to_bytes(8, "big") + b"short",
+    ):
         raw(path, garbage, half_close=True)
         assert still_answers(path)
 
@@ -178,7 +185,9 @@ def test_a_silent_peer_is_cut_off_and_keeps_nobody_waiting(serve, monkeypatch):
 def test_many_peers_at_once_are_all_answered(serve):
     path, answers = serve(), []
     threads = [
-        threading.Thread(target=lambda n=n: answers.append(SocketDoor(path, 10).call(Method.STATUS, bytes([n]))))
+        threading.Thread(
+            target=lambda n=n: answers.append(SocketDoor(path, 10).call(Method.STATUS, bytes([n])))
+        )
         for n in range(16)
     ]
     for thread in threads:
@@ -209,12 +218,14 @@ def test_a_folder_that_does_not_exist_is_an_input_error(folder):
 
 def test_a_second_server_is_refused_while_the_first_one_serves(serve):
     path = serve()
-    with pytest.raises(InputError, match="served at .* already"):
+    with pytest.raises(InputError, match=r"served at .* already"):
         NodeServer(Echo(), path)
     assert still_answers(path)
 
 
-@pytest.mark.parametrize("make", [lambda p: p.write_text("mine"), Path.mkdir, lambda p: p.symlink_to("/nowhere")])
+@pytest.mark.parametrize(
+    "make", [lambda p: p.write_text("mine"), Path.mkdir, lambda p: p.symlink_to("/nowhere")]
+)
 def test_a_file_that_is_no_socket_is_left_alone(folder, make):
     path = folder / "node.sock"
     make(path)
@@ -243,7 +254,9 @@ time.sleep(60)
 
 def test_after_kill_9_the_node_starts_again_at_the_same_path(folder, serve):
     path = folder / "node.sock"
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, cwd=ROOT) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as child:
         assert child.stdout.readline() == b"serving\n"
         os.kill(child.pid, signal.SIGKILL)
     assert path.is_socket()

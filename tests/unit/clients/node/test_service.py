@@ -91,7 +91,9 @@ def test_a_second_header_for_a_round_is_refused_even_after_a_fork_of_the_ledger(
     consortium.begin(0, first)
     consortium.protect(0, first)
     consortium.facts.fork(first.beacon_number)
-    second = consortium.open_round(beacon=consortium.facts.block_hash(first.beacon_number), beacon_number=first.beacon_number)
+    second = consortium.open_round(
+        beacon=consortium.facts.block_hash(first.beacon_number), beacon_number=first.beacon_number
+    )
     assert second.digest != first.digest
     for _ in range(2):
         with pytest.raises(PolicyRefusal, match="another header was accepted for round 1"):

@@ -40,7 +40,9 @@ def test_the_view_says_what_the_ledger_says_even_if_the_header_says_otherwise(co
     assert ledger_view(consortium.facts, lie).beacon == consortium.facts.block_hash(3)
 
 
-@pytest.mark.parametrize("state", [RoundState.FINALISED, RoundState.ABORTED, RoundState.COMMITTED, RoundState.INCLUDED])
+@pytest.mark.parametrize(
+    "state", [RoundState.FINALISED, RoundState.ABORTED, RoundState.COMMITTED, RoundState.INCLUDED]
+)
 def test_a_round_that_is_not_open_is_refused(consortium, state):
     header = consortium.open_round()
     consortium.facts.end(consortium.run, 1, state)
@@ -86,7 +88,9 @@ def test_the_committed_sets_are_those_of_the_ledger(consortium):
     assert committed.signers == {holder.account: holder.account for holder in consortium.holders}
 
 
-@pytest.mark.parametrize("state", [RoundState.OPEN, RoundState.COMMITTED, RoundState.FINALISED, RoundState.ABORTED])
+@pytest.mark.parametrize(
+    "state", [RoundState.OPEN, RoundState.COMMITTED, RoundState.FINALISED, RoundState.ABORTED]
+)
 def test_before_the_included_set_is_on_the_ledger_and_after_the_round_there_is_no_set(consortium, state):
     machine = consortium.included()
     consortium.facts.end(consortium.run, 1, state)

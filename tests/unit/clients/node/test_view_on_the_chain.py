@@ -52,7 +52,9 @@ class OnTheChain:
         connection = Web3Connection(self.chain)
         founders = {s.address: Role.HOLDER for s in ACCOUNTS}
         founders[COORDINATOR.address] = Role.COORDINATOR | Role.RESEARCHER
-        address = deploy_ledger(connection, COORDINATOR, folder / "deploy.sqlite", founders=founders, threshold=2)
+        address = deploy_ledger(
+            connection, COORDINATOR, folder / "deploy.sqlite", founders=founders, threshold=2
+        )
         self.reader = LedgerReader(connection, address)
         self.writers = {
             s.address: LedgerWriter(connection, address, s, folder / f"{s.address.hex()}.sqlite")
@@ -69,7 +71,13 @@ class OnTheChain:
 
     def create_run(self):
         self.lead.create_run(
-            RUN, TERMS.digest, min_clients=3, max_rounds=5, coordinator=COORDINATOR.address, closing_delay=0, intent="run"
+            RUN,
+            TERMS.digest,
+            min_clients=3,
+            max_rounds=5,
+            coordinator=COORDINATOR.address,
+            closing_delay=0,
+            intent="run",
         )
 
     def accept(self, account):
@@ -179,7 +187,11 @@ def _comparable(view, header):
     older = {account: m.registered_at < header.beacon_number for account, m in view.members.items()}
     members = {a: replace(m, registered_at=0) for a, m in view.members.items()}
     own = (view.contract, view.header == header.digest, view.beacon == header.beacon)
-    return replace(view, contract=bytes(20), header=bytes(32), beacon=bytes(32), members=members), own[1:], older
+    return (
+        replace(view, contract=bytes(20), header=bytes(32), beacon=bytes(32), members=members),
+        own[1:],
+        older,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ class Driven:
         return self
 
     def reveal(self):
-        self.last = [self.answer(position).encode() for position in range(4)]
+        self.last = [self.answer(p).encode() for p in range(self.dry.header.threshold)]
         for data in self.last:
             self.machine.add_reveal(data)
 
@@ -216,7 +216,9 @@ def test_a_key_that_does_not_open_the_sum_ends_the_round(driven):
     for position, reveal in enumerate(honest):
         statement = replace(reveal.statement, shares=digest(Label.SHARES, zero))
         signature = driven.dry.parties[position].sign(statement)
-        driven.machine.add_reveal(replace(reveal, shares=zero, statement=statement, signature=signature).encode())
+        driven.machine.add_reveal(
+            replace(reveal, shares=zero, statement=statement, signature=signature).encode()
+        )
     with pytest.raises(VerificationError, match="does not open the check elements"):
         driven.machine.open()
     assert driven.machine.phase is Phase.REVEALED

@@ -44,7 +44,21 @@ def test_everybody_at_hand_is_client_and_member_in_ascending_order():
     assert tuple(seat.address for seat in header.committee) == header.cohort
 
 
-@pytest.mark.parametrize("field", ["chain_id", "contract", "run", "round", "parent", "artifact", "blocks", "beacon_number", "beacon", "deadline"])
+@pytest.mark.parametrize(
+    "field",
+    [
+        "chain_id",
+        "contract",
+        "run",
+        "round",
+        "parent",
+        "artifact",
+        "blocks",
+        "beacon_number",
+        "beacon",
+        "deadline",
+    ],
+)
 def test_what_the_ledger_says_goes_into_the_header_as_it_is(field):
     planned = situation(4)
     assert getattr(plan_header(TERMS, planned), field) == getattr(planned, field)

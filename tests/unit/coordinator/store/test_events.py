@@ -79,7 +79,9 @@ def test_a_line_that_a_crash_cut_off_costs_that_line_only(path):
     assert kinds(EventTail(path)) == ["before", "after"]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"null\n", b"[]\n", b"5\n", b'{"no": "event"}\n', b"\xff\n", b"{}\n"])
+@pytest.mark.parametrize(
+    "line", [b"\n", b"null\n", b"[]\n", b"5\n", b'{"no": "event"}\n', b"\xff\n", b"{}\n"]
+)
 def test_lines_that_are_no_events_are_skipped(path, line):
     path.write_bytes(line + b'{"event": "good"}\n')
     assert kinds(EventTail(path)) == ["good"]
@@ -97,7 +99,8 @@ def test_an_event_that_cannot_be_written_leaves_no_half_line(path):
 def test_threads_write_whole_lines(path):
     log = EventLog(path)
     threads = [
-        threading.Thread(target=lambda n=n: [log.emit("e", thread=n, text="x" * 500) for _ in range(20)]) for n in range(6)
+        threading.Thread(target=lambda n=n: [log.emit("e", thread=n, text="x" * 500) for _ in range(20)])
+        for n in range(6)
     ]
     for thread in threads:
         thread.start()

@@ -59,7 +59,11 @@ def test_rounds_and_entries_do_not_mix(journal):
     journal.write(1, Entry.MODEL, b"one")
     journal.write(2, Entry.MODEL, b"two")
     journal.write(1, Entry.KEY, b"key")
-    assert (journal.read(1, Entry.MODEL), journal.read(2, Entry.MODEL), journal.read(2, Entry.KEY)) == (b"one", b"two", None)
+    assert (journal.read(1, Entry.MODEL), journal.read(2, Entry.MODEL), journal.read(2, Entry.KEY)) == (
+        b"one",
+        b"two",
+        None,
+    )
 
 
 def test_the_last_entry_is_that_of_the_newest_round_that_has_it(journal):
@@ -106,7 +110,9 @@ time.sleep(60)
 
 def test_an_entry_survives_kill_9(tmp_path):
     path = tmp_path / "journal.sqlite"
-    with subprocess.Popen([sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, cwd=ROOT) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as child:
         assert child.stdout.readline() == b"written\n"
         os.kill(child.pid, signal.SIGKILL)
     journal = Journal(path)

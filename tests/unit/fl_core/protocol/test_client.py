@@ -42,7 +42,9 @@ def test_weight_and_metrics_are_committed_to_with_salts_that_stay(dry):
     prepared = dry.prepare(1, examples=500, counters=(9,))
     units = round(32766 * 500 / 1000)
     statement = prepared.frame.leaf.statement
-    assert statement.weight == digest(Label.PRIVATE_VALUE, prepared.weight_salt.reveal(), units.to_bytes(4, "big"))
+    assert statement.weight == digest(
+        Label.PRIVATE_VALUE, prepared.weight_salt.reveal(), units.to_bytes(4, "big")
+    )
     assert statement.metrics == digest(Label.METRICS, prepared.metrics_salt.reveal(), (9).to_bytes(4, "big"))
     assert prepared.weight_salt != prepared.metrics_salt
     assert "redacted" in repr(prepared)
@@ -58,7 +60,9 @@ def test_the_same_update_twice_shares_no_ciphertext_box_or_commitment(dry):
 
 def test_a_frame_depends_on_the_random_source_only(dry):
     again = DryRound(4)
-    assert dry.prepare(1).frame.ciphertext == again.prepare(1).frame.ciphertext  # HPKE draws by itself: boxes differ
+    assert (
+        dry.prepare(1).frame.ciphertext == again.prepare(1).frame.ciphertext
+    )  # HPKE draws by itself: boxes differ
     assert DryRound(4, seed=1).prepare(1).frame.ciphertext != dry.prepare(1).frame.ciphertext
 
 

@@ -43,7 +43,9 @@ def test_a_good_frame_is_folded_and_kept_without_its_ciphertext(dry, frame):
     accepted = dry.collector.accept(frame)
     assert not np.array_equal(dry.collector.sums, before)
     assert accepted.digest == dry.notary.digest(frame.leaf.statement)
-    assert [a.leaf.statement.member for a in dry.collector.accepted] == sorted(p.address for p in dry.parties[:2])
+    assert [a.leaf.statement.member for a in dry.collector.accepted] == sorted(
+        p.address for p in dry.parties[:2]
+    )
     assert not hasattr(accepted, "ciphertext")
 
 
@@ -176,7 +178,9 @@ def test_an_answer_whose_signed_shares_are_no_residues_is_rejected(full, shares)
     reveal = full.reveal(2)
     statement = replace(reveal.statement, shares=digest(Label.SHARES, shares))
     with pytest.raises(DecodeError):
-        full.check(replace(reveal, statement=statement, shares=shares, signature=full.parties[2].sign(statement)))
+        full.check(
+            replace(reveal, statement=statement, shares=shares, signature=full.parties[2].sign(statement))
+        )
 
 
 def test_fewer_answers_than_the_threshold_open_nothing(full):

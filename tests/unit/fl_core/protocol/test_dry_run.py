@@ -65,7 +65,8 @@ def test_the_aggregate_is_the_weighted_mean_of_whoever_contributed_whoever_answe
 def test_the_default_parameter_set_gives_the_same_sum():
     updates = {i: np.full(5, i / 10, np.float32) for i in range(4)}
     sums = [
-        run(4, range(4), range(3), updates=updates, parameter_set=name).weight_units for name in ("P2048", "P4096")
+        run(4, range(4), range(3), updates=updates, parameter_set=name).weight_units
+        for name in ("P2048", "P4096")
     ]
     assert sums[0] == sums[1]
 
@@ -108,6 +109,10 @@ def test_the_dry_notary_refuses_a_signature_by_another_key_and_a_stranger():
     one, other = make_parties(2, InsecureRandomSource(), notary)
     statement = Acceptance(run=bytes(32), round=1, member=one.address, contribution=bytes(32))
     notary.verify(statement, one.sign(statement), one.address)
-    for signature, signer in ((one.sign(statement), other.address), (bytes(65), one.address), (one.sign(statement), bytes(20))):
+    for signature, signer in (
+        (one.sign(statement), other.address),
+        (bytes(65), one.address),
+        (one.sign(statement), bytes(20)),
+    ):
         with pytest.raises(VerificationError):
             notary.verify(statement, signature, signer)

@@ -102,7 +102,10 @@ def wire(**changes: object) -> bytes:
     return RoundHeader.encode(changed)
 
 
-@pytest.mark.parametrize("name", [n for n in BAD if "short" not in n and "long" not in n and "beyond" not in n and "length" not in n])
+@pytest.mark.parametrize(
+    "name",
+    [n for n in BAD if "short" not in n and "long" not in n and "beyond" not in n and "length" not in n],
+)
 def test_the_wire_form_of_a_header_that_breaks_a_rule_is_rejected(name):
     with pytest.raises(DecodeError):
         RoundHeader.decode(wire(**BAD[name]))
@@ -125,7 +128,9 @@ def test_an_over_long_header_is_rejected_before_it_is_read():
         RoundHeader.decode(bytes(MAX_HEADER + 1))
 
 
-@pytest.mark.parametrize("changes", [{"weight_cap": 1 << 32}, {"deadline": -1}, {"packing": "x" * 257}, {"chain_id": 1 << 64}])
+@pytest.mark.parametrize(
+    "changes", [{"weight_cap": 1 << 32}, {"deadline": -1}, {"packing": "x" * 257}, {"chain_id": 1 << 64}]
+)
 def test_a_header_that_does_not_fit_the_wire_has_no_digest(changes):
     with pytest.raises(LocalProtocolError):
         replace(HEADER, **changes).digest  # noqa: B018 - the access is the test

@@ -76,11 +76,18 @@ class World:
         self.view["members"] = members
 
     def check(self):
-        view = LedgerView(header=self.view.get("header", self.header.digest), **{k: v for k, v in self.view.items() if k != "header"})
+        view = LedgerView(
+            header=self.view.get("header", self.header.digest),
+            **{k: v for k, v in self.view.items() if k != "header"},
+        )
         check_header(self.header, view=view, **self.arguments)
 
     def cohort(self, accounts, **fields):
-        self.change(cohort=accounts, committee=tuple(Seat(address=a, transport_key=key(a)) for a in accounts), **fields)
+        self.change(
+            cohort=accounts,
+            committee=tuple(Seat(address=a, transport_key=key(a)) for a in accounts),
+            **fields,
+        )
 
 
 def refused(world, number, text):
@@ -156,14 +163,20 @@ def test_6_a_cohort_too_large_for_a_whole_committee(world):
 
 def test_6_a_committee_that_is_not_the_cohort(world):
     stranger = Seat(address=ACCOUNTS[4], transport_key=key(ACCOUNTS[4]))
-    for committee in (world.header.committee[:3], (*world.header.committee, stranger), (*world.header.committee[:3], stranger)):
+    for committee in (
+        world.header.committee[:3],
+        (*world.header.committee, stranger),
+        (*world.header.committee[:3], stranger),
+    ):
         changed = World(world.header)
         changed.change(committee=committee, threshold=3)
         refused(changed, 6, "not the whole cohort")
 
 
 def test_6_a_seat_with_a_key_of_the_coordinators_choice(world):
-    world.change(committee=(replace(world.header.committee[0], transport_key=WORD), *world.header.committee[1:]))
+    world.change(
+        committee=(replace(world.header.committee[0], transport_key=WORD), *world.header.committee[1:])
+    )
     refused(world, 6, "unregistered key")
 
 
@@ -210,7 +223,8 @@ def test_7_other_parameters_than_in_the_terms(world, changes, text):
 
 
 @pytest.mark.parametrize(
-    ("clip", "allowed"), [(0.25, True), (0.2499, False), (MAX_CLIP_GROWTH, True), (MAX_CLIP_GROWTH * 1.01, False)]
+    ("clip", "allowed"),
+    [(0.25, True), (0.2499, False), (MAX_CLIP_GROWTH, True), (MAX_CLIP_GROWTH * 1.01, False)],
 )
 def test_7_a_clip_outside_of_its_range(world, clip, allowed):
     world.change(blocks=(Block("a", 3, 1.0), Block("b", 2, clip)))

@@ -27,7 +27,9 @@ def dry():
 
 
 def check(dry, request, included=None, **committed):
-    check_request(dry.header, request, committed=replace(dry.committed(included), **committed), notary=dry.notary)
+    check_request(
+        dry.header, request, committed=replace(dry.committed(included), **committed), notary=dry.notary
+    )
 
 
 def refused(number, call, *arguments, **options):
@@ -39,7 +41,9 @@ def test_a_request_for_the_committed_set_is_answered_with_the_sum_of_the_shares(
     reveal = dry.reveal(1)
     seat, own = dry.header.committee[1], dry.parties[1]
     shares = [
-        shamir.decode_vector(P2048, own.transport.open(box_context(dry.header, sender, seat), p.frame.boxes[1]).reveal())
+        shamir.decode_vector(
+            P2048, own.transport.open(box_context(dry.header, sender, seat), p.frame.boxes[1]).reveal()
+        )
         for sender, p in sorted(dry.sent.items())
     ]
     assert np.array_equal(shamir.decode_vector(P2048, reveal.shares), shamir.add_shares(P2048, shares))
@@ -98,7 +102,9 @@ def test_4_an_accepted_contribution_of_a_stranger(dry):
     )
     pairs = tuple((s.leaf.statement.member, dry.notary.digest(s.leaf.statement)) for s in request.included)
     root = dry.notary.root(pairs)
-    refused(4, check, dry, request, accepted_root=root, accepted_count=6, included_root=root, included_count=6)
+    refused(
+        4, check, dry, request, accepted_root=root, accepted_count=6, included_root=root, included_count=6
+    )
 
 
 def with_leaf(dry, leaf, box=None):
@@ -152,7 +158,11 @@ def test_6_a_signed_box_that_holds_no_share_names_its_client_and_not_the_reason(
     """Client 0 seals nonsense to member 0, and signs it: the error must name client 0, whatever was wrong."""
     frame, seat = dry.sent[dry.parties[0].address].frame, dry.header.committee[0]
     context = box_context(dry.header, dry.parties[0].address, seat)
-    box = b"\x00" * 2000 if plaintext is None else boxes.seal(dry.parties[0].transport.public, context, plaintext)
+    box = (
+        b"\x00" * 2000
+        if plaintext is None
+        else boxes.seal(dry.parties[0].transport.public, context, plaintext)
+    )
     sealed = (box, *frame.boxes[1:])
     digests = tuple(digest(Label.BOX, b) for b in sealed)
     leaf = dry.sign(0, replace(frame.leaf.statement, boxes=boxes_digest(sealed)))

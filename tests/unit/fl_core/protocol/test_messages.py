@@ -8,7 +8,15 @@ import pytest
 
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError
-from fl_core.protocol.messages import MAX_BOX, Frame, Leaf, Reveal, RevealRequest, boxes_digest, boxes_digest_of
+from fl_core.protocol.messages import (
+    MAX_BOX,
+    Frame,
+    Leaf,
+    Reveal,
+    RevealRequest,
+    boxes_digest,
+    boxes_digest_of,
+)
 from tests.simulators.dry_round import DryRound
 
 
@@ -69,7 +77,9 @@ def test_digests_and_signatures_have_their_sizes(round_, request_, frame):
         replace(round_.reveal(0), signature=bytes(64))
 
 
-@pytest.mark.parametrize("changes", [{"round": 0}, {"round": 1 << 32}, {"member": bytes(32)}, {"header": bytes(20)}])
+@pytest.mark.parametrize(
+    "changes", [{"round": 0}, {"round": 1 << 32}, {"member": bytes(32)}, {"header": bytes(20)}]
+)
 def test_a_statement_is_made_of_a_round_an_address_and_digests(frame, changes):
     with pytest.raises(ValueError):
         replace(frame.leaf.statement, **changes)

@@ -1,0 +1,105 @@
+"""Atomic files: whoever reads sees the old or the new version, and a crash leaves one of the two."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ledger.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_file_is_made_with_its_folders_its_content_and_its_mode(tmp_path):
+    path = tmp_path / "a" / "b" / "file"
+    write_atomically(path, b"content", 0o600)
+    assert path.read_bytes() == b"content"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    write_atomically(path, b"other")
+    assert path.read_bytes() == b"other"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_private_file_is_private_from_its_first_byte_on(tmp_path, monkeypatch):
+    modes, real = [], os.fchmod
+
+    def watched(descriptor, mode):
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        real(descriptor, mode)
+
+    monkeypatch.setattr(os, "fchmod", watched)
+    write_atomically(tmp_path / "key", b"secret", 0o600)
+    assert modes == [0o600]
+
+
+def test_nothing_is_left_behind(tmp_path):
+    for content in (b"one", b"two"):
+        write_atomically(tmp_path / "file", content)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_write_that_fails_leaves_the_old_version_and_no_rest(tmp_path):
+    target = tmp_path / "file"
+    target.mkdir()
+    with pytest.raises(OSError):
+        write_atomically(target, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(TypeError):
+        write_atomically(tmp_path / "other", "text")  # type: ignore[arg-type]
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_link_is_replaced_and_its_target_stays(tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"kept")
+    (tmp_path / "link").symlink_to(kept)
+    write_atomically(tmp_path / "link", b"new")
+    assert (kept.read_bytes(), (tmp_path / "link").read_bytes()) == (b"kept", b"new")
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_a_reader_never_sees_a_part(tmp_path):
+    path, versions, stop, seen = (
+        tmp_path / "file",
+        [bytes([i]) * 200_000 for i in range(2)],
+        threading.Event(),
+        set(),
+    )
+    write_atomically(path, versions[0])
+
+    def read():
+        while not stop.is_set():
+            seen.add(path.read_bytes())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(30):
+        write_atomically(path, versions[number % 2])
+    stop.set()
+    reader.join()
+    assert seen <= set(versions)
+
+
+def test_kill_9_at_any_moment_leaves_a_whole_version(tmp_path):
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom ledger.files import write_atomically\n"
+        "number = 0\nwhile True:\n"
+        "    write_atomically(Path(sys.argv[1]), bytes([number % 2]) * 300_000)\n"
+        "    number += 1\n"
+        "    print(number, flush=True)\n"
+    )
+    path = tmp_path / "file"
+    for moment in (1, 5):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, cwd=ROOT
+        ) as child:
+            for _ in range(moment):
+                child.stdout.readline()
+            child.kill()
+        assert path.read_bytes() in {bytes(300_000), b"\x01" * 300_000}
