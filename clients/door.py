@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -103,7 +104,9 @@ class SocketDoor:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(self._timeout_s)
                 connection.connect(str(self._path))
-                send_message(connection, method.value, payload)
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    # A node that refuses early answers and hangs up while we still send; its answer waits to be read.
+                    send_message(connection, method.value, payload)
                 status, answer = receive_message(connection)
         except OSError as error:
             raise DoorError(
@@ -124,7 +127,8 @@ def send_message(connection: socket.socket, code: int, payload: bytes) -> None:
     w.uint(code, 1)
     w.uint(len(payload), 8)
     connection.sendall(w.bytes())
-    connection.sendall(payload)
+    if payload:  # an empty send fails once the peer, which has all it needs, answered and hung up
+        connection.sendall(payload)
 
 
 def receive_message(connection: socket.socket) -> tuple[int, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
@@ -15,6 +15,8 @@ from fl_core.protocol import envelope
 from fl_core.protocol.statements import ADDRESS_SIZE
 
 POLL_S = 0.25
+ATTEMPTS = 3
+"""How often a node that does not answer is asked; a node that is just starting may need a second time."""
 
 
 def wait_for_nodes(
@@ -42,7 +44,7 @@ def wait_for_nodes(
 
 
 def enrol(
-    grid: Grid, nodes: Iterable[int], *, members: Iterable[bytes], deadline_s: float
+    grid: Grid, nodes: Iterable[int], *, members: Container[bytes], deadline_s: float
 ) -> dict[int, bytes]:
     """Ask each node for its account.
 
@@ -58,6 +60,21 @@ def enrol(
     Returns:
         Flower node id -> account, for the nodes that answered with an account of a member.
     """
+    claimed: dict[int, bytes] = {}
+    silent = set(nodes)
+    for _ in range(ATTEMPTS):
+        for node, account in _ask(grid, sorted(silent), deadline_s):
+            silent.discard(node)
+            if account is not None and account in members:
+                claimed[node] = account
+        if not silent:
+            break
+    claims = list(claimed.values())
+    return {node: account for node, account in claimed.items() if claims.count(account) == 1}
+
+
+def _ask(grid: Grid, nodes: Iterable[int], deadline_s: float) -> Iterator[tuple[int, bytes | None]]:
+    """Yield the nodes that answer, and the account that each claims."""
     messages = [
         Message(
             RecordDict({envelope.CONTROL: ConfigRecord({})}),
@@ -66,14 +83,9 @@ def enrol(
         )
         for node in nodes
     ]
-    claimed: dict[int, bytes] = {}
     for answer in exchange(grid, messages, deadline_s=deadline_s):
         if answer.reply is not None:
-            account = _account(answer.reply)
-            if account is not None and account in members:
-                claimed[answer.node_id] = account
-    claims = list(claimed.values())
-    return {node: account for node, account in claimed.items() if claims.count(account) == 1}
+            yield answer.node_id, _account(answer.reply)
 
 
 def _account(reply: Message) -> bytes | None:

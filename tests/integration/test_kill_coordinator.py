@@ -172,8 +172,8 @@ def check_nodes(nodes: Nodes) -> None:
 
 def go_on_to_the_end(coordinators: KillableCoordinator, folder: Path, nodes: Nodes) -> int:
     """Let a coordinator finish two rounds, pay and seal; return how many rounds made a model."""
-    coordinators.start(folder, nodes.doors, rounds=2, log=folder.parent / "last.log")
-    assert coordinators.ended() == 0, (folder.parent / "last.log").read_text()
+    process = coordinators.start(folder, nodes.doors, rounds=2, log=folder.parent / "last.log")
+    assert coordinators.ended(process) == 0, (folder.parent / "last.log").read_text()
     made = settled(folder)
     check_nodes(nodes)
     nodes.close()  # a ledger that somebody reads is no single file yet, and only files can be sealed
@@ -197,7 +197,7 @@ def kill_many_times(
         if not effects:
             time.sleep(rng.uniform(0.0, SECONDS))
             coordinators.kill(process)
-        status = coordinators.ended()
+        status = coordinators.ended(process)
         assert status in (0, -signal.SIGKILL), log.read_text()  # 0: it had done its rounds before the moment came
         killed += status != 0
         before, made = made, settled(folder)

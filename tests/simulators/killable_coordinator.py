@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -36,11 +37,11 @@ class KillableCoordinator:
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            bufsize=0,
         )
         assert self._parent.stdin is not None and self._parent.stdout is not None
         self._in, self._out = self._parent.stdin, self._parent.stdout
-        assert self._out.readline() == "ready\n"
+        assert self._out.readline() == b"ready\n"
 
     def __enter__(self) -> Self:
         return self
@@ -53,8 +54,7 @@ class KillableCoordinator:
     def start(self, folder: Path, doors: Sequence[str], *, rounds: int, log: Path, effects: int = 0) -> int:
         """Start the ServerApp and return its process number."""
         request = {"folder": str(folder), "doors": list(doors), "rounds": rounds, "log": str(log), "effects": effects}
-        self._in.write(json.dumps(request) + "\n")
-        self._in.flush()
+        self._in.write(json.dumps(request).encode() + b"\n")
         return int(self._out.readline())
 
     def kill(self, process: int) -> None:
@@ -62,8 +62,16 @@ class KillableCoordinator:
         with suppress(ProcessLookupError):  # it ended by itself; its exit status will say how
             os.kill(process, signal.SIGKILL)
 
-    def ended(self) -> int:
-        """Wait for the end of the one that was started last; return its exit status, negative for a signal."""
+    def ended(self, process: int, seconds: float = 60.0) -> int:
+        """Wait for the end of the one that was started last; return its exit status, negative for a signal.
+
+        Raises:
+            TimeoutError: It does not end; it is killed now.
+        """
+        if not select.select([self._out], [], [], seconds)[0]:
+            self.kill(process)
+            self._out.readline()
+            raise TimeoutError(f"the coordinator has not ended within {seconds:.0f} seconds")
         return int(self._out.readline())
 
 
