@@ -24,7 +24,7 @@ cli = typer.Typer(
     help="Run a data holder's node: the trusted process that owns keys, policy and data, and decides what leaves.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 Folder = Annotated[Path, typer.Argument(help="The node's folder.", show_default=False)]

@@ -210,12 +210,7 @@ class ProtectedStrategy(Strategy):
         ):
             holder = self._name(self._accounts[answer.node_id])
             if answer.reply is None:
-                self._emit(
-                    "answer-lost",
-                    session,
-                    holder=holder,
-                    reason=f"{answer.why.value} {answer.detail}".strip(),
-                )
+                self._emit("answer-lost", session, holder=holder, reason=reason_of(answer))
                 continue
             try:
                 session.add_reveal(sealed_bytes(answer.reply, envelope.REVEAL))
@@ -257,8 +252,7 @@ class ProtectedStrategy(Strategy):
     def _lost(self, answer: Answer) -> None:
         if self._round is not None:
             holder = self._name(self._accounts.get(answer.node_id, b""))
-            reason = f"{answer.why.value} {answer.detail}".strip()
-            self._emit("contribution-lost", self._round, holder=holder, reason=reason)
+            self._emit("contribution-lost", self._round, holder=holder, reason=reason_of(answer))
 
     def _emit(self, event: str, session: RoundSession, **values: object) -> None:
         self._context.events.emit(event, round=session.header.round, **values)
@@ -345,6 +339,12 @@ class StreamingGrid(Grid):
                 self._lost(answer)
             else:
                 yield answer.reply
+
+
+def reason_of(answer: Answer) -> str:
+    """Return why there is no usable reply; what the node itself says is added where the reason alone does not tell."""
+    telling = answer.why in (Why.RAISED, Why.FAILED, Why.REFUSED) and answer.detail
+    return f"{answer.why.value}: {answer.detail}" if telling else answer.why.value
 
 
 def _times(reply: Message) -> dict[str, float]:

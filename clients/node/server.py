@@ -1,6 +1,7 @@
 """Serves a node on a Unix socket: one connection, one call.
 
-The socket lies in a folder that only the node's user and the glue's group can enter. A peer can send garbage, too much or
+Only the user that runs the node can connect: the glue runs as the same user in this version, so the process boundary keeps
+keys out of its memory but not out of reach of its user. A peer can send garbage, too much or
 nothing: it gets an error text and the node goes on. Errors of our own become a generic answer and a log line; the text never
 holds data.
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ from fl_core.secagg.boxes import TransportPrivateKey
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.reader import LedgerReader
 from ledger.signer import Signer
+
+log = logging.getLogger("suture.node")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +213,8 @@ class Node:
         """A member that contributed expects the coordinator's signed receipt for what it sent."""
         mine = dict(request.accepted).get(self.account.address)
         if mine is None:
+            if self.register.frame(header.digest) is not None:
+                log.warning("round %d: the coordinator did not accept this node's contribution", header.round)
             return
         acceptance = Acceptance(
             run=header.run, round=header.round, member=self.account.address, contribution=mine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,10 @@ import numpy.typing as npt
 from coordinator.engines.references import load
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
-from ledger.chain.connection import Web3Connection
+
+if TYPE_CHECKING:
+    # Two seconds of imports, for which a person who mistypes an option need not wait.
+    from ledger.chain.connection import Web3Connection
 
 CLIENT_APP = "clients.app:app"
 

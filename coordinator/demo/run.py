@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -83,11 +84,17 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
+def node_folder(folder: Path, index: int, name: str) -> Path:
+    """Return where a hospital's node lives; the name comes from a file, so only its letters and digits are used."""
+    letters = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return folder / "nodes" / f"{index}-{letters}".rstrip("-")[:40]
+
+
 def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[Hospital]:
     factory = hospital_factory()
     return [
         factory.create(
-            options.folder / "nodes" / name.lower().replace(" ", "-"),
+            node_folder(options.folder, index, name),
             name,
             records,
             tasks=(TASK,),
@@ -96,7 +103,7 @@ def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[
             random=SystemRandomSource(),
             scrypt_cost=SCRYPT_COST,
         )
-        for name, records in files.items()
+        for index, (name, records) in enumerate(files.items(), start=1)
     ]
 
 
@@ -118,7 +125,7 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
     if bundle is None:
         run_in_process(hospitals, config, drop=options.drop, listener=listener)
     else:
-        nodes = [options.folder / "nodes" / h.name.lower().replace(" ", "-") for h in hospitals]
+        nodes = [node_folder(options.folder, i, h.name) for i, h in enumerate(hospitals, start=1)]
         run_deployed(
             options.folder / "deployment",
             nodes,

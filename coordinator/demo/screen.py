@@ -40,6 +40,7 @@ class Screen:
         )
         self._bar: TaskID | None = None
         self._bytes = 0
+        self._count = 0
         self._handlers: dict[str, Callable[[Event], None]] = {
             "hospitals": self._hospitals,
             "consortium-founded": self._founded,
@@ -80,6 +81,7 @@ class Screen:
             self._progress.update(self._bar, description=text)
 
     def _hospitals(self, event: Event) -> None:
+        self._count = len(event["holders"])
         pairs = zip(event["holders"], event["records"], strict=True)
         listing = ", ".join(f"{name} {count}" for name, count in pairs)
         self._say(f"[bold]Patients[/]    {listing}")
@@ -102,6 +104,8 @@ class Screen:
 
     def _enrolled(self, event: Event) -> None:
         self.step(f"{len(event['holders'])} hospitals connected")
+        if len(event["holders"]) < self._count:
+            self._say(f"  [yellow]only {', '.join(event['holders'])} of {self._count} hospitals answered[/]")
 
     def _opened(self, event: Event) -> None:
         self._bytes = 0

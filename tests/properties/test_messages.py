@@ -10,7 +10,7 @@ from clients.calls import RevealCall
 from fl_core.errors import DecodeError
 from tests.simulators.generated_messages import KINDS, reveal_calls
 
-LAW = settings(max_examples=25, deadline=None)
+LAW = settings(max_examples=15, deadline=None)
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=repr)
 
 

@@ -88,12 +88,16 @@ class Lie:
         metrics: Changes the metrics document.
         cumulative: Changes the cumulative rewards.
         blocks: Changes the next round's blocks.
+        key: Changes the digest of the aggregate key.
+        reward: What the round pays, whatever the terms say.
     """
 
     model: Callable[[bytes], bytes] = lambda model: model
     metrics: Callable[[bytes], bytes] = lambda metrics: metrics
     cumulative: Callable[[dict[bytes, int]], dict[bytes, int]] = lambda cumulative: cumulative
     blocks: Callable[[tuple[Block, ...]], tuple[Block, ...]] = lambda blocks: blocks
+    key: Callable[[bytes], bytes] = lambda key: key
+    reward: int = REWARD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,7 +317,7 @@ class Consortium:
         truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
         metrics = lie.metrics(truth)
         model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
-        cumulative = lie.cumulative(allocate("equal", included.members, REWARD, self._earned()))
+        cumulative = lie.cumulative(allocate("equal", included.members, lie.reward, self._earned()))
         rewards = encode_rewards(c.run, cumulative)
         blocks = quantiser_of(header).next_blocks(
             aggregate.sums, aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
@@ -347,10 +351,10 @@ class Consortium:
             c.run,
             number,
             model_digest(model),
-            key_digest(header, key),
+            lie.key(key_digest(header, key)),
             model_digest(metrics),
             rewards_tree(c.run, cumulative).root,
-            REWARD,
+            lie.reward,
             intent=f"lie/{number}",
         )
         settle(c, number)
@@ -491,6 +495,13 @@ def unconsented_run(folder: Path) -> PublicRun:
     consortium.play()
     consortium.withdraw(HOLDERS[0])
     consortium.play(away=HOLDERS[3:])
+    return consortium.close()
+
+
+def misstated_run(folder: Path) -> PublicRun:
+    """Return a folder whose only round paid more than the terms say, under the digest of another aggregate key."""
+    consortium = Consortium(folder)
+    consortium.lie(Lie(key=lambda key: hashlib.sha256(key).digest(), reward=2 * REWARD))
     return consortium.close()
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulators.public_folder import PublicRun, dishonest_run, honest_run, unconsented_run
+from tests.simulators.public_folder import (
+    PublicRun,
+    dishonest_run,
+    honest_run,
+    misstated_run,
+    unconsented_run,
+)
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +29,11 @@ def dishonest(tmp_path_factory: pytest.TempPathFactory) -> PublicRun:
 @pytest.fixture(scope="session")
 def unconsented(tmp_path_factory: pytest.TempPathFactory) -> PublicRun:
     return unconsented_run(tmp_path_factory.mktemp("unconsented") / "run")
+
+
+@pytest.fixture(scope="session")
+def misstated(tmp_path_factory: pytest.TempPathFactory) -> PublicRun:
+    return misstated_run(tmp_path_factory.mktemp("misstated") / "run")
 
 
 @pytest.fixture

@@ -7,12 +7,16 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fl_core.protocol.messages import Leaf
+from ledger.archive import Archive
 from ledger.audit.findings import Fault
 from ledger.audit.papers import read_round
+from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.seal import write_seal
 from ledger.typed_data import Domain
 from tests.simulators.public_folder import CHAIN_ID, HOLDERS, PublicRun, insecure_key
@@ -103,6 +107,32 @@ def test_changed_salt_of_the_metrics_is_found_by_the_digest_on_the_ledger(
     assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {
         AGGREGATES: [name]
     }
+
+
+def test_other_exclusions_of_the_same_length_are_found_by_the_digest_on_the_ledger(
+    copied: PublicRun, honest: PublicRun
+) -> None:
+    name = substitute(copied, 1, "exclusions", lambda document: b"[ ]")
+    copied.seal()
+    found = failures(copied, honest)
+    assert found.keys() == {LEAVES}
+    assert name in {fault.path for fault in found[LEAVES]}
+
+
+def test_a_well_signed_leaf_that_the_ledger_did_not_accept_fails(
+    copied: PublicRun, honest: PublicRun
+) -> None:
+    archive, paper = Archive(copied.public.archive), read_paper(copied, 3)
+    other = Leaf.decode((copied.path / object_name(digest_of(copied, 3, ("leaves", CEDAR)))).read_bytes())
+    statement = replace(other.statement, member=copied.holders[DAMSON])
+    signer = LedgerSigner(LedgerNotary(CHAIN_ID, copied.contract), insecure_key(DAMSON))
+    leaf = Leaf(statement=statement, signature=signer.sign(statement))
+    paper["leaves"][copied.holders[DAMSON].hex()] = archive.put(leaf.encode()).hex()
+    write_paper(copied, 3, paper)
+    copied.seal()
+    found = failures(copied, honest)
+    assert found.keys() == {LEAVES}
+    assert ("rounds/00003.json", 3) in {(fault.path, fault.round) for fault in found[LEAVES]}
 
 
 # ---------------------------------------------------------------------- what the seal alone covers
@@ -440,6 +470,14 @@ def test_lies_on_the_ledger_are_found_by_recomputing(dishonest: PublicRun) -> No
     ]
     assert found[REWARDS][0].round == 4
     assert found[REWARDS][0].path == object_name(papers[4].rewards.hex())
+
+
+def test_another_key_and_another_reward_on_the_ledger_are_found(misstated: PublicRun) -> None:
+    found = failures(misstated, misstated)
+    assert found.keys() == {ANSWERS, REWARDS}
+    paper = read_round(misstated.public, 1)
+    assert [fault.path for fault in found[ANSWERS]] == [object_name(paper.aggregate_key.hex())]
+    assert [fault.path for fault in found[REWARDS]] == [object_name(paper.rewards.hex())]
 
 
 def test_the_data_of_a_holder_that_had_withdrawn_is_found(unconsented: PublicRun) -> None:

@@ -137,8 +137,9 @@ def test_a_retry_with_another_update_gets_the_bytes_of_the_first_even_after_a_re
     first = consortium.protect(0, header)
     other = np.full(5, -0.5, "<f4").tobytes()
     assert consortium.protect(0, header, update=other, examples=1) == first
-    consortium.restart(0)
+    node = consortium.restart(0)
     assert consortium.protect(0, header, update=other) == first
+    assert node.random.drawn == 0  # nothing is encrypted again
 
 
 def test_keys_that_are_not_those_of_the_seats_are_refused(consortium):

@@ -1,0 +1,91 @@
+"""The installed commands as a person starts them, in an environment of their own, and a mark to find what they leave behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.simulators.process_tree import MARK, end_marked
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Starts ``suture`` and ``suture-audit``.
+
+    Attributes:
+        temporary: Where they put what they make for themselves.
+        mark: In the environment of every process that they start.
+    """
+
+    temporary: Path
+    mark: str
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The environment of a pipe without colours that anybody asked for."""
+        kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
+        return {**kept, MARK: self.mark, "TMPDIR": str(self.temporary), **more}
+
+    def start(self, command: str, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
+        """Start a command with pipes."""
+        return subprocess.Popen(
+            [SCRIPTS / command, *arguments],
+            env=self.environment(**more),
+            cwd=self.temporary,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, command: str, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return finished(self.start(command, *arguments, **more))
+
+
+def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Wait for a command and return what came of it."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+@pytest.fixture
+def commands() -> Iterator[Commands]:
+    """Commands whose temporary folder has a path short enough for Unix sockets; nothing of them is left running."""
+    with tempfile.TemporaryDirectory(prefix="suture-") as folder:
+        one = Commands(Path(folder), secrets.token_hex(8))
+        yield one
+        end_marked(one.mark)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run of the demo that was kept, and what it printed."""
+
+    folder: Path
+    result: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def kept() -> Iterator[Kept]:
+    """Two rounds, kept; made once for all tests, which leave it as it is."""
+    with tempfile.TemporaryDirectory(prefix="suture-") as name:
+        commands = Commands(Path(name), secrets.token_hex(8))
+        folder = Path(name) / "kept"
+        yield Kept(folder, commands.run("suture", "demo", "--rounds", "2", "--json", "--keep", folder))
+        end_marked(commands.mark)
