@@ -119,8 +119,10 @@ def demo(
         from coordinator.demo.show import show_demo
 
         audited = show_demo(options, as_json=as_json)
-    except BaseException:
+    except BaseException as error:
         _remove_if_empty(options.folder, made_here=keep is None)
+        if isinstance(error, KeyboardInterrupt):
+            typer.echo("interrupted", err=True)  # typer ends the process with 130 and says nothing
         raise
     if not audited:
         raise typer.Exit(EXIT_AUDIT_FAILED)

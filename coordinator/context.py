@@ -81,6 +81,16 @@ def coordinator_signer(private: Path) -> Signer:
     return open_signer(f"file:{private / 'account.json'}?passphrase-file={private / 'passphrase'}")
 
 
+def _sweep(folder: Path) -> None:
+    """Delete the half-written files that a crash left; files in the making have names that begin with a dot.
+
+    Called while this process holds the chain for writing, so nobody else makes any.
+    """
+    for path in folder.rglob(".*"):
+        if path.is_file() and not path.is_symlink():
+            path.unlink()
+
+
 def open_run(
     folder: Path,
     *,
@@ -109,6 +119,7 @@ def open_run(
     account = coordinator_signer(private)
     chain = open_embedded(public.chain, chain_id=paper.chain_id, clock=clock)
     try:
+        _sweep(public.path)
         connection = Web3Connection(chain)
         contract, archive = bytes.fromhex(paper.contract), Archive(public.archive)
         writer = LedgerWriter(connection, contract, account, private / "outbox.sqlite")

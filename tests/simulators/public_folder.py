@@ -133,10 +133,17 @@ class PublicRun:
 
 @dataclass
 class Consortium:
-    """A run in progress. ``folder`` becomes the run's folder: ``public/`` and the coordinator's private files."""
+    """A run in progress. ``folder`` becomes the run's folder: ``public/`` and the coordinator's private files.
+
+    Attributes:
+        rewards: Whether rounds pay.
+        registered: Whether the initial model is put on the ledger.
+        seed: Of the updates.
+    """
 
     folder: Path
     rewards: bool = True
+    registered: bool = True
     seed: int = 1
     _now: int = field(default=1_790_000_000, init=False)
     _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
@@ -231,7 +238,8 @@ class Consortium:
         run, token = self._fund(terms)
         for holder in self.holders.values():
             holder.writer.accept(run, terms.digest, intent="accept")
-        self.writer.register_root(run, model_digest(model), EMPTY_WORD, intent="root")
+        if self.registered:
+            self.writer.register_root(run, model_digest(model), EMPTY_WORD, intent="root")
         names = {account.hex(): holder.name for account, holder in self.holders.items()}
         keys = {account: holder.transport.public for account, holder in self.holders.items()}
         paper = RunPaper(

@@ -19,7 +19,7 @@ from ledger.audit.papers import read_round
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.seal import write_seal
 from ledger.typed_data import Domain
-from tests.simulators.public_folder import CHAIN_ID, HOLDERS, PublicRun, insecure_key
+from tests.simulators.public_folder import CHAIN_ID, HOLDERS, Consortium, PublicRun, insecure_key
 from tests.simulators.tampering import (
     Key,
     digest_of,
@@ -469,7 +469,24 @@ def test_lies_on_the_ledger_are_found_by_recomputing(dishonest: PublicRun) -> No
         (6, object_name(papers[6].header.hex())),
     ]
     assert found[REWARDS][0].round == 4
+    assert found[REWARDS][0].problem == "the ledger has the root of another division"
     assert found[REWARDS][0].path == object_name(papers[4].rewards.hex())
+
+
+def test_an_initial_model_that_is_not_on_the_ledger_is_found(tmp_path: Path) -> None:
+    run = Consortium(tmp_path / "run", registered=False).close()
+    found = failures(run, run)
+    name = object_name(digest_of(run, None, "initial_model"))
+    assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {TERMS: [name]}
+
+
+def test_terms_that_differ_in_one_word_are_found_by_the_digest_on_the_ledger(
+    copied: PublicRun, honest: PublicRun
+) -> None:
+    name = substitute(copied, None, "terms", lambda document: document.replace(b"A test run", b"A best run"))
+    copied.seal()
+    (faults,) = failures(copied, honest).values()
+    assert (name, "the ledger has the digest of other terms") in {(f.path, f.problem) for f in faults}
 
 
 def test_another_key_and_another_reward_on_the_ledger_are_found(misstated: PublicRun) -> None:
