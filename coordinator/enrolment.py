@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 
@@ -11,10 +10,13 @@ from flwr.serverapp import Grid
 
 from coordinator.engines.exchange import exchange
 from coordinator.errors import CoordinatorError
+from fl_core.codec import read_json
+from fl_core.errors import DecodeError
 from fl_core.protocol import envelope
 from fl_core.protocol.statements import ADDRESS_SIZE
 
 POLL_S = 0.25
+MAX_STATUS = 1 << 14  # bytes
 ATTEMPTS = 3
 """How often a node that does not answer is asked; a node that is just starting may need a second time."""
 
@@ -92,7 +94,8 @@ def _account(reply: Message) -> bytes | None:
     """Return the account that a node claims, or None when its answer has no such form."""
     try:
         status = reply.content.config_records[envelope.CONTROL]["status"]
-        account = bytes.fromhex(json.loads(status)["account"]) if isinstance(status, bytes) else b""
-    except (KeyError, ValueError, TypeError):
+        values = read_json(status, limit=MAX_STATUS, what="status") if isinstance(status, bytes) else None
+        account = bytes.fromhex(values["account"]) if isinstance(values, dict) else b""
+    except (KeyError, ValueError, TypeError, DecodeError):
         return None
     return account if len(account) == ADDRESS_SIZE else None

@@ -25,7 +25,7 @@ from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame
 from fl_core.protocol.opening import Aggregate, key_digest
-from fl_core.protocol.setup import quantiser_of
+from fl_core.protocol.setup import quantiser_of, transport_key_digest
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
 from fl_core.secagg import shamir
@@ -88,7 +88,7 @@ class RoundSession:
             round=number,
             parent=parent,
             artifact=artifact,
-            transport_keys={account: c.reader.keys(account).encryption for account in at_hand},
+            transport_keys=self._able(at_hand),
             blocks=self._blocks(),
             beacon_number=head.number,
             beacon=head.hash,
@@ -101,6 +101,27 @@ class RoundSession:
         c.journal.write(number, Entry.HEADER, encoded)
         c.writer.open_round(c.run, number, parent, header.digest, intent=self._intent(number, "open"))
         return header
+
+    def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Return the registered key digests of those who may take part: one who may not would make all others refuse.
+
+        Left out are accounts that are no members, do not consent to the run's terms now, or registered another transport
+        key than the one that the coordinator has to hand out.
+        """
+        c, able = self._context, {}
+        for account in at_hand:
+            keys, consent = c.reader.keys(account), c.reader.consent(c.run, account)
+            known = c.transport_keys.get(account)
+            if (
+                c.reader.member(account).since
+                and consent == c.terms.digest
+                and known is not None
+                and transport_key_digest(known) == keys.encryption
+            ):
+                able[account] = keys.encryption
+            else:
+                c.events.emit("holder-left-out", holder=c.names.get(account, account.hex()))
+        return able
 
     def accept(self, data: bytes) -> Frame:
         """Check, fold and archive one contribution.

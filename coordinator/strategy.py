@@ -135,7 +135,7 @@ class ProtectedStrategy(Strategy):
                 ttl=self._patience.train,
             )
             for m in sampled
-            if m.metadata.dst_node_id in self._accounts
+            if self._accounts.get(m.metadata.dst_node_id) in header.cohort
         ]
 
     def aggregate_train(

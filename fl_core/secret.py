@@ -19,6 +19,8 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: bytes) -> None:
+        if not isinstance(value, bytes | bytearray | memoryview):
+            raise TypeError(f"a secret is made of bytes, not of {type(value).__name__}")
         self._value = bytes(value)
 
     def reveal(self) -> bytes:

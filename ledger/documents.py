@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.opening import Aggregate
+from fl_core.protocol.statements import ADDRESS_SIZE
 
 MAX_DOCUMENT = 1 << 24  # bytes
 SALT_FIELD = "salt"
@@ -58,6 +60,8 @@ def decode_rewards(document: bytes) -> dict[bytes, int]:
     try:
         values = _parse(document)
         cumulative = {bytes.fromhex(account): int(amount) for account, amount in values["earned"].items()}
+        if any(len(account) != ADDRESS_SIZE or amount < 0 for account, amount in cumulative.items()):
+            raise ValueError("an account has 20 bytes, an amount is not negative")
         again = encode_rewards(bytes.fromhex(values["run"]), cumulative)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DecodeError("rewards: not a valid document") from error
@@ -71,9 +75,7 @@ def _canonical(values: dict[str, object]) -> bytes:
 
 
 def _parse(document: bytes) -> dict[str, Any]:
-    if len(document) > MAX_DOCUMENT:
-        raise DecodeError(f"at most {MAX_DOCUMENT} bytes are accepted, {len(document)} came")
-    values = json.loads(document)
+    values = read_json(document, limit=MAX_DOCUMENT, what="document")
     if not isinstance(values, dict):
-        raise DecodeError("not a JSON object")
+        raise DecodeError("document: not a JSON object")
     return values

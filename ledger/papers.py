@@ -19,8 +19,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
+from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 
 MAX_PAPER = 1 << 24  # bytes
@@ -44,18 +45,32 @@ class _Paper:
         Raises:
             DecodeError: It is too long, not JSON, or its fields are not the expected ones.
         """
-        if len(data) > MAX_PAPER:
-            raise DecodeError(f"{cls.FORMAT}: at most {MAX_PAPER} bytes are accepted, {len(data)} came")
+        values = read_json(data, limit=MAX_PAPER, what=cls.FORMAT)
         try:
-            values: dict[str, Any] = json.loads(data)
+            if not isinstance(values, dict):
+                raise TypeError("not an object")
             if values.pop("format") != cls.FORMAT or set(values) != {field.name for field in fields(cls)}:
                 raise ValueError("unknown format or fields")
+            for field in fields(cls):
+                _check_type(str(field.type), values[field.name])
             paper = cls(**values)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise DecodeError(f"{cls.FORMAT}: not a valid document ({type(error).__name__})") from error
         if paper.encode() != data:
             raise DecodeError(f"{cls.FORMAT}: the document is not in its canonical form")
         return paper
+
+
+def _check_type(expected: str, value: object) -> None:
+    """Check a JSON value against the annotation of its field; raises :class:`ValueError`."""
+    good = {
+        "int": type(value) is int and value >= 0,
+        "str": isinstance(value, str),
+        "list[str]": isinstance(value, list) and all(isinstance(item, str) for item in value),
+        "dict[str, str]": isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
+    }[expected]
+    if not good:
+        raise ValueError(f"a value is not of the type {expected}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

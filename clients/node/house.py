@@ -177,7 +177,11 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         register=Register(house.folder),
         policy=house.policy,
         terms=accepted_terms(house.folder),
-        data=DataSet(path=house.folder / "data" / "records.csv", commitment=house.manifest.commitment),
+        data=DataSet(
+            path=house.folder / "data" / "records.csv",
+            commitment=house.manifest.commitment,
+            records=house.manifest.records,
+        ),
         clock=clock,
         random=random,
         close_ledger=close,

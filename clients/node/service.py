@@ -50,6 +50,7 @@ class DataSet:
 
     path: Path
     commitment: bytes
+    records: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +146,8 @@ class Node:
         stored = self.register.frame(header.digest)
         if stored is not None:
             return stored
+        if call.examples > self.data.records:
+            raise PolicyRefusal(f"the data set has {self.data.records} records, not {call.examples}")
         digests = tuple(transport_key_digest(key) for key in call.transport_keys)
         if digests != tuple(seat.transport_key for seat in header.committee):
             raise VerificationError("a transport key is not the registered one", party="coordinator")

@@ -46,6 +46,7 @@ class Screen:
             "consortium-founded": self._founded,
             "processes-started": self._processes,
             "enrolled": self._enrolled,
+            "holder-left-out": self._left_out,
             "round-opened": self._opened,
             "contribution": self._contribution,
             "contribution-lost": self._lost,
@@ -106,6 +107,9 @@ class Screen:
         self.step(f"{len(event['holders'])} hospitals connected")
         if len(event["holders"]) < self._count:
             self._say(f"  [yellow]only {', '.join(event['holders'])} of {self._count} hospitals answered[/]")
+
+    def _left_out(self, event: Event) -> None:
+        self._say(f"  [yellow]{event['holder']} does not consent or has other keys: left out of the round[/]")
 
     def _opened(self, event: Event) -> None:
         self._bytes = 0

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fl_core.codec import construct
+from fl_core.codec import construct, read_json
 from fl_core.errors import DecodeError, LocalProtocolError
 from fl_core.models.tensors import Tensors, TensorSpec, specs_of, vector_length
 
@@ -102,10 +102,7 @@ def _header(specs: Sequence[TensorSpec]) -> bytes:
 
 def _parse_header(text: bytes) -> tuple[TensorSpec, ...]:
     """Read names, types and shapes; offsets and spelling are checked by writing the header again."""
-    try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DecodeError("model: the header is not JSON") from error
+    entries = read_json(text, limit=MAX_HEADER_BYTES, what="model")
     if not isinstance(entries, dict) or not entries:
         raise DecodeError("model: the header is not an object with at least one tensor")
     specs = []

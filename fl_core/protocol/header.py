@@ -100,8 +100,8 @@ class RoundHeader:
             raise ValueError("a header names at least one block, and every block once")
         if len(set(self.counters)) != len(self.counters):
             raise ValueError("no counter comes twice")
-        if self.weight_cap < 1:
-            raise ValueError("the weight cap is at least 1")
+        if not 1 <= self.weight_cap < 1 << 32:
+            raise ValueError("the weight cap lies in [1, 2^32)")
         ascending_addresses(self.cohort, "cohort")
         ascending_addresses(tuple(seat.address for seat in self.committee), "committee")
         if not 1 <= self.threshold <= len(self.committee):

@@ -7,13 +7,13 @@ and what it leads to is compared with the ledger by the checks.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fl_core.codec import read_json
 from fl_core.errors import DecodeError, InputError
 from ledger.papers import MAX_PAPER, PublicFolder, RoundPaper, RunPaper, SealPaper
 from ledger.records import ADDRESS_SIZE, WORD_SIZE
@@ -88,9 +88,10 @@ def _refuse_newer(public: PublicFolder) -> None:
     """Refuse a folder whose papers are of a later version, unless its seal shows that they were altered."""
     try:
         data = public.run.read_bytes()[:MAX_PAPER]
-        found = json.loads(data)["format"]
+        values = read_json(data, limit=MAX_PAPER, what="run.json")
+        found = values["format"] if isinstance(values, dict) else ""
         match = _RUN_FORMAT.fullmatch(found)
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, DecodeError, TypeError, KeyError):
         return
     if match is None or found == RunPaper.FORMAT:
         return

@@ -172,21 +172,9 @@ HOSTILE = {
     "enrolment": "from types import SimpleNamespace as N; from coordinator.enrolment import _account; "
     "_account(N(content=N(config_records={'suture': {'status': D}}))); raise DecodeError('no account')",
 }
-NOT_YET = {"paper", "rewards", "model", "enrolment"}
 
 
-@pytest.mark.parametrize(
-    "reader",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(
-                name in NOT_YET, strict=True, reason="does not use fl_core.codec.read_json: SIGSEGV"
-            ),
-        )
-        for name in HOSTILE
-    ],
-)
+@pytest.mark.parametrize("reader", HOSTILE)
 def test_deep_nesting_does_not_end_a_process(reader):
     """A megabyte of brackets, where a library has raised the recursion limit (the ledger's elliptic curves do: 100,000)."""
     program = (

@@ -212,7 +212,7 @@ def test_answers_that_contradict_each_other_end_the_round_and_no_second_sum_is_e
     assert world.run.journal.read(number, Entry.KEY) is None, "no aggregate key was ever noted"
     with pytest.raises(LocalProtocolError):
         session.open()
-    with pytest.raises(SutureError, match="no more answers|not in a round"):
+    with pytest.raises(SutureError, match=r"no more answers|not in a round"):
         session.add_reveal(answers[liar])
     for account, request in requests.items():
         with pytest.raises(VerificationError, match="is over"):

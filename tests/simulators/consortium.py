@@ -133,7 +133,7 @@ class Consortium:
             "register": None,
             "policy": self.policy,
             "terms": {self.terms.digest: self.terms},
-            "data": DataSet(path=holder.folder / "data.csv", commitment=bytes(32)),
+            "data": DataSet(path=holder.folder / "data.csv", commitment=bytes(32), records=10_000),
             "clock": lambda: self.now,
             "random": InsecureRandomSource((holder.name, self.random.secret(8).reveal())),
             **changes,

@@ -120,7 +120,7 @@ def main() -> None:
     import clients.app
     import clients.training.tasks
     import coordinator.app
-    import coordinator.engines.local
+    import coordinator.engines.local  # noqa: F401 - imported once, for every child
     import fl_core.quantise.kernels  # noqa: F401 - all of this is imported once, for every child
 
     clients.training.tasks.load_task("heart-disease")

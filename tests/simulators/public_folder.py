@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+import coordinator.session
 from coordinator.context import RunContext
 from coordinator.papers import encode_blocks
 from coordinator.rounds.machine import IncludedSet
@@ -50,7 +51,7 @@ from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
 from ledger.seal import write_seal
 from ledger.signer import KeySigner
-from ledger.typed_data import Domain, KeyPossession, run_id
+from ledger.typed_data import Domain, KeyPossession, model_id, run_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
 
 CHAIN_ID = 20_262
@@ -169,6 +170,11 @@ class Consortium:
     def _clock(self) -> int:
         self._now += 7
         return self._now
+
+    def begin_with_clips(self, clip: float) -> None:
+        """Have round 1 use another clip than the terms say; only a dishonest coordinator does."""
+        blocks = tuple(Block(name=spec.name, size=spec.size, clip=clip) for spec in SPECS)
+        self.context.journal.write(0, Entry.BLOCKS, encode_blocks(blocks))
 
     # ------------------------------------------------------------------ founding
 
@@ -305,6 +311,17 @@ class Consortium:
         """
         session, _, aggregate = self._until_opened(away, silent)
         session.finalise(apply_step(FEDAVG, session.tensors, aggregate.update))
+
+    def play_from_root(self) -> None:
+        """Play a round that trains from the initial model, whatever came after it; only a dishonest coordinator does."""
+        artifact = bytes.fromhex(self.context.terms.initial_model)
+        write_atomically(self.public.model, self.archive.get(artifact, 1 << 20))
+        honest = coordinator.session.newest_model
+        coordinator.session.newest_model = lambda context: (model_id(context.run, 0, artifact), artifact)
+        try:
+            self.play()
+        finally:
+            coordinator.session.newest_model = honest
 
     def play_and_abort(self) -> None:
         """Play a round that fails after both commits."""

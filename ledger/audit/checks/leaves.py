@@ -12,8 +12,7 @@ For every finalised round:
 
 from __future__ import annotations
 
-import json
-
+from fl_core.codec import read_json
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from ledger.audit.evidence import Evidence
@@ -90,9 +89,6 @@ def _check_exclusions(evidence: Evidence, number: int) -> None:
     document = evidence.archive.get(evidence.round(number).exclusions, MAX_EXCLUSIONS)
     if digest(Label.EXCLUSIONS, document) != record.exclusions:
         raise DecodeError("the ledger has the digest of other exclusions")
-    try:
-        entries = json.loads(document)
-    except (ValueError, RecursionError) as error:
-        raise DecodeError("the exclusions are not a JSON document") from error
+    entries = read_json(document, limit=MAX_EXCLUSIONS, what="the exclusions")
     if not isinstance(entries, list) or len(entries) != record.count - record.included_count:
         raise DecodeError("the exclusions do not give a reason for everybody who was left out")

@@ -1,8 +1,8 @@
 """Check 5: every finalised round has its papers, and its header is right.
 
 1. There is a paper for each round that the ledger finalised, and for no other.
-2. The archived header's digest is the one on the ledger.
-3. The header passes the checks that every holder makes before it trains (:mod:`fl_core.protocol.header_check`), on the
+2. The archived header is of this run and round.
+3. Its digest is the one on the ledger, and it passes the checks that every holder makes before it trains (:mod:`fl_core.protocol.header_check`), on the
    ledger as it was when the round was opened; but for the deadline, since blocks say nothing about when holders acted.
 4. The beacon's block is older than the round.
 5. The first finalised round uses the clips of the terms. (Clips of later rounds follow from aggregates: check 9.)
@@ -41,13 +41,11 @@ def check(evidence: Evidence, findings: Findings) -> str:
 def _check(evidence: Evidence, findings: Findings, number: int) -> None:
     header, opening = evidence.header(number), evidence.chronicle.openings[number]
     path = evidence.object(evidence.round(number).header)
-    if header.digest != opening.header:
-        raise DecodeError("the ledger has the digest of another header for this round")  # (2)
     same = (header.run, header.round) == (evidence.run.run, number)
-    findings.expect(same, path, "the header is of another run or round", number=number)
+    findings.expect(same, path, "the header is of another run or round", number=number)  # (2)
     if header.beacon_number >= opening.block:
         raise DecodeError("the beacon is not older than the round")  # (4)
-    view = _view(evidence, header)
+    view = _view(evidence, header, number)
     check_header(
         header,
         view=view,
@@ -64,10 +62,10 @@ def _check(evidence: Evidence, findings: Findings, number: int) -> None:
         )  # (5)
 
 
-def _view(evidence: Evidence, header: RoundHeader) -> LedgerView:
+def _view(evidence: Evidence, header: RoundHeader, number: int) -> LedgerView:
     """Return what the ledger said when the round was opened."""
     chronicle = evidence.chronicle
-    opening = chronicle.openings[header.round]
+    opening = chronicle.openings[number]
     members = {}
     for account in {*header.cohort, *(seat.address for seat in header.committee)}:
         keys = chronicle.keys_before(account, opening.block)

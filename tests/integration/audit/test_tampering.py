@@ -480,6 +480,35 @@ def test_an_initial_model_that_is_not_on_the_ledger_is_found(tmp_path: Path) -> 
     assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {TERMS: [name]}
 
 
+def test_first_clips_that_are_not_those_of_the_terms_are_found(tmp_path: Path) -> None:
+    consortium = Consortium(tmp_path / "run")
+    consortium.begin_with_clips(2.0)
+    consortium.play()
+    run = consortium.close()
+    found = failures(run, run)
+    name = object_name(digest_of(run, 1, "header"))
+    assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {ROUNDS: [name]}
+
+
+def test_a_round_that_does_not_train_from_the_newest_model_is_found(tmp_path: Path) -> None:
+    consortium = Consortium(tmp_path / "run")
+    consortium.play()
+    consortium.play_from_root()
+    run = consortium.close()
+    found = failures(run, run)
+    assert found.keys() == {MODELS}
+    name = object_name(digest_of(run, 2, "model"))
+    assert [(fault.path, fault.round) for fault in found[MODELS]] == [(name, 2), ("model.safetensors", 0)]
+
+
+def test_an_address_with_other_code_is_not_taken_for_the_ledger(copied: PublicRun, honest: PublicRun) -> None:
+    paper = read_paper(copied, None)
+    write_paper(copied, None, {**paper, "contract": paper["token"]})
+    (fault,) = failures(copied, honest)[LEDGER]
+    assert fault.path == "run.json"
+    assert "is not this version's TrainingLedger" in fault.problem
+
+
 def test_terms_that_differ_in_one_word_are_found_by_the_digest_on_the_ledger(
     copied: PublicRun, honest: PublicRun
 ) -> None:

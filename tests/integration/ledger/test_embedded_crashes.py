@@ -36,7 +36,7 @@ class Child:
             try:
                 action(lambda line: os.write(writing, f"{line}\n".encode()) and None)
                 os._exit(0)
-            except BaseException:  # noqa: BLE001 - the child must not go on as a second pytest
+            except BaseException:
                 traceback.print_exc(file=sys.__stderr__)
                 os._exit(1)
         os.close(writing)

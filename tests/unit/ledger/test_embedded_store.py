@@ -121,7 +121,7 @@ def as_nobody(action: Callable[[], None]) -> int:
                 os.setuid(65534)
             action()
             os._exit(0)
-        except BaseException:  # noqa: BLE001 - the child must not go on as a second pytest
+        except BaseException:
             traceback.print_exc()
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -79,7 +79,6 @@ def test_every_file_of_a_folder_has_one_place():
     assert str(folder.round(123456)) == "/f/rounds/123456.json"
 
 
-@pytest.mark.xfail(strict=True, reason="the papers' values are not checked against their types")
 @pytest.mark.parametrize(
     "changes",
     [
