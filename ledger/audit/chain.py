@@ -7,7 +7,6 @@ what is replayed must be what is read afterwards.
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,6 @@ from ledger.chain.embedded.evm import ExecutionFailed, Message
 from ledger.chain.ports import Log
 from ledger.errors import Reverted, WrongChain
 from ledger.records import EMPTY_ADDRESS, Head
-
-sys.setrecursionlimit(10_240)
-# What py-evm asks for, and as much as the C stack bears. Its dependency py-ecc sets 100,000 when it is imported; a paper
-# of as many nested brackets would then end the process instead of raising RecursionError.
 
 _ALL = 2**31
 """Most log rows in one answer; the file is local and was replayed, so there is nothing to protect against."""

@@ -9,7 +9,7 @@ worth nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -132,6 +132,13 @@ class PublicRun:
         write_seal(self.public, run=self.run, domain=domain, signer=insecure_key("coordinator"))
 
 
+class CarelessSession(RoundSession):
+    """A round of a coordinator that asks nobody's consent."""
+
+    def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
+        return {account: self._context.reader.keys(account).encryption for account in at_hand}
+
+
 @dataclass
 class Consortium:
     """A run in progress. ``folder`` becomes the run's folder: ``public/`` and the coordinator's private files.
@@ -139,12 +146,14 @@ class Consortium:
     Attributes:
         rewards: Whether rounds pay.
         registered: Whether the initial model is put on the ledger.
+        careful: Whether the coordinator leaves out holders that do not consent.
         seed: Of the updates.
     """
 
     folder: Path
     rewards: bool = True
     registered: bool = True
+    careful: bool = True
     seed: int = 1
     _now: int = field(default=1_790_000_000, init=False)
     _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
@@ -402,7 +411,8 @@ class Consortium:
 
     def _open(self) -> RoundSession:
         tensors = decode_model(self.public.model.read_bytes(), 1 << 20)
-        return RoundSession(self.context, tensors, self.holders, FAR_FUTURE)
+        kind = RoundSession if self.careful else CarelessSession
+        return kind(self.context, tensors, self.holders, FAR_FUTURE)
 
     def _contribute(self, session: RoundSession, away: Sequence[str]) -> None:
         header = session.header
@@ -516,7 +526,7 @@ def dishonest_run(folder: Path) -> PublicRun:
 
 def unconsented_run(folder: Path) -> PublicRun:
     """Return a folder whose round 2 uses the data of a holder that had withdrawn."""
-    consortium = Consortium(folder)
+    consortium = Consortium(folder, careful=False)
     consortium.play()
     consortium.withdraw(HOLDERS[0])
     consortium.play(away=HOLDERS[3:])

@@ -2,8 +2,9 @@
 
 1. There is a paper for each round that the ledger finalised, and for no other.
 2. The archived header is of this run and round.
-3. Its digest is the one on the ledger, and it passes the checks that every holder makes before it trains (:mod:`fl_core.protocol.header_check`), on the
-   ledger as it was when the round was opened; but for the deadline, since blocks say nothing about when holders acted.
+3. Its digest is the one on the ledger, and it passes the checks that every holder makes before it trains
+   (:mod:`fl_core.protocol.header_check`), on the ledger as it was when the round was opened; but for the deadline, since
+   blocks say nothing about when holders acted.
 4. The beacon's block is older than the round.
 5. The first finalised round uses the clips of the terms. (Clips of later rounds follow from aggregates: check 9.)
 """
