@@ -71,7 +71,9 @@ class Case:
 
 
 def repeated(case: Case, repeats: int) -> tuple[Measurement, ...]:
-    """Run a benchmark several times and return the median of each figure; ``detail["samples"]`` has all of them.
+    """Run a benchmark several times and return the median of each figure.
+
+    ``detail`` is that of the repeat nearest to the median; its ``"samples"`` are the values of all repeats.
 
     Raises:
         BenchmarkError: It could not be made, or gave other figures than it announces.
@@ -84,13 +86,14 @@ def repeated(case: Case, repeats: int) -> tuple[Measurement, ...]:
 
 
 def _merged(same: Sequence[Measurement]) -> Measurement:
-    first = same[0]
     samples = [one.value for one in same]
+    value = statistics.median(samples)
+    typical = min(same, key=lambda one: abs(one.value - value))
     return Measurement(
-        id=first.id,
-        value=statistics.median(samples),
-        unit=first.unit,
-        goal=first.goal,
-        peers={name: statistics.median(one.peers[name] for one in same) for name in first.peers},
-        detail={**first.detail, "samples": samples},
+        id=typical.id,
+        value=value,
+        unit=typical.unit,
+        goal=typical.goal,
+        peers={name: statistics.median(one.peers[name] for one in same) for name in typical.peers},
+        detail={**typical.detail, "samples": samples},
     )

@@ -18,8 +18,8 @@ from coordinator.context import RunContext, open_run
 from coordinator.engines.settings import Setting
 from coordinator.enrolment import enrol, wait_for_nodes
 from coordinator.flower_messages import array_record
+from coordinator.history import MAX_MODEL_BYTES, newest_model, settle
 from coordinator.plain import run_plain
-from coordinator.session import MAX_MODEL_BYTES, newest_model, settle
 from coordinator.store.events import Event, EventLog
 from coordinator.strategy import Patience, ProtectedStrategy
 from fl_core.models import decode_model

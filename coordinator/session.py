@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from coordinator.context import RunContext
 from coordinator.errors import RunStateError
 from coordinator.evidence import EvidenceWriter
+from coordinator.history import earned, newest_finalised, newest_model, noted, publish, settle
 from coordinator.papers import decode_blocks, encode_blocks, round_paper
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
@@ -29,15 +30,12 @@ from fl_core.protocol.setup import quantiser_of, transport_key_digest
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
 from fl_core.secagg import shamir
-from ledger.documents import decode_rewards, encode_metrics, encode_rewards
-from ledger.files import write_atomically
+from ledger.documents import encode_metrics, encode_rewards
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.papers import RoundPaper
-from ledger.records import EMPTY_WORD, RoundState
+from ledger.records import EMPTY_WORD
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
-
-MAX_MODEL_BYTES = 1 << 32
 
 
 class RoundSession:
@@ -249,7 +247,7 @@ class RoundSession:
                 c.terms.reward_per_round,
                 intent=self._intent(number, "finalise"),
             )
-        _publish(c, number)
+        publish(c, number)
         self._evidence.close()
         self.machine.finalise()
         return model_id(c.run, number, model_digest(model))
@@ -278,51 +276,14 @@ class RoundSession:
     # ------------------------------------------------------------------ what earlier rounds left
 
     def _blocks(self) -> tuple[Block, ...]:
-        noted = self._context.journal.last(Entry.BLOCKS)
-        return first_blocks(self._context.terms) if noted is None else decode_blocks(noted[1])
+        """Return the clips that the newest finalised round led to; a round that was aborted leaves none."""
+        number = newest_finalised(self._context)
+        if number == 0:
+            return first_blocks(self._context.terms)
+        return decode_blocks(noted(self._context, number, Entry.BLOCKS))
 
     def _earned(self) -> dict[bytes, int]:
-        noted = self._context.journal.last(Entry.REWARDS)
-        return {} if noted is None or not noted[1] else decode_rewards(noted[1])
+        return earned(self._context)
 
     def _intent(self, number: int, step: str) -> str:
         return f"{self._context.run.hex()}/{number}/{step}"
-
-
-def newest_model(context: RunContext) -> tuple[bytes, bytes]:
-    """Return id and artifact digest of the newest model of the run."""
-    for number in range(context.reader.run(context.run).opened, 0, -1):
-        record = context.reader.round(context.run, number)
-        if record.state is RoundState.FINALISED:
-            return record.model, context.reader.model(record.model).artifact
-    root = model_id(context.run, 0, bytes.fromhex(context.terms.initial_model))
-    return root, context.reader.model(root).artifact
-
-
-def settle(context: RunContext, number: int) -> None:
-    """Bring a round that a crash interrupted to its end: abort it, or write the files of the model that it made.
-
-    Args:
-        context: The open run.
-        number: The newest round; 0 when there is none.
-    """
-    if number == 0:
-        return
-    state = context.reader.round(context.run, number).state
-    if state is RoundState.FINALISED:
-        _publish(context, number)
-    elif state is not RoundState.ABORTED:
-        context.writer.abort_round(context.run, number, intent=f"{context.run.hex()}/{number}/abort")
-        context.journal.write(number, Entry.DONE, b"aborted")
-
-
-def _publish(context: RunContext, number: int) -> None:
-    """Write the paper and the model of a finalised round from the journal and the archive; again does no harm."""
-    paper, artifact = context.journal.read(number, Entry.PAPER), context.journal.read(number, Entry.MODEL)
-    if paper is None or artifact is None:
-        raise RunStateError(
-            f"round {number} is final on the ledger, but the journal does not know its papers"
-        )
-    write_atomically(context.public.round(number), paper)
-    write_atomically(context.public.model, context.archive.get(artifact, MAX_MODEL_BYTES))
-    context.journal.write(number, Entry.DONE, b"finalised")

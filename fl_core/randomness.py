@@ -62,7 +62,9 @@ class Stream:
     def fill(self, out: npt.NDArray[Any]) -> None:
         """Overwrite ``out``, a C-contiguous writable array of integers, with the next bytes of the stream."""
         if not out.flags.c_contiguous:
-            raise LocalProtocolError("a stream fills C-contiguous arrays only: of others it would fill a copy")
+            raise LocalProtocolError(
+                "a stream fills C-contiguous arrays only: of others it would fill a copy"
+            )
         flat = out.reshape(-1).view(np.uint8)
         for start in range(0, flat.size, _ZEROS.size):
             piece = flat[start : start + _ZEROS.size]

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coordinator.context import RunContext, open_run
-from coordinator.store.journal import Entry
+from coordinator.history import earned, newest_finalised
 from fl_core.randomness import RandomSource
-from ledger.documents import decode_rewards
 from ledger.merkle import reward_leaf
 from ledger.papers import RunPaper
-from ledger.records import RoundState
 from ledger.rewards import rewards_tree
 from ledger.seal import write_seal
 
@@ -37,11 +35,8 @@ def settle_rewards(
 
 
 def _claim_all(run: RunContext) -> dict[str, int]:
-    noted = run.journal.last(Entry.REWARDS)
-    if noted is None or not noted[1]:
-        return {}
-    number, cumulative = noted[0], decode_rewards(noted[1])
-    if run.reader.round(run.run, number).state is not RoundState.FINALISED:
+    number, cumulative = newest_finalised(run), earned(run)
+    if not cumulative:
         return {}
     tree = rewards_tree(run.run, cumulative)
     token = bytes.fromhex(RunPaper.decode(run.public.run.read_bytes()).token)

@@ -33,7 +33,11 @@ class Commands:
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of a pipe without colours that anybody asked for."""
-        kept = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")
+        }
         return {**kept, MARK: self.mark, "TMPDIR": str(self.temporary), **more}
 
     def start(self, command: str, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:

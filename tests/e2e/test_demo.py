@@ -95,7 +95,9 @@ def test_private_folders_are_closed_to_others(kept: Kept) -> None:
         assert secret.stat().st_mode & 0o077 == 0, secret
 
 
-def test_a_folder_that_holds_a_run_is_refused_in_one_line_and_left_as_it_is(kept: Kept, commands: Commands) -> None:
+def test_a_folder_that_holds_a_run_is_refused_in_one_line_and_left_as_it_is(
+    kept: Kept, commands: Commands
+) -> None:
     before = contents(kept.folder)
     again = commands.run("suture", "demo", "--rounds", "1", "--keep", kept.folder)
     assert (again.returncode, again.stdout) == (1, "")
@@ -118,13 +120,18 @@ def test_a_fresh_process_without_a_network_passes_the_kept_folder(kept: Kept, co
     assert ESCAPE not in result.stdout
 
 
-def test_the_public_folder_alone_passes_and_with_one_bit_changed_it_fails(kept: Kept, commands: Commands) -> None:
+@pytest.mark.slow
+def test_the_public_folder_alone_passes_and_with_one_bit_changed_it_fails(
+    kept: Kept, commands: Commands
+) -> None:
     copy = commands.temporary / "public"
     shutil.copytree(kept.folder / "public", copy)
     sound = commands.run("suture-audit", "verify", copy)
     assert sound.returncode == 0, sound.stdout
     assert ESCAPE not in sound.stdout
-    largest = max((copy / "archive").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    largest = max(
+        (copy / "archive").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0
+    )
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.chmod(0o644)
@@ -136,7 +143,9 @@ def test_the_public_folder_alone_passes_and_with_one_bit_changed_it_fails(kept: 
 
 
 @pytest.mark.slow
-def test_a_second_run_into_another_folder_with_a_hospital_that_dies_completes(kept: Kept, commands: Commands) -> None:
+def test_a_second_run_into_another_folder_with_a_hospital_that_dies_completes(
+    kept: Kept, commands: Commands
+) -> None:
     folder = commands.temporary / "second"
     said = parsed(commands.run("suture", "demo", "--rounds", "2", "--drop", "1", "--json", "--keep", folder))
     assert [entry["included"] for entry in said["rounds"]] == [3, 3]
@@ -186,7 +195,9 @@ def test_the_text_of_a_protected_run_names_the_folder_and_how_to_audit_it_again(
 @pytest.mark.network
 def test_the_deployment_engine_completes_a_round_and_passes_the_audit(commands: Commands) -> None:
     folder = commands.temporary / "deployed"
-    result = commands.run("suture", "demo", "--engine", "deployment", "--rounds", "1", "--json", "--keep", folder)
+    result = commands.run(
+        "suture", "demo", "--engine", "deployment", "--rounds", "1", "--json", "--keep", folder
+    )
     said = parsed(result)
     assert (said["engine"], said["finalised"], said["audit"]["passed"]) == ("deployment", 1, True)
     assert said["rounds"][0]["included"] == 4

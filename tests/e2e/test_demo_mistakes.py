@@ -31,9 +31,15 @@ MISTAKES = {
     "malformed CSV": Mistake(("--data", "malformed.csv"), "malformed.csv"),
     "a cell that is no number": Mistake(("--data", "cell.csv"), "line 2"),
     "too few hospitals": Mistake(("--hospitals", "2"), "needs 3 hospitals; 2 were chosen"),
-    "too few after one dies": Mistake(("--hospitals", "3", "--drop", "1", "--rounds", "2"), "--drop takes one away"),
-    "a hospital that does not exist": Mistake(("--hospitals", "Cleveland,Nowhere,Hungary"), "There are: Cleveland"),
-    "a drop after the last round": Mistake(("--drop", "9", "--rounds", "2"), "one of the 2 rounds, not round 9"),
+    "too few after one dies": Mistake(
+        ("--hospitals", "3", "--drop", "1", "--rounds", "2"), "--drop takes one away"
+    ),
+    "a hospital that does not exist": Mistake(
+        ("--hospitals", "Cleveland,Nowhere,Hungary"), "There are: Cleveland"
+    ),
+    "a drop after the last round": Mistake(
+        ("--drop", "9", "--rounds", "2"), "one of the 2 rounds, not round 9"
+    ),
     "an unknown engine": Mistake(("--engine", "cloud"), "'local' or 'deployment', not 'cloud'"),
     "a port in use": Mistake(("--engine", "deployment", "--port", "{port}"), "Port {port} is in use"),
     "a folder that is a file": Mistake(("--keep", "malformed.csv"), "not a folder"),
@@ -41,7 +47,11 @@ MISTAKES = {
     "a folder below a file": Mistake(("--keep", "malformed.csv/new"), "malformed.csv"),
 }
 JSON = ("--hospitals", "2", "--json")
-USAGE = {"no rounds": ("--rounds", "0"), "an unknown option": ("--round", "2"), "no port": ("--port", "70000")}
+USAGE = {
+    "no rounds": ("--rounds", "0"),
+    "an unknown option": ("--round", "2"),
+    "no port": ("--port", "70000"),
+}
 
 HEADER = "hospital,age,sex,cp,trestbps,chol,fbs,restecg,thalach,exang,oldpeak,num\n"
 

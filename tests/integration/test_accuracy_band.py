@@ -33,9 +33,13 @@ def test_the_mean_over_five_seeds_lies_in_the_published_band(
         assert isinstance(local, dict)
         least_local.append(min(local.values()))
         with capsys.disabled():
-            print(f"\nseed {seed}: federated {found[-1]:.4f}, pooled {result.accuracy['pooled']:.4f}, local {local}")
+            print(
+                f"\nseed {seed}: federated {found[-1]:.4f}, pooled {result.accuracy['pooled']:.4f}, local {local}"
+            )
     mean = statistics.mean(found)
     with capsys.disabled():
-        print(f"mean {mean:.4f}, standard deviation {statistics.stdev(found):.4f}, learning rate {LEARNING_RATE}")
+        print(
+            f"mean {mean:.4f}, standard deviation {statistics.stdev(found):.4f}, learning rate {LEARNING_RATE}"
+        )
     assert MEAN - DEVIATION <= mean <= MEAN + DEVIATION
     assert mean > max(least_local) + DEVIATION, "the band is no band that any model is in"

@@ -22,7 +22,7 @@ from clients.node.service import Node
 from coordinator.context import RunContext
 from coordinator.demo.consortium import CHAIN_ID, REWARD_PER_ROUND
 from coordinator.demo.settlement import settle_rewards
-from coordinator.session import MAX_MODEL_BYTES, newest_model, settle
+from coordinator.history import MAX_MODEL_BYTES, newest_model, settle
 from coordinator.store.events import EventTail
 from fl_core.protocol.messages import Reveal
 from fl_core.randomness import SystemRandomSource
@@ -132,7 +132,9 @@ def check(run: RunContext, said: set[int]) -> int:
     assert said <= set(made), "no model is lost"
     assert run.reader.run(run.run).finalised == len(made)
     papers = sorted(path.name for path in run.public.round(1).parent.glob("*"))
-    assert papers == [run.public.round(n).name for n in made], "one paper for each finalised round, and no other file"
+    assert papers == [run.public.round(n).name for n in made], (
+        "one paper for each finalised round, and no other file"
+    )
     check_chain_of_models(run, made)
     return len(made)
 
@@ -198,7 +200,9 @@ def kill_many_times(
             time.sleep(rng.uniform(0.0, SECONDS))
             coordinators.kill(process)
         status = coordinators.ended(process)
-        assert status in (0, -signal.SIGKILL), log.read_text()  # 0: it had done its rounds before the moment came
+        assert status in (0, -signal.SIGKILL), (
+            log.read_text()
+        )  # 0: it had done its rounds before the moment came
         killed += status != 0
         before, made = made, settled(folder)
         assert made >= before
@@ -225,6 +229,7 @@ def test_forty_kills_at_random_moments_lose_and_double_no_model(
     kill_many_times(coordinators, folder, nodes, kills=40, seed=seed, replay_each=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_killed_passes_the_same_checks(
     coordinators: KillableCoordinator, folder: Path, nodes: Nodes
 ) -> None:

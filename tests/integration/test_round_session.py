@@ -16,8 +16,11 @@ from clients.door import Method
 from clients.errors import PolicyRefusal
 from coordinator import app as server
 from coordinator.app import make_server_app
+from coordinator.demo.consortium import REWARD_PER_ROUND
+from coordinator.demo.settlement import settle_rewards
 from coordinator.engines.local import run_local
 from coordinator.errors import RoundFailed
+from coordinator.papers import encode_blocks
 from coordinator.session import RoundSession
 from coordinator.store.events import Event
 from coordinator.store.journal import Entry
@@ -28,11 +31,14 @@ from fl_core.models import Tensors, flatten
 from fl_core.models.step import apply_step
 from fl_core.protocol import envelope
 from fl_core.protocol.messages import Reveal
+from fl_core.quantise import Block
+from fl_core.randomness import SystemRandomSource
 from fl_core.secagg import shamir
+from ledger.documents import decode_rewards, encode_rewards
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.records import RoundState
 from ledger.signer import Signer
-from tests.simulators.founded_run import RunWithNodes, copied, found, opened_hospitals
+from tests.simulators.founded_run import RunWithNodes, copied, found, now, opened_hospitals
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,9 @@ def test_with_enough_contributions_the_round_makes_the_next_model(world: RunWith
     assert np.array_equal(flatten(world.model()), flatten(tensors))
 
 
-def test_with_too_few_the_round_is_aborted_and_the_next_one_trains_from_the_same_model(world: RunWithNodes) -> None:
+def test_with_too_few_the_round_is_aborted_and_the_next_one_trains_from_the_same_model(
+    world: RunWithNodes,
+) -> None:
     first = world.open_round()
     for account in list(world.holders)[:2]:
         first.accept(world.contribution(first, account))
@@ -91,6 +99,46 @@ def test_with_too_few_the_round_is_aborted_and_the_next_one_trains_from_the_same
     world.included(second)
     complete(world, second)
     assert state(world, second) is RoundState.FINALISED
+
+
+# ---------------------------------------------------------------------- a crash right before a round is final
+
+
+def note_as_if_final(world: RunWithNodes, session: RoundSession) -> None:
+    """Leave the journal as a crash leaves it that comes right before a round becomes final on the ledger."""
+    number, journal = session.header.round, world.run.journal
+    wrong = tuple(Block(name=b.name, size=b.size, clip=4 * b.clip) for b in session.header.blocks)
+    journal.write(number, Entry.BLOCKS, encode_blocks(wrong))
+    journal.write(number, Entry.REWARDS, encode_rewards(world.run.run, dict.fromkeys(world.holders, 10**30)))
+    session.abort()
+
+
+def test_what_was_noted_about_a_round_that_never_became_final_counts_for_nothing(world: RunWithNodes) -> None:
+    first = world.open_round()
+    world.included(first)
+    complete(world, first)
+    crashed = world.open_round()
+    world.included(crashed)
+    note_as_if_final(world, crashed)
+    third = world.open_round()
+    assert third.header.parent == crashed.header.parent
+    assert third.header.blocks == crashed.header.blocks, "the clips are those after the newest model"
+    world.included(third)
+    complete(world, third)
+    earned = decode_rewards(cast(bytes, world.run.journal.read(third.header.round, Entry.REWARDS)))
+    assert sum(earned.values()) == 2 * REWARD_PER_ROUND, "two rounds are final, two are paid"
+
+
+def test_rewards_are_paid_also_when_the_last_round_never_became_final(world: RunWithNodes) -> None:
+    first = world.open_round()
+    world.included(first)
+    complete(world, first)
+    crashed = world.open_round()
+    world.included(crashed)
+    note_as_if_final(world, crashed)
+    world.close()
+    paid, finalised = settle_rewards(world.folder, clock=now, random=SystemRandomSource())
+    assert (sum(paid.values()), finalised) == (REWARD_PER_ROUND, 1)
 
 
 # ---------------------------------------------------------------------- bad frames

@@ -23,7 +23,8 @@ from coordinator.context import RunContext, open_run
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
 from coordinator.demo.holders import bundled_csv, hospital_files, training_task
 from coordinator.demo.options import DemoOptions, Engine
-from coordinator.session import MAX_MODEL_BYTES, RoundSession, newest_model
+from coordinator.history import MAX_MODEL_BYTES, newest_model
+from coordinator.session import RoundSession
 from coordinator.store.events import Event
 from fl_core.models import Tensors, decode_model, encode_model
 from fl_core.randomness import SystemRandomSource
@@ -37,7 +38,9 @@ def now() -> int:
     return int(time.time())
 
 
-def options(folder: Path, *, rounds: int = 3, seed: int = 42, hospitals: str = "4", plain: bool = False) -> DemoOptions:
+def options(
+    folder: Path, *, rounds: int = 3, seed: int = 42, hospitals: str = "4", plain: bool = False
+) -> DemoOptions:
     """The demo's options for a run in this process."""
     return DemoOptions(
         engine=Engine.LOCAL,
@@ -87,7 +90,8 @@ def copied(founded: Path, folder: Path) -> Path:
 def opened_hospitals(folder: Path) -> list[Hospital]:
     """Open the hospitals of a run's folder; the caller closes them."""
     return [
-        Hospital(node, clock=now, random=SystemRandomSource()) for node in sorted((folder / "nodes").iterdir())
+        Hospital(node, clock=now, random=SystemRandomSource())
+        for node in sorted((folder / "nodes").iterdir())
     ]
 
 
@@ -132,9 +136,11 @@ class RunWithNodes:
         self.holders = dict(sorted(self.holders.items()))
 
     def close(self) -> None:
-        self.run.close()
-        for hospital in self._hospitals:
-            hospital.close()
+        """Close everything; again does no harm."""
+        if self._hospitals:
+            self.run.close()
+        while self._hospitals:
+            self._hospitals.pop().close()
 
     def model(self) -> Tensors:
         """The newest model of the run."""

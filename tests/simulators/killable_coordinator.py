@@ -46,14 +46,22 @@ class KillableCoordinator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._in.close()
         self._parent.wait(30)
         self._out.close()
 
     def start(self, folder: Path, doors: Sequence[str], *, rounds: int, log: Path, effects: int = 0) -> int:
         """Start the ServerApp and return its process number."""
-        request = {"folder": str(folder), "doors": list(doors), "rounds": rounds, "log": str(log), "effects": effects}
+        request = {
+            "folder": str(folder),
+            "doors": list(doors),
+            "rounds": rounds,
+            "log": str(log),
+            "effects": effects,
+        }
         self._in.write(json.dumps(request).encode() + b"\n")
         return int(self._out.readline())
 

@@ -17,9 +17,10 @@ import numpy as np
 
 import coordinator.session
 from coordinator.context import RunContext
+from coordinator.history import settle
 from coordinator.papers import encode_blocks
 from coordinator.rounds.machine import IncludedSet
-from coordinator.session import RoundSession, settle
+from coordinator.session import RoundSession
 from coordinator.store.events import EventLog
 from coordinator.store.journal import Entry, Journal
 from fl_core.digests import Label, digest
@@ -175,6 +176,7 @@ class Consortium:
         self.holders = {h.account.address: h for h in map(self._holder, HOLDERS)}
         self.set_keys(self.coordinator, self.coordinator, 1, digest(Label.TRANSPORT_KEY, b""), self.writer)
         self.context = self._found_run()
+        self._first_blocks: tuple[Block, ...] | None = None
 
     def _clock(self) -> int:
         self._now += 7
@@ -183,7 +185,7 @@ class Consortium:
     def begin_with_clips(self, clip: float) -> None:
         """Have round 1 use another clip than the terms say; only a dishonest coordinator does."""
         blocks = tuple(Block(name=spec.name, size=spec.size, clip=clip) for spec in SPECS)
-        self.context.journal.write(0, Entry.BLOCKS, encode_blocks(blocks))
+        self._first_blocks = blocks
 
     # ------------------------------------------------------------------ founding
 
@@ -412,6 +414,9 @@ class Consortium:
     def _open(self) -> RoundSession:
         tensors = decode_model(self.public.model.read_bytes(), 1 << 20)
         kind = RoundSession if self.careful else CarelessSession
+        if self._first_blocks is not None:
+            blocks, self._first_blocks = self._first_blocks, None
+            kind = type("LyingSession", (kind,), {"_blocks": lambda _: blocks})
         return kind(self.context, tensors, self.holders, FAR_FUTURE)
 
     def _contribute(self, session: RoundSession, away: Sequence[str]) -> None:

@@ -128,9 +128,7 @@ def test_an_over_long_header_is_rejected_before_it_is_read():
         RoundHeader.decode(bytes(MAX_HEADER + 1))
 
 
-@pytest.mark.parametrize(
-    "changes", [{"deadline": -1}, {"packing": "x" * 257}, {"chain_id": 1 << 64}]
-)
+@pytest.mark.parametrize("changes", [{"deadline": -1}, {"packing": "x" * 257}, {"chain_id": 1 << 64}])
 def test_a_header_that_does_not_fit_the_wire_has_no_digest(changes):
     with pytest.raises(LocalProtocolError):
         replace(HEADER, **changes).digest  # noqa: B018 - the access is the test

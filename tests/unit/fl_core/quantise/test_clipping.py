@@ -1,7 +1,7 @@
 """The clip of the next round."""
 
 import math
-from decimal import Decimal, getcontext
+from decimal import Context, Decimal
 
 import numpy as np
 import pytest
@@ -23,12 +23,14 @@ def test_the_clip_is_factor_times_the_root_mean_square_of_the_aggregate():
 
 
 def test_it_agrees_with_fifty_digit_arithmetic():
-    getcontext().prec = 50
+    exactly = Context(
+        prec=50
+    )  # its own: other tests load a compiler that guards the precision of the thread's context
     values = [(i * 7919) % 60001 - 30000 for i in range(10_000)]
     got = next_clip(deviations(*values), 99_999, 0.125, floor=1e-9, factor=2.0)
-    squares = Decimal(sum(v * v for v in values)) / len(values)
-    exact = 2 * 2 * Decimal("0.125") * squares.sqrt() / 99_999
-    assert abs(Decimal(got) / exact - 1) < Decimal(2) ** -50
+    squares = exactly.divide(Decimal(sum(v * v for v in values)), Decimal(len(values)))
+    exact = exactly.divide(exactly.multiply(Decimal("0.5"), exactly.sqrt(squares)), Decimal(99_999))
+    assert abs(exactly.subtract(exactly.divide(Decimal(got), exact), Decimal(1))) < Decimal(2) ** -50
 
 
 def test_how_the_block_is_cut_into_pieces_does_not_change_a_bit():

@@ -1,0 +1,77 @@
+"""What earlier rounds of a run left behind, read from the ledger and the journal; and how a crash's round is brought to its end."""
+
+from __future__ import annotations
+
+from coordinator.context import RunContext
+from coordinator.errors import RunStateError
+from coordinator.store.journal import Entry
+from ledger.documents import decode_rewards
+from ledger.files import write_atomically
+from ledger.records import RoundState
+from ledger.typed_data import model_id
+
+MAX_MODEL_BYTES = 1 << 32
+
+
+def newest_finalised(context: RunContext) -> int:
+    """Return the number of the newest finalised round, 0 when there is none."""
+    for number in range(context.reader.run(context.run).opened, 0, -1):
+        if context.reader.round(context.run, number).state is RoundState.FINALISED:
+            return number
+    return 0
+
+
+def newest_model(context: RunContext) -> tuple[bytes, bytes]:
+    """Return id and artifact digest of the newest model of the run."""
+    number = newest_finalised(context)
+    if number:
+        model = context.reader.round(context.run, number).model
+    else:
+        model = model_id(context.run, 0, bytes.fromhex(context.terms.initial_model))
+    return model, context.reader.model(model).artifact
+
+
+def earned(context: RunContext) -> dict[bytes, int]:
+    """Return what every account earned up to the newest finalised round."""
+    number = newest_finalised(context)
+    document = noted(context, number, Entry.REWARDS) if number else b""
+    return decode_rewards(document) if document else {}
+
+
+def noted(context: RunContext, number: int, entry: Entry) -> bytes:
+    """Return what the journal noted about a finalised round.
+
+    Raises:
+        RunStateError: Nothing; the journal is not the one of this run.
+    """
+    value = context.journal.read(number, entry)
+    if value is None:
+        raise RunStateError(
+            f"round {number} is final on the ledger, but the journal has no {entry.value} of it"
+        )
+    return value
+
+
+def settle(context: RunContext, number: int) -> None:
+    """Bring a round that a crash interrupted to its end: abort it, or write the files of the model that it made.
+
+    Args:
+        context: The open run.
+        number: The newest round; 0 when there is none.
+    """
+    if number == 0:
+        return
+    state = context.reader.round(context.run, number).state
+    if state is RoundState.FINALISED:
+        publish(context, number)
+    elif state is not RoundState.ABORTED:
+        context.writer.abort_round(context.run, number, intent=f"{context.run.hex()}/{number}/abort")
+        context.journal.write(number, Entry.DONE, b"aborted")
+
+
+def publish(context: RunContext, number: int) -> None:
+    """Write the paper and the model file of a finalised round from the journal and the archive; again does no harm."""
+    paper, artifact = noted(context, number, Entry.PAPER), noted(context, number, Entry.MODEL)
+    write_atomically(context.public.round(number), paper)
+    write_atomically(context.public.model, context.archive.get(artifact, MAX_MODEL_BYTES))
+    context.journal.write(number, Entry.DONE, b"finalised")
