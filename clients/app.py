@@ -72,12 +72,22 @@ def train(message: Message, context: Context) -> Message:
     return Message(content, reply_to=message)
 
 
+@app.query("check")
+def check(message: Message, context: Context) -> Message:
+    """Pass the share check's question to the node, and its answer back."""
+    return _pass_on(message, context, Method.CHECK, envelope.CHECK)
+
+
 @app.query("reveal")
 def reveal(message: Message, context: Context) -> Message:
     """Pass a request for a sum of shares to the node, and its answer back."""
+    return _pass_on(message, context, Method.REVEAL, envelope.REVEAL)
+
+
+def _pass_on(message: Message, context: Context, method: Method, name: str) -> Message:
     request = _arrays(message, envelope.SEALED)[envelope.REQUEST].data
-    answer = _door(context).call(Method.REVEAL, request)
-    return Message(RecordDict({envelope.SEALED: _sealed(envelope.REVEAL, answer)}), reply_to=message)
+    answer = _door(context).call(method, request)
+    return Message(RecordDict({envelope.SEALED: _sealed(name, answer)}), reply_to=message)
 
 
 def _train_in_the_clear(message: Message, context: Context) -> Message:

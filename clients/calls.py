@@ -145,8 +145,8 @@ class ProtectCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RevealCall:
-    """Passes the coordinator's request for a sum of shares to the node."""
+class QuestionCall:
+    """Passes a question of the coordinator to the node: the share check's or the reveal's."""
 
     request: bytes
 
@@ -158,5 +158,5 @@ class RevealCall:
     def decode(cls, data: bytes) -> Self:
         """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
         if len(data) > MAX_REQUEST:
-            raise DecodeError(f"reveal call: at most {MAX_REQUEST} bytes are accepted, {len(data)} came")
+            raise DecodeError(f"question: at most {MAX_REQUEST} bytes are accepted, {len(data)} came")
         return cls(request=data)

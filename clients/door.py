@@ -36,6 +36,7 @@ class Method(Enum):
     PROTECT = 3
     REVEAL = 4
     PLAIN = 5
+    CHECK = 6
 
 
 class Door(Protocol):

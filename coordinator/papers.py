@@ -17,6 +17,7 @@ def round_paper(
     header: RoundHeader,
     archived: Mapping[bytes, tuple[Future[bytes], Future[bytes]]],
     included: IncludedSet,
+    checks: Mapping[bytes, bytes],
     reveals: Mapping[bytes, bytes],
     objects: Mapping[str, bytes],
     put: Callable[[bytes], Future[bytes]],
@@ -27,12 +28,14 @@ def round_paper(
         header: The round.
         archived: Account -> SHA-256 of its archived leaf and ciphertext.
         included: The included set.
+        checks: Account -> the member's values in the share check.
         reveals: Account -> the member's answer.
         objects: Aggregate key, metrics, rewards (may be empty) and model.
         put: Archives an object; its future gives the SHA-256.
     """
-    header_object, exclusions = put(header.encode()), put(included.exclusions)
+    header_object, exclusions = put(header.encode()), put(included.exclusions.encode())
     stored = {name: put(data) if data else None for name, data in objects.items()}
+    values = {member: put(data) for member, data in sorted(checks.items())}
     answers = {member: put(data) for member, data in sorted(reveals.items())}
     return RoundPaper(
         round=header.round,
@@ -40,7 +43,10 @@ def round_paper(
         leaves={account.hex(): leaf.result().hex() for account, (leaf, _) in sorted(archived.items())},
         included=[account.hex() for account in included.members],
         exclusions=exclusions.result().hex(),
-        ciphertexts={account.hex(): archived[account][1].result().hex() for account in included.members},
+        ciphertexts={
+            account.hex(): ciphertext.result().hex() for account, (_, ciphertext) in sorted(archived.items())
+        },
+        checks={member.hex(): answer.result().hex() for member, answer in values.items()},
         reveals={member.hex(): answer.result().hex() for member, answer in answers.items()},
         **{name: "" if future is None else future.result().hex() for name, future in stored.items()},
     )

@@ -26,7 +26,7 @@ from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame
 from fl_core.protocol.opening import Aggregate, key_digest
-from fl_core.protocol.setup import quantiser_of, transport_key_digest
+from fl_core.protocol.setup import layout_of, quantiser_of, transport_key_digest
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
 from fl_core.secagg import shamir
@@ -66,6 +66,7 @@ class RoundSession:
             signers = {a: context.reader.keys(a).signer for a in self.header.cohort}
         self.machine = RoundMachine(self.header, signers=signers, notary=self._notary)
         self._archived: dict[bytes, tuple[Future[bytes], Future[bytes]]] = {}
+        self._receipts: dict[bytes, bytes] = {}
         self._included: IncludedSet | None = None
         self._opened: Opened | None = None
 
@@ -136,8 +137,8 @@ class RoundSession:
         self._archived[frame.leaf.statement.member] = (leaf, ciphertext)
         return frame
 
-    def commit(self) -> IncludedSet:
-        """Commit V, then U, on the ledger.
+    def commit(self) -> None:
+        """Commit V on the ledger.
 
         Raises:
             RoundFailed: Too few contributions arrived.
@@ -151,36 +152,56 @@ class RoundSession:
             c.writer.commit_round(
                 c.run, number, accepted.root, accepted.count, 0, intent=self._intent(number, "commit")
             )
-            self._included = included = self.machine.include()
-            self._evidence.put(included.exclusions).result()
+
+    def check_requests(self) -> Mapping[bytes, bytes]:
+        """Return what to ask each member of the committee in the share check, by account."""
+        with self.stopwatch.measure("protection"):
+            return {
+                member: self.machine.check_request(member, self._receipt(member)).encode()
+                for member in self._seats()
+            }
+
+    def add_check(self, data: bytes) -> None:
+        """Check and archive one member's values.
+
+        Raises:
+            DecodeError: They are malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        with self.stopwatch.measure("protection"):
+            self.machine.add_check(data)
+        self._evidence.put(data)
+
+    def include(self) -> IncludedSet:
+        """Commit U on the ledger: who passed the share check.
+
+        Raises:
+            RoundFailed: Too few members answered, or too few contributions are left.
+        """
+        c, number = self._context, self.header.round
+        with self.stopwatch.measure("protection"):
+            self._included = included = self.machine.include(self._ciphertext_of)
+        self._evidence.put(included.exclusions.encode())
+        with self.stopwatch.measure("archive"):
+            self._evidence.wait()
+        with self.stopwatch.measure("ledger"):
             c.journal.write(number, Entry.INCLUDED, included.root)
             c.writer.commit_included(
                 c.run,
                 number,
                 included.root,
                 len(included.members),
-                included.exclusions_digest,
+                included.exclusions.digest,
                 intent=self._intent(number, "include"),
             )
         return included
 
     def requests(self) -> Mapping[bytes, bytes]:
-        """Return what to ask each member of the committee, by account."""
-        receipts = {
-            accepted.leaf.statement.member: self._signer.sign(
-                Acceptance(
-                    run=self.header.run,
-                    round=self.header.round,
-                    member=accepted.leaf.statement.member,
-                    contribution=accepted.digest,
-                )
-            )
-            for accepted in self.machine.accepted
-        }
+        """Return what to ask each member of the committee at the reveal, by account."""
         with self.stopwatch.measure("protection"):
             return {
-                seat.address: self.machine.request(seat.address, receipts.get(seat.address, b"")).encode()
-                for seat in self.header.committee
+                member: self.machine.request(member, self._receipt(member)).encode()
+                for member in self._seats()
             }
 
     def add_reveal(self, data: bytes) -> None:
@@ -193,6 +214,11 @@ class RoundSession:
         with self.stopwatch.measure("protection"):
             self.machine.add_reveal(data)
         self._evidence.put(data)
+
+    @property
+    def liars(self) -> tuple[bytes, ...]:
+        """Members whose answers were not their shares of the aggregate key."""
+        return () if self._opened is None else self._opened.liars
 
     def open(self) -> Aggregate:
         """Open the aggregate.
@@ -260,6 +286,7 @@ class RoundSession:
             header=self.header,
             archived=self._archived,
             included=self._included,
+            checks={member: answer.encode() for member, answer in self.machine.checks.items()},
             reveals={member: reveal.encode() for member, reveal in self.machine.reveals.items()},
             objects={"aggregate_key": key, "metrics": metrics, "rewards": rewards, "model": model},
             put=self._evidence.put,
@@ -272,6 +299,27 @@ class RoundSession:
         self._evidence.close()
         settle(self._context, self.header.round)
         self.machine.abort()
+
+    def _seats(self) -> tuple[bytes, ...]:
+        return tuple(seat.address for seat in self.header.committee)
+
+    def _receipt(self, member: bytes) -> bytes:
+        """Return the signed receipt for a member's contribution, or nothing when it made none."""
+        if member not in self._receipts:
+            mine = next((a for a in self.machine.accepted if a.leaf.statement.member == member), None)
+            if mine is None:
+                return b""
+            self._receipts[member] = self._signer.sign(
+                Acceptance(
+                    run=self.header.run, round=self.header.round, member=member, contribution=mine.digest
+                )
+            )
+        return self._receipts[member]
+
+    def _ciphertext_of(self, client: bytes) -> bytes:
+        """Return an accepted client's ciphertext from the archive."""
+        digest = self._archived[client][1].result()
+        return self._context.archive.get(digest, layout_of(self.header).ciphertext_bytes)
 
     # ------------------------------------------------------------------ what earlier rounds left
 

@@ -42,6 +42,11 @@ class Label(Enum):
     TRAINING_SEED = "suture/v1/training-seed"
     DATA_SPLIT = "suture/v1/data-split"
     EXCLUSIONS = "suture/v1/exclusions"
+    CHECK_CHALLENGE = "suture/v1/check-challenge"
+    CHECK_VALUES = "suture/v1/check-values"
+    PROBE = "suture/v1/probe"
+    BLAME_PLACE = "suture/v1/blame-place"
+    BLAME_VALUES = "suture/v1/blame-values"
     SEAL = "suture/v1/seal"
     POLICY = "suture/v1/policy"
 

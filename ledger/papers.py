@@ -110,7 +110,8 @@ class RoundPaper(_Paper):
         leaves: Account -> signed leaf, for the whole accepted set.
         included: Accounts of the included set, ascending.
         exclusions: The reasons for leaving accepted contributions out.
-        ciphertexts: Account -> ciphertext, for the included set.
+        ciphertexts: Account -> ciphertext, for the whole accepted set.
+        checks: Account -> a member's signed values in the share check.
         reveals: Account -> signed answer of a member.
         aggregate_key: The aggregate key.
         metrics: The round's metrics document.
@@ -126,6 +127,7 @@ class RoundPaper(_Paper):
     included: list[str]
     exclusions: str
     ciphertexts: dict[str, str]
+    checks: dict[str, str]
     reveals: dict[str, str]
     aggregate_key: str
     metrics: str

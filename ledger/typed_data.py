@@ -129,6 +129,31 @@ class Contribution(_TypedStruct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check(_TypedStruct):
+    """Signed by a member: these are my values in the round's share check.
+
+    Attributes:
+        run: The run.
+        round: Its number.
+        member: Account of the member.
+        header: Digest of the round header.
+        accepted: Root of V, as on the ledger.
+        values: Digest of the values.
+    """
+
+    TYPE: ClassVar[str] = (
+        "Check(bytes32 run,uint32 round,address member,bytes32 header,bytes32 accepted,bytes32 values)"
+    )
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    accepted: bytes
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reveal(_TypedStruct):
     """Signed by a member: this is my one answer for the round.
 

@@ -3,7 +3,7 @@
 Three rules are kept here, whatever the callers do:
 
 * one contribution per round: a second one is refused, a retry gets the stored bytes;
-* one included set per round: the node answers for the set that it answered first and for no other, ever;
+* one accepted set and one included set per round: the node answers for the set that it answered first, for no other, ever;
 * both are committed with ``synchronous=FULL`` before the bytes are returned.
 
 A restored backup of a node must not bring this file back (``docs/explanation/threat-model.md``).
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from enum import Enum
 from pathlib import Path
 
 from clients.errors import NodeStateError, PolicyRefusal
@@ -26,11 +27,18 @@ CREATE TABLE IF NOT EXISTS contributions (
     header BLOB PRIMARY KEY REFERENCES headers (digest), frame BLOB NOT NULL, sent INTEGER NOT NULL,
     weight_salt BLOB NOT NULL, metrics_salt BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reveals (
-    header BLOB PRIMARY KEY REFERENCES headers (digest), included BLOB NOT NULL, answer BLOB NOT NULL,
-    receipt BLOB NOT NULL
+CREATE TABLE IF NOT EXISTS answers (
+    header BLOB NOT NULL REFERENCES headers (digest), question TEXT NOT NULL, about BLOB NOT NULL,
+    answer BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (header, question)
 ) WITHOUT ROWID;
 """
+
+
+class Question(Enum):
+    """What a member answers once per round."""
+
+    CHECK = "share check"
+    REVEAL = "reveal"
 
 
 class Register:
@@ -142,36 +150,38 @@ class Register:
         for (digest,) in rows:
             self._frames.path_of(bytes(digest)).unlink(missing_ok=True)
 
-    def answer(self, header: bytes, included: bytes) -> bytes | None:
-        """Return the stored answer for ``included``, or None when the round was not answered yet.
+    def answer(self, question: Question, header: bytes, about: bytes) -> bytes | None:
+        """Return the stored answer to ``question`` about the set with root ``about``, or None when there is none yet.
 
         Raises:
-            PolicyRefusal: The node answered for another included set of this round.
+            PolicyRefusal: The node answered the question for another set of this round.
         """
+        query = "SELECT about, answer FROM answers WHERE header=? AND question=?"
         with self._lock:
-            row = self._db.execute(
-                "SELECT included, answer FROM reveals WHERE header=?", (header,)
-            ).fetchone()
+            row = self._db.execute(query, (header, question.value)).fetchone()
         if row is None:
             return None
-        if bytes(row[0]) != included:
-            raise PolicyRefusal("this node has answered for another included set of this round")
+        if bytes(row[0]) != about:
+            raise PolicyRefusal(f"this node has answered the {question.value} for another set of this round")
         return bytes(row[1])
 
-    def store_answer(self, header: bytes, included: bytes, answer: bytes, receipt: bytes) -> bytes:
-        """Record that the node answers for ``included`` and return the bytes that may be sent.
+    def store_answer(
+        self, question: Question, header: bytes, about: bytes, answer: bytes, receipt: bytes
+    ) -> bytes:
+        """Record that the node answers ``question`` about a set, and return the bytes that may be sent.
 
         Raises:
-            PolicyRefusal: The node answered for another included set of this round, or the header is unknown.
+            PolicyRefusal: The node answered for another set of this round, or the header is unknown.
         """
         with self._lock:
             try:
                 self._db.execute(
-                    "INSERT OR IGNORE INTO reveals VALUES (?, ?, ?, ?)", (header, included, answer, receipt)
+                    "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)",
+                    (header, question.value, about, answer, receipt),
                 )
             except sqlite3.IntegrityError as error:
                 raise PolicyRefusal("this node accepted no header with that digest") from error
-        stored = self.answer(header, included)
+        stored = self.answer(question, header, about)
         assert stored is not None
         return stored
 

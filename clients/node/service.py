@@ -2,8 +2,8 @@
 
 One round, as this class sees it: :meth:`Node.begin` checks the header against the ledger, the accepted terms and the
 policy and hands out an order; :meth:`Node.protect` turns the glue's update into a stored, sealed frame;
-:meth:`Node.reveal` answers the coordinator's request for a sum of shares, once. The glue gets digests, orders and sealed
-bytes; keys, salts and single shares never leave this object.
+:meth:`Node.check` and :meth:`Node.reveal` answer the coordinator's two questions to a committee member, once each. The glue
+gets digests, orders and sealed bytes; keys, salts and single shares never leave this object.
 
 Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
 """
@@ -20,19 +20,21 @@ from pathlib import Path
 
 import numpy as np
 
-from clients.calls import BeginCall, Order, ProtectCall, RevealCall
+from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.policy import Policy, decide, decide_plaintext
-from clients.node.register import Register
-from clients.node.view import committed_sets, ledger_view
+from clients.node.register import Question, Register
+from clients.node.view import accepted_set, committed_sets, ledger_view
 from fl_core.errors import DecodeError, VerificationError
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
 from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
 from fl_core.protocol.member import answer
 from fl_core.protocol.messages import RevealRequest
 from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.share_check import answer_check
 from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
@@ -93,8 +95,10 @@ class Node:
                 return self.begin(BeginCall.decode(payload)).encode()
             if method is Method.PROTECT:
                 return self.protect(ProtectCall.decode(payload))
+            if method is Method.CHECK:
+                return self.check(QuestionCall.decode(payload))
             if method is Method.REVEAL:
-                return self.reveal(RevealCall.decode(payload))
+                return self.reveal(QuestionCall.decode(payload))
             return self.plain(payload).encode()
 
     def close(self) -> None:
@@ -169,7 +173,36 @@ class Node:
             prepared.metrics_salt.reveal(),
         )
 
-    def reveal(self, call: RevealCall) -> bytes:
+    def check(self, call: QuestionCall) -> bytes:
+        """Answer the share check of a round; a repeated question gets the bytes of the first answer.
+
+        Raises:
+            PolicyRefusal: The round was not begun, or was checked for another accepted set.
+            VerificationError: A check of the request failed.
+        """
+        request = CheckRequest.decode(call.request)
+        header = RoundHeader.decode(self.register.header(request.header))
+        committed = accepted_set(self._reader(), header)
+        stored = self.register.answer(Question.CHECK, header.digest, committed.root)
+        if stored is not None:
+            return stored
+        notary = self._notary(header)
+        pairs = {s.leaf.statement.member: notary.digest(s.leaf.statement) for s in request.accepted}
+        answered = answer_check(
+            header,
+            request,
+            me=self.account.address,
+            committed=committed,
+            transport=self.transport,
+            notary=notary,
+            signer=self._signer(header),
+        )
+        self._check_receipt(header, pairs, request.receipt, notary)
+        return self.register.store_answer(
+            Question.CHECK, header.digest, committed.root, answered.encode(), request.receipt
+        )
+
+    def reveal(self, call: QuestionCall) -> bytes:
         """Answer a request for the sum of this member's shares; a repeated request gets the bytes of the first answer.
 
         Raises:
@@ -179,11 +212,11 @@ class Node:
         request = RevealRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
         committed = committed_sets(self._reader(), header)
-        stored = self.register.answer(header.digest, committed.included_root)
+        stored = self.register.answer(Question.REVEAL, header.digest, committed.included_root)
         if stored is not None:
             return stored
         notary = self._notary(header)
-        self._check_receipt(header, request, notary)
+        self._check_receipt(header, dict(request.accepted), request.receipt, notary)
         revealed = answer(
             header,
             request,
@@ -194,7 +227,7 @@ class Node:
             signer=self._signer(header),
         )
         return self.register.store_answer(
-            header.digest, committed.included_root, revealed.encode(), request.receipt
+            Question.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
         )
 
     def plain(self, task: bytes) -> Order:
@@ -212,9 +245,11 @@ class Node:
             raise PolicyRefusal(decision.reason)
         return Order(header="", round=0, task=name, settings={}, data=str(self.data.path), holder=self.name)
 
-    def _check_receipt(self, header: RoundHeader, request: RevealRequest, notary: LedgerNotary) -> None:
+    def _check_receipt(
+        self, header: RoundHeader, accepted: Mapping[bytes, bytes], receipt: bytes, notary: LedgerNotary
+    ) -> None:
         """A member that contributed expects the coordinator's signed receipt for what it sent."""
-        mine = dict(request.accepted).get(self.account.address)
+        mine = accepted.get(self.account.address)
         if mine is None:
             if self.register.frame(header.digest) is not None:
                 log.warning("round %d: the coordinator did not accept this node's contribution", header.round)
@@ -223,7 +258,7 @@ class Node:
             run=header.run, round=header.round, member=self.account.address, contribution=mine
         )
         run = self._reader().run(header.run)
-        notary.verify(acceptance, request.receipt, self._reader().keys(run.coordinator).signer)
+        notary.verify(acceptance, receipt, self._reader().keys(run.coordinator).signer)
 
     def _order(self, terms: Terms, header: RoundHeader) -> Order:
         return Order(

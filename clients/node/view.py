@@ -10,6 +10,7 @@ from fl_core.errors import VerificationError
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.header_check import LedgerView, MemberView
 from fl_core.protocol.member import Committed
+from fl_core.protocol.share_check import AcceptedOnLedger
 from ledger.reader import LedgerReader
 from ledger.records import RoundState
 
@@ -47,6 +48,23 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
     )
 
 
+def accepted_set(reader: LedgerReader, header: RoundHeader) -> AcceptedOnLedger:
+    """Read the accepted set that the ledger committed for ``header``'s round, before its included set is.
+
+    Raises:
+        VerificationError: The accepted set is not on the ledger, or the share check of this round is over.
+    """
+    record = reader.round(header.run, header.round)
+    if record.state is not RoundState.COMMITTED:
+        raise VerificationError(
+            f"round {header.round} has no accepted set on the ledger, or its share check is over",
+            party="coordinator",
+        )
+    if record.header != header.digest:
+        raise VerificationError("the ledger recorded another header for this round", party="coordinator")
+    return AcceptedOnLedger(root=record.root, count=record.count, signers=_signers(reader, header))
+
+
 def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
     """Read the sets that the ledger committed for ``header``'s round.
 
@@ -65,8 +83,12 @@ def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
         accepted_count=record.count,
         included_root=record.included,
         included_count=record.included_count,
-        signers={client: _signer_at(reader, client, header.beacon_number) for client in header.cohort},
+        signers=_signers(reader, header),
     )
+
+
+def _signers(reader: LedgerReader, header: RoundHeader) -> dict[bytes, bytes]:
+    return {client: _signer_at(reader, client, header.beacon_number) for client in header.cohort}
 
 
 def _signer_at(reader: LedgerReader, account: bytes, beacon: int) -> bytes:

@@ -122,12 +122,17 @@ class Screen:
         self.step(f"round {event['round']}: sealed update of {event['holder']}")
 
     def _committed(self, event: Event) -> None:
+        for left_out in event["excluded"]:
+            reason = left_out["reason"].replace("-", " ")
+            self._say(f"  [yellow]{left_out['holder']}: left out of round {event['round']}, {reason}[/]")
+        for holder in event["unreliable"]:
+            self._say(f"  [yellow]{holder}: its word in the share check contradicts most others[/]")
         self.step(
             f"round {event['round']}: set of {len(event['included'])} on the ledger, asking the committee"
         )
 
     def _answer(self, event: Event) -> None:
-        self.step(f"round {event['round']}: {event['holder']} answered")
+        self.step(f"round {event['round']}: {event['holder']} answered the {event['question']}")
 
     def _lost(self, event: Event) -> None:
         holder = event["holder"] or "a hospital"
@@ -137,6 +142,8 @@ class Screen:
         self._say(f"  [red]round {event['round']} made no model: {event['reason']}[/]")
 
     def _finalised(self, event: Event) -> None:
+        for holder in event.get("liars", ()):
+            self._say(f"  [yellow]{holder}: its sum of shares was wrong, the others made up for it[/]")
         counters = event["counters"]
         accuracy = counters[CORRECT] / counters[TOTAL] if counters.get(TOTAL) else float("nan")
         line = f"{event['round']:>5}  {event['included']:>9}  {accuracy:>15.3f}  {event['train_ms']:>8.0f}"

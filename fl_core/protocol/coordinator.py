@@ -1,6 +1,6 @@
-"""The coordinator's steps: fold contributions as they arrive, ask the committee, open the aggregate key.
+"""The coordinator's steps: fold contributions as they arrive, ask the committee, check its answers.
 
-Steps 3, 5 and 7 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
+Steps 3 to 6 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
 it does here is checked again by every member (:mod:`fl_core.protocol.member`) and by anyone (:mod:`fl_core.protocol.opening`).
 The caller owes the order of the ledger's commits and writes them down before it acts on them (``coordinator.rounds``).
 """
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed, boxes_digest
 from fl_core.protocol.setup import layout_of
@@ -23,15 +24,24 @@ from fl_core.protocol.statements import Contribution, Notary, RevealStatement
 from fl_core.secagg import shamir
 from fl_core.secagg.commitment import ciphertext_root
 from fl_core.secagg.fold import Accumulator
+from fl_core.secagg.layout import CHECK_ELEMENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What the coordinator keeps of a contribution once its ciphertext is folded."""
+    """What the coordinator keeps of a contribution once its ciphertext is folded.
+
+    Attributes:
+        leaf: The signed leaf.
+        digest: The digest of its statement.
+        boxes: The sealed shares, in seat order.
+        check_rows: The first two ring elements, which the share check looks at.
+    """
 
     leaf: Leaf
     digest: bytes
     boxes: tuple[bytes, ...]
+    check_rows: bytes
 
 
 class Collector:
@@ -102,7 +112,12 @@ class Collector:
             self._accumulator.add(frame.ciphertext)
         except DecodeError as error:
             raise VerificationError(f"check (5): {error}", party=sender.hex()) from error
-        accepted = Accepted(leaf=frame.leaf, digest=self._notary.digest(statement), boxes=frame.boxes)
+        accepted = Accepted(
+            leaf=frame.leaf,
+            digest=self._notary.digest(statement),
+            boxes=frame.boxes,
+            check_rows=frame.ciphertext[: CHECK_ELEMENTS * self._layout.element_bytes],
+        )
         self._accepted[sender] = accepted
         return accepted
 
@@ -122,6 +137,12 @@ class Collector:
             raise LocalProtocolError(f"the ciphertext of {member.hex()} is not in the sum any more")
         self._accumulator.subtract(ciphertext)
         self._excluded.add(member)
+
+    def check_request(self, member: bytes, receipt: bytes) -> CheckRequest:
+        """Return what to ask ``member`` once V is on the ledger."""
+        position = self.header.point_of(member) - 1
+        sealed = tuple(_sealed_for(accepted, position) for accepted in self.accepted)
+        return CheckRequest(header=self.header.digest, accepted=sealed, receipt=receipt)
 
     def request(self, member: bytes, included: Iterable[bytes], receipt: bytes) -> RevealRequest:
         """Return what to ask ``member`` once V and U are on the ledger."""
@@ -173,21 +194,6 @@ def check_reveal(
     )
     _expect_signed(4, notary, statement, reveal.signature, signers[member])
     return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
-
-
-def combine(header: RoundHeader, shares: Mapping[bytes, npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
-    """Return the aggregate key S, ``(N,) uint64`` in the NTT domain, from the members' summed shares.
-
-    With more than ``threshold`` answers all of them must lie on one polynomial; which member lied is not decided here.
-
-    Raises:
-        LocalProtocolError: Fewer than ``threshold`` answers.
-        VerificationError: The answers contradict each other.
-    """
-    if len(shares) < header.threshold:
-        raise LocalProtocolError(f"{header.threshold} answers open the aggregate key, {len(shares)} came")
-    points = {header.point_of(member): share for member, share in shares.items()}
-    return shamir.combine(PARAMETER_SETS[header.parameter_set], header.threshold, points)
 
 
 def _expect_signed(

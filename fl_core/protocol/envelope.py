@@ -26,6 +26,7 @@ SEALED = "suture-sealed"
 
 FRAME = "frame"
 REQUEST = "request"
+CHECK = "check"
 REVEAL = "reveal"
 
 METRICS = "metrics"
@@ -36,5 +37,6 @@ PROTECT_MS = "protect-ms"
 EXAMPLES = "num-examples"
 
 ENROL_TYPE = "query.enrol"
+CHECK_TYPE = "query.check"
 REVEAL_TYPE = "query.reveal"
 """Flower message types; training is plain ``train``."""

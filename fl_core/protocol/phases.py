@@ -16,6 +16,7 @@ class Phase(Enum):
 
     OPEN = "open"  # header on the ledger, contributions arrive
     COMMITTED = "committed"  # root of the accepted set V on the ledger
+    CHECKED = "checked"  # enough members answered the share check: who is left out follows from their values
     INCLUDED = "included"  # root of the included set U on the ledger; members may answer
     REVEALED = "revealed"  # enough answers: the aggregate key exists, no other set may ever be opened
     FINALISED = "finalised"  # new model on the ledger
@@ -26,6 +27,7 @@ class Step(Enum):
     """What moves a round on."""
 
     COMMIT = "commit"
+    CHECK = "check"
     INCLUDE = "include"
     REVEAL = "reveal"
     FINALISE = "finalise"
@@ -35,8 +37,10 @@ class Step(Enum):
 TRANSITIONS: dict[tuple[Phase, Step], Phase] = {
     (Phase.OPEN, Step.COMMIT): Phase.COMMITTED,
     (Phase.OPEN, Step.ABORT): Phase.ABORTED,
-    (Phase.COMMITTED, Step.INCLUDE): Phase.INCLUDED,
+    (Phase.COMMITTED, Step.CHECK): Phase.CHECKED,
     (Phase.COMMITTED, Step.ABORT): Phase.ABORTED,
+    (Phase.CHECKED, Step.INCLUDE): Phase.INCLUDED,
+    (Phase.CHECKED, Step.ABORT): Phase.ABORTED,
     (Phase.INCLUDED, Step.REVEAL): Phase.REVEALED,
     (Phase.INCLUDED, Step.ABORT): Phase.ABORTED,
     (Phase.REVEALED, Step.FINALISE): Phase.FINALISED,

@@ -60,6 +60,30 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckStatement:
+    """What a member says in the share check: one value for each accepted contribution of this round, before any sum.
+
+    Attributes:
+        run: Run id.
+        round: Round number, from 1.
+        member: The member's account.
+        header: Digest of the round's header.
+        accepted: Root of the accepted set V.
+        values: Digest of the values.
+    """
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    accepted: bytes
+    values: bytes
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevealStatement:
     """What a member says when it opens its summed share: for this header and this included set, and no other."""
 
@@ -87,7 +111,7 @@ class Acceptance:
         _check(self)
 
 
-Statement = Contribution | RevealStatement | Acceptance
+Statement = Contribution | CheckStatement | RevealStatement | Acceptance
 
 
 class Notary(Protocol):

@@ -109,3 +109,22 @@ class Layout:
         rows = np.frombuffer(view, np.uint8).reshape(self.elements, self.element_bytes)
         rows.flags.writeable = False
         return rows
+
+    def coefficients(self, rows: bytes, count: int) -> npt.NDArray[np.uint64]:
+        """Return the wire coefficients of ``count`` ring elements, (count, N) uint64; for a few rows, not for speed.
+
+        Raises:
+            DecodeError: ``rows`` has another size, or a coefficient is not canonical.
+        """
+        if len(rows) != count * self.element_bytes:
+            raise DecodeError(
+                f"{count} ring elements have {count * self.element_bytes} bytes, not {len(rows)}"
+            )
+        planes = np.frombuffer(rows, np.uint8).reshape(count, self.element_bytes)
+        split = 4 * self.params.degree
+        low = np.ascontiguousarray(planes[:, :split]).view("<u4").astype(np.uint64)
+        high = np.ascontiguousarray(planes[:, split:]).view("<u2").astype(np.uint64)
+        out = low | (high << np.uint64(32))
+        if int(out.max()) > self.params.max_wire:
+            raise DecodeError(f"a ciphertext's coefficients are at most {self.params.max_wire}")
+        return out

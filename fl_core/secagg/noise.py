@@ -17,14 +17,8 @@ Hoeffding's inequality holds with the variance itself: P(|noise - n/2| > x) <= 2
   A round of 10^8 values has 2^25.6 coefficients, so it has an honest failure with probability below 2^-38.
 * Decoding is *wrong* only beyond Delta/2. For 64 parties and Delta = 2^11 that is (1024 - 32)/86.6 = 11.4 sigma: below
   2^-68 per round of 10^8 values by the same bound, and below 2^-73 by the Gaussian tail.
-* The mean square over the M coefficients of the two check elements is refused when it is off by more than the
-  :func:`mean_square_tolerance`. For M normal variables [Laurent and Massart, Annals of Statistics 28(5), 2000, Lemma 1]::
-
-      P(chi2_M / M - 1 >= 2*sqrt(x/M) + 2x/M) <= exp(-x)     P(chi2_M / M - 1 <= -2*sqrt(x/M)) <= exp(-x)
-
-  With x = 30 that is 2*exp(-30) = 2^-42. The actual mean square, with its mean of n/2, has no larger relative standard
-  deviation than the normal one, sqrt(2/M). The tolerance is more than eight of them: 12.8 % of the mean square, 6.2 % of
-  the RMS, for P4096 (M = 8192), and 18.6 % and 8.9 % for P2048 (M = 4096).
+* A *key* is refused when a coefficient of a check element exceeds 2^20 (2^24 for a 61-bit modulus), see
+  :func:`key_noise_bound`.
 """
 
 from __future__ import annotations
@@ -39,9 +33,6 @@ ERROR_VARIANCE = 32
 MAX_DEVIATIONS = 9.5
 """Standard deviations beyond which a coefficient is refused."""
 
-FALSE_ALARM_EXPONENT = 30.0
-"""x above: an honest mean square is refused with probability below 2*exp(-x)."""
-
 
 def noise_variance(params: ParameterSet) -> float:
     """Return the variance of one party's noise about its mean of 1/2."""
@@ -53,12 +44,12 @@ def noise_bound(params: ParameterSet, count: int) -> int:
     return int(MAX_DEVIATIONS * math.sqrt(count * noise_variance(params)) + count / 2)
 
 
-def noise_mean_square(params: ParameterSet, count: int) -> float:
-    """Return the expected square of the noise (about zero) in the sum over ``count`` parties."""
-    return count * noise_variance(params) + (count / 2) ** 2
+def key_noise_bound(params: ParameterSet) -> int:
+    """Return the largest |coefficient| of a check element under the right aggregate key: B = 2^20 for 53 bits.
 
-
-def mean_square_tolerance(coefficients: int) -> float:
-    """Return how far, relatively, the mean square over ``coefficients`` of them may be off."""
-    share = FALSE_ALARM_EXPONENT / coefficients
-    return 2 * math.sqrt(share) + 2 * share
+    If two keys pass, their difference d makes a_0*d and a_1*d shorter than 2B. For one d that is invertible, and uniform
+    a_0, a_1, this has probability (4B/q)^(2N) at most; over all q^N of them (16*B^2/q)^N = 2^(-9N). A d that vanishes in
+    some places of the transform lies in an ideal, whose shortest elements are longer; the same count goes through with a
+    smaller exponent.
+    """
+    return 1 << (params.modulus.bit_length() // 2 - 6)

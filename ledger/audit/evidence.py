@@ -14,6 +14,7 @@ from typing import Self
 
 from fl_core.digests import DIGEST_SIZE
 from fl_core.models.artifact import MAX_HEADER_BYTES
+from fl_core.protocol.exclusions import MAX_EXCLUSIONS, Exclusions
 from fl_core.protocol.header import MAX_HEADER, RoundHeader
 from fl_core.protocol.messages import MAX_LEAF, Leaf
 from fl_core.protocol.terms import MAX_TERMS, Terms
@@ -21,9 +22,9 @@ from ledger.archive import Archive
 from ledger.audit.chain import FolderChain, copy_chain
 from ledger.audit.chronicle import Chronicle, read_chronicle
 from ledger.audit.papers import RoundFacts, RunFacts, read_round, read_run
-from ledger.audit.statements import StatementVerifier
 from ledger.papers import PublicFolder
 from ledger.reader import LedgerReader
+from ledger.statements import StatementVerifier
 
 _FLOAT32 = 4  # bytes
 
@@ -40,6 +41,8 @@ class Evidence:
         self.archive = Archive(public.archive)
         self.next_artifacts: dict[int, bytes] = {}
         """Round -> SHA-256 of the model that its aggregate makes; filled by the check of the aggregates."""
+        self.combined: dict[int, dict[bytes, int]] = {}
+        """Round -> account -> what the share check compares of its ciphertext; filled by the check of the ciphertexts."""
         self._scratch = tempfile.TemporaryDirectory(prefix="suture-audit-")
         self._chain: FolderChain | None = None
         self._rounds: dict[int, RoundFacts] = {}
@@ -121,6 +124,10 @@ class Evidence:
     def leaf(self, number: int, account: bytes) -> Leaf:
         """The leaf of an accepted contribution."""
         return Leaf.decode(self.archive.get(self.round(number).leaves[account], MAX_LEAF))
+
+    def exclusions(self, number: int) -> Exclusions:
+        """Who of the accepted set was left out, as the coordinator says."""
+        return Exclusions.decode(self.archive.get(self.round(number).exclusions, MAX_EXCLUSIONS))
 
     def model(self, artifact: bytes) -> bytes:
         """A model file of the size that the terms imply."""

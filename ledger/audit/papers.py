@@ -52,6 +52,7 @@ class RoundFacts:
     included: tuple[bytes, ...]
     exclusions: bytes
     ciphertexts: Mapping[bytes, bytes]
+    checks: Mapping[bytes, bytes]
     reveals: Mapping[bytes, bytes]
     aggregate_key: bytes
     metrics: bytes
@@ -145,6 +146,7 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
         included=tuple(unhex(account, ADDRESS_SIZE, "an included account") for account in paper.included),
         exclusions=unhex(paper.exclusions, WORD_SIZE, "the exclusions"),
         ciphertexts=_objects(paper.ciphertexts, "ciphertext"),
+        checks=_objects(paper.checks, "check answer"),
         reveals=_objects(paper.reveals, "answer"),
         aggregate_key=unhex(paper.aggregate_key, WORD_SIZE, "the aggregate key"),
         metrics=unhex(paper.metrics, WORD_SIZE, "the metrics"),

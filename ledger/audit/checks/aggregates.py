@@ -46,8 +46,9 @@ def _open(evidence: Evidence, number: int) -> Aggregate:
     """(1)."""
     header = evidence.header(number)
     size = layout_of(header).ciphertext_bytes
-    digests = evidence.round(number).ciphertexts.values()
-    sums, count = fold(header, (evidence.archive.get(digest, size) for digest in digests))
+    paper = evidence.round(number)
+    included = (paper.ciphertexts[account] for account in paper.included)
+    sums, count = fold(header, (evidence.archive.get(digest, size) for digest in included))
     return open_aggregate(header, sums, count, read_key(evidence, number, header))
 
 

@@ -65,8 +65,8 @@ CIPHERTEXTS = Check(
 ANSWERS = Check(
     number=8,
     name="answers",
-    proves="Members signed their answers for the included set, and these combine to the ledger's aggregate key.",
-    needs=(5,),
+    proves="Who was left out follows from the members' signed values, and their answers combine to the aggregate key.",
+    needs=(7,),
 )
 AGGREGATES = Check(
     number=9,

@@ -7,9 +7,9 @@ import pytest
 from fl_core.errors import VerificationError
 from fl_core.protocol.statements import Acceptance, Contribution, RevealStatement, Statement
 from fl_core.secret import Secret
-from ledger.audit.statements import StatementVerifier
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.signer import KeySigner
+from ledger.statements import StatementVerifier
 from ledger.typed_data import Domain
 
 CHAIN, CONTRACT = 7, b"\x01" * 20
