@@ -84,6 +84,12 @@ def reveal(message: Message, context: Context) -> Message:
     return _pass_on(message, context, Method.REVEAL, envelope.REVEAL)
 
 
+@app.query("blame")
+def blame(message: Message, context: Context) -> Message:
+    """Pass a question about a spoilt sum to the node, and its answer back."""
+    return _pass_on(message, context, Method.BLAME, envelope.BLAME)
+
+
 def _pass_on(message: Message, context: Context, method: Method, name: str) -> Message:
     request = _arrays(message, envelope.SEALED)[envelope.REQUEST].data
     answer = _door(context).call(method, request)

@@ -37,6 +37,7 @@ class Method(Enum):
     REVEAL = 4
     PLAIN = 5
     CHECK = 6
+    BLAME = 7
 
 
 class Door(Protocol):

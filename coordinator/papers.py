@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from coordinator.rounds.machine import IncludedSet
@@ -19,6 +19,8 @@ def round_paper(
     included: IncludedSet,
     checks: Mapping[bytes, bytes],
     reveals: Mapping[bytes, bytes],
+    blames: Mapping[bytes, bytes],
+    blamed: Sequence[bytes],
     objects: Mapping[str, bytes],
     put: Callable[[bytes], Future[bytes]],
 ) -> RoundPaper:
@@ -30,12 +32,15 @@ def round_paper(
         included: The included set.
         checks: Account -> the member's values in the share check.
         reveals: Account -> the member's answer.
+        blames: Account -> the member's values in a blame opening; empty where there was none.
+        blamed: Clients that it named, ascending.
         objects: Aggregate key, metrics, rewards (may be empty) and model.
         put: Archives an object; its future gives the SHA-256.
     """
     header_object, exclusions = put(header.encode()), put(included.exclusions.encode())
     stored = {name: put(data) if data else None for name, data in objects.items()}
     values = {member: put(data) for member, data in sorted(checks.items())}
+    told = {member: put(data) for member, data in sorted(blames.items())}
     answers = {member: put(data) for member, data in sorted(reveals.items())}
     return RoundPaper(
         round=header.round,
@@ -48,6 +53,8 @@ def round_paper(
         },
         checks={member.hex(): answer.result().hex() for member, answer in values.items()},
         reveals={member.hex(): answer.result().hex() for member, answer in answers.items()},
+        blames={member.hex(): answer.result().hex() for member, answer in told.items()},
+        blamed=[client.hex() for client in blamed],
         **{name: "" if future is None else future.result().hex() for name, future in stored.items()},
     )
 

@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from coordinator.context import RunContext
 from coordinator.errors import RunStateError
 from coordinator.evidence import EvidenceWriter
-from coordinator.history import earned, newest_finalised, newest_model, noted, publish, settle
+from coordinator.history import blamed, earned, newest_finalised, newest_model, noted, publish, settle
 from coordinator.papers import decode_blocks, encode_blocks, round_paper
+from coordinator.rounds.blame import BlameMachine
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from coordinator.store.journal import Entry
@@ -69,6 +70,7 @@ class RoundSession:
         self._receipts: dict[bytes, bytes] = {}
         self._included: IncludedSet | None = None
         self._opened: Opened | None = None
+        self._blame: BlameMachine | None = None
 
     # ------------------------------------------------------------------ steps, in order
 
@@ -104,15 +106,17 @@ class RoundSession:
     def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return the registered key digests of those who may take part: one who may not would make all others refuse.
 
-        Left out are accounts that are no members, do not consent to the run's terms now, or registered another transport
-        key than the one that the coordinator has to hand out.
+        Left out are accounts that are no members, do not consent to the run's terms now, registered another transport
+        key than the one that the coordinator has to hand out, or spoilt the sum of an earlier round.
         """
         c, able = self._context, {}
+        spoilers = blamed(c)
         for account in at_hand:
             keys, consent = c.reader.keys(account), c.reader.consent(c.run, account)
             known = c.transport_keys.get(account)
             if (
-                c.reader.member(account).since
+                account not in spoilers
+                and c.reader.member(account).since
                 and consent == c.terms.digest
                 and known is not None
                 and transport_key_digest(known) == keys.encryption
@@ -233,6 +237,34 @@ class RoundSession:
         self._context.journal.write(self.header.round, Entry.KEY, key)
         return self._opened.aggregate
 
+    def blame_requests(self) -> Mapping[bytes, bytes]:
+        """Return what to ask each member about a sum that failed, by account; nothing where none failed or none may ask.
+
+        One request is made at a time: it shows three ring elements of every included ciphertext.
+        """
+        assert self._opened is not None
+        if self._context.terms.blame_opening:
+            self._blame = self.machine.blame(self._opened, self._ciphertext_of)
+        if self._blame is None:
+            return {}
+        with self.stopwatch.measure("protection"):
+            return {member: self._blame.request(member).encode() for member in self._seats()}
+
+    def add_blame(self, data: bytes) -> None:
+        """Check and archive one member's answer about a sum that failed.
+
+        Raises:
+            DecodeError: It is malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        assert self._blame is not None
+        self._blame.add(data)
+        self._evidence.put(data)
+
+    def spoilers(self) -> tuple[bytes, ...]:
+        """Return the clients who spoilt the sum, as far as the members' answers tell."""
+        return () if self._blame is None else self._blame.spoilers()
+
     def finalise(self, tensors: Tensors) -> bytes:
         """Put the new model on the ledger and return its id.
 
@@ -262,6 +294,7 @@ class RoundSession:
         c.journal.write(number, Entry.MODEL, model_digest(model))
         c.journal.write(number, Entry.BLOCKS, encode_blocks(blocks))
         c.journal.write(number, Entry.REWARDS, rewards)
+        c.journal.write(number, Entry.BLAMED, b"".join(self.spoilers()))
         with self.stopwatch.measure("ledger"):
             c.writer.finalise_round(
                 c.run,
@@ -287,6 +320,8 @@ class RoundSession:
             archived=self._archived,
             included=self._included,
             checks={member: answer.encode() for member, answer in self.machine.checks.items()},
+            blames={} if self._blame is None else {m: a.encode() for m, a in self._blame.answers.items()},
+            blamed=self.spoilers(),
             reveals={member: reveal.encode() for member, reveal in self.machine.reveals.items()},
             objects={"aggregate_key": key, "metrics": metrics, "rewards": rewards, "model": model},
             put=self._evidence.put,

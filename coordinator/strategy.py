@@ -77,6 +77,13 @@ REVEAL = Question(
     requests=RoundSession.requests,
     take=RoundSession.add_reveal,
 )
+BLAME = Question(
+    name="question about a spoilt sum",
+    message_type=envelope.BLAME_TYPE,
+    field=envelope.BLAME,
+    requests=RoundSession.blame_requests,
+    take=RoundSession.add_blame,
+)
 
 
 class ProtectedStrategy(Strategy):
@@ -189,6 +196,8 @@ class ProtectedStrategy(Strategy):
             self._emit_sets(session, included)
             self._ask(session, REVEAL)
             aggregate = session.open()
+            if aggregate.failed:
+                self._ask(session, BLAME)
             tensors = apply_step(self._context.terms.strategy, session.tensors, aggregate.update)
             arrays, metrics = self._hand_over(server_round, array_record(tensors), session.header, aggregate)
             session.finalise(tensors_of(arrays))
@@ -312,6 +321,7 @@ class ProtectedStrategy(Strategy):
             session,
             included=aggregate.count,
             failed_elements=len(aggregate.failed),
+            blamed=[self._name(client) for client in session.spoilers()],
             liars=[self._name(member) for member in session.liars],
             counters=dict(zip(session.header.counters, aggregate.counters, strict=True)),
             train_ms=round(times[envelope.TRAIN_MS], 1),

@@ -113,6 +113,8 @@ class RoundPaper(_Paper):
         ciphertexts: Account -> ciphertext, for the whole accepted set.
         checks: Account -> a member's signed values in the share check.
         reveals: Account -> signed answer of a member.
+        blames: Account -> a member's signed values in a blame opening; empty where there was none.
+        blamed: Accounts that it named, ascending.
         aggregate_key: The aggregate key.
         metrics: The round's metrics document.
         rewards: The cumulative rewards document, or empty when the round paid nothing.
@@ -129,6 +131,8 @@ class RoundPaper(_Paper):
     ciphertexts: dict[str, str]
     checks: dict[str, str]
     reveals: dict[str, str]
+    blames: dict[str, str]
+    blamed: list[str]
     aggregate_key: str
     metrics: str
     rewards: str

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from fl_core.errors import VerificationError
-from fl_core.protocol.statements import Acceptance, CheckStatement, Contribution, RevealStatement, Statement
+from fl_core.protocol.statements import (
+    Acceptance,
+    BlameStatement,
+    CheckStatement,
+    Contribution,
+    RevealStatement,
+    Statement,
+)
 from ledger import typed_data
 from ledger.merkle import MerkleTree, contribution_leaf
 from ledger.typed_data import Domain
@@ -18,6 +25,7 @@ _TYPES = {
     Contribution: typed_data.Contribution,
     CheckStatement: typed_data.Check,
     RevealStatement: typed_data.Reveal,
+    BlameStatement: typed_data.Blame,
     Acceptance: typed_data.AcceptanceReceipt,
 }
 

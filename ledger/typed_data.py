@@ -179,6 +179,34 @@ class Reveal(_TypedStruct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blame(_TypedStruct):
+    """Signed by a member: these are my values at one place of a sum that failed.
+
+    Attributes:
+        run: The run.
+        round: Its number.
+        member: Account of the member.
+        header: Digest of the round header.
+        included: Root of U, as on the ledger.
+        place: Digest of the place.
+        values: Digest of the values.
+    """
+
+    TYPE: ClassVar[str] = (
+        "Blame(bytes32 run,uint32 round,address member,bytes32 header,bytes32 included,bytes32 place,"
+        "bytes32 values)"
+    )
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    included: bytes
+    place: bytes
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceReceipt(_TypedStruct):
     """Signed by the coordinator: this contribution is accepted and will be in V. Its EIP-712 name is ``Receipt``.
 

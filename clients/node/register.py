@@ -39,6 +39,7 @@ class Question(Enum):
 
     CHECK = "share check"
     REVEAL = "reveal"
+    BLAME = "blame opening"
 
 
 class Register:

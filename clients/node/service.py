@@ -2,8 +2,8 @@
 
 One round, as this class sees it: :meth:`Node.begin` checks the header against the ledger, the accepted terms and the
 policy and hands out an order; :meth:`Node.protect` turns the glue's update into a stored, sealed frame;
-:meth:`Node.check` and :meth:`Node.reveal` answer the coordinator's two questions to a committee member, once each. The glue
-gets digests, orders and sealed bytes; keys, salts and single shares never leave this object.
+:meth:`Node.check`, :meth:`Node.reveal` and :meth:`Node.blame` answer the coordinator's questions to a committee member, once
+each. The glue gets digests, orders and sealed bytes; keys, salts and single shares never leave this object.
 
 Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
 """
@@ -27,6 +27,8 @@ from clients.node.policy import Policy, decide, decide_plaintext
 from clients.node.register import Question, Register
 from clients.node.view import accepted_set, committed_sets, ledger_view
 from fl_core.errors import DecodeError, VerificationError
+from fl_core.protocol.blame import answer_blame
+from fl_core.protocol.blame_messages import BlameRequest
 from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
 from fl_core.protocol.header import MAX_NAME, RoundHeader
@@ -97,6 +99,8 @@ class Node:
                 return self.protect(ProtectCall.decode(payload))
             if method is Method.CHECK:
                 return self.check(QuestionCall.decode(payload))
+            if method is Method.BLAME:
+                return self.blame(QuestionCall.decode(payload))
             if method is Method.REVEAL:
                 return self.reveal(QuestionCall.decode(payload))
             return self.plain(payload).encode()
@@ -229,6 +233,33 @@ class Node:
         return self.register.store_answer(
             Question.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
         )
+
+    def blame(self, call: QuestionCall) -> bytes:
+        """Answer the blame opening of a round; a repeated question gets the bytes of the first answer.
+
+        Raises:
+            PolicyRefusal: The terms allow none, the round was not begun, or was answered for another place.
+            VerificationError: A check of the request failed.
+        """
+        request = BlameRequest.decode(call.request)
+        header = RoundHeader.decode(self.register.header(request.header))
+        reader = self._reader()
+        if not self._accepted(reader.run(header.run).terms).blame_opening:
+            raise PolicyRefusal("the terms of this run allow no blame opening")
+        committed, about = committed_sets(reader, header), request.place.digest
+        stored = self.register.answer(Question.BLAME, header.digest, about)
+        if stored is not None:
+            return stored
+        answered = answer_blame(
+            header,
+            request,
+            me=self.account.address,
+            committed=committed,
+            transport=self.transport,
+            notary=self._notary(header),
+            signer=self._signer(header),
+        )
+        return self.register.store_answer(Question.BLAME, header.digest, about, answered.encode(), b"")
 
     def plain(self, task: bytes) -> Order:
         """Hand out an order for a run without protection, if the policy allows such runs at all.

@@ -86,6 +86,7 @@ def write_terms(options: DemoOptions, task: TrainingTask, hospitals: int, bundle
         reward_policy="equal",
         reward_per_round=REWARD_PER_ROUND,
         bundle=bundle,
+        blame_opening=True,
     )
     return terms, model
 

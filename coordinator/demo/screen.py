@@ -109,7 +109,9 @@ class Screen:
             self._say(f"  [yellow]only {', '.join(event['holders'])} of {self._count} hospitals answered[/]")
 
     def _left_out(self, event: Event) -> None:
-        self._say(f"  [yellow]{event['holder']} does not consent or has other keys: left out of the round[/]")
+        self._say(
+            f"  [yellow]{event['holder']} does not consent, has other keys or spoilt a sum before: left out[/]"
+        )
 
     def _opened(self, event: Event) -> None:
         self._bytes = 0
@@ -144,6 +146,10 @@ class Screen:
     def _finalised(self, event: Event) -> None:
         for holder in event.get("liars", ()):
             self._say(f"  [yellow]{holder}: its sum of shares was wrong, the others made up for it[/]")
+        for holder in event.get("blamed", ()):
+            self._say(
+                f"  [yellow]{holder}: its update was malformed; that part of the model stays as it was[/]"
+            )
         counters = event["counters"]
         accuracy = counters[CORRECT] / counters[TOTAL] if counters.get(TOTAL) else float("nan")
         line = f"{event['round']:>5}  {event['included']:>9}  {accuracy:>15.3f}  {event['train_ms']:>8.0f}"

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from coordinator.errors import RoundFailed
+from coordinator.rounds.blame import BlameMachine
 from fl_core.errors import LocalProtocolError, VerificationError
+from fl_core.protocol.blame import find_place
 from fl_core.protocol.check_messages import CheckAnswer, CheckRequest
 from fl_core.protocol.coordinator import Accepted, Collector, check_reveal
 from fl_core.protocol.exclusions import Exclusions
@@ -245,6 +247,26 @@ class RoundMachine:
         self.phase = phase
         aggregate = open_aggregate(self.header, sums, count, recovered.key)
         return Opened(aggregate=aggregate, key=recovered.key, liars=recovered.liars)
+
+    def blame(self, opened: Opened, ciphertext_of: Callable[[bytes], bytes]) -> BlameMachine | None:
+        """Return the blame opening of a round whose sum failed where one coefficient may be opened, else None."""
+        failed, included = opened.aggregate.failed, self._included
+        if not failed or included is None or self.phase is not Phase.REVEALED:
+            return None
+        count, sums = len(included.members), self._collector.sums
+        place = find_place(self.header, sums, count, opened.key, failed)
+        if place is None:
+            return None
+        return BlameMachine(
+            self.header,
+            place=place,
+            key=opened.key,
+            included=tuple(a for a in self.accepted if a.leaf.statement.member in included.members),
+            included_root=included.root,
+            signers=self._signers,
+            notary=self._notary,
+            ciphertext_of=ciphertext_of,
+        )
 
     def finalise(self) -> None:
         """Note that the new model is on the ledger."""

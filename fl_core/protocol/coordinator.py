@@ -141,7 +141,7 @@ class Collector:
     def check_request(self, member: bytes, receipt: bytes) -> CheckRequest:
         """Return what to ask ``member`` once V is on the ledger."""
         position = self.header.point_of(member) - 1
-        sealed = tuple(_sealed_for(accepted, position) for accepted in self.accepted)
+        sealed = tuple(sealed_for(accepted, position) for accepted in self.accepted)
         return CheckRequest(header=self.header.digest, accepted=sealed, receipt=receipt)
 
     def request(self, member: bytes, included: Iterable[bytes], receipt: bytes) -> RevealRequest:
@@ -150,12 +150,13 @@ class Collector:
         return RevealRequest(
             header=self.header.digest,
             accepted=tuple((a.leaf.statement.member, a.digest) for a in self.accepted),
-            included=tuple(_sealed_for(self._accepted[client], position) for client in sorted(included)),
+            included=tuple(sealed_for(self._accepted[client], position) for client in sorted(included)),
             receipt=receipt,
         )
 
 
-def _sealed_for(accepted: Accepted, position: int) -> Sealed:
+def sealed_for(accepted: Accepted, position: int) -> Sealed:
+    """Return what the member in seat ``position``, from 0, is sent of one contribution."""
     digests = tuple(digest(Label.BOX, box) for box in accepted.boxes)
     return Sealed(leaf=accepted.leaf, box_digests=digests, box=accepted.boxes[position])
 

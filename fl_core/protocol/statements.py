@@ -99,6 +99,32 @@ class RevealStatement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlameStatement:
+    """What a member says in a blame opening: one value for each included contribution, at one place of a failed sum.
+
+    Attributes:
+        run: Run id.
+        round: Round number, from 1.
+        member: The member's account.
+        header: Digest of the round's header.
+        included: Root of the included set U.
+        place: Digest of ring element and coefficient.
+        values: Digest of the values.
+    """
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    included: bytes
+    place: bytes
+    values: bytes
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
     """The coordinator's receipt: it has ``contribution`` (a statement's digest) of ``member``."""
 
@@ -111,7 +137,7 @@ class Acceptance:
         _check(self)
 
 
-Statement = Contribution | CheckStatement | RevealStatement | Acceptance
+Statement = Contribution | CheckStatement | RevealStatement | BlameStatement | Acceptance
 
 
 class Notary(Protocol):

@@ -43,6 +43,8 @@ class Terms:
         n_min: Least number of contributions in an included set.
         reward_policy: How a round's reward is divided; ``"equal"``.
         reward_per_round: Token units (10^-18 token) paid per finalised round.
+        blame_opening: Whether the committee may open one coefficient of each update of a round whose sum somebody spoilt,
+            to find out who (:mod:`fl_core.protocol.blame`); it shows two or three values of each update.
         bundle: SHA-256 of the Flower app bundle, hexadecimal, or empty when the glue is installed with the node.
     """
 
@@ -65,6 +67,7 @@ class Terms:
     reward_policy: str
     reward_per_round: int
     bundle: str
+    blame_opening: bool = False
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -171,5 +174,6 @@ _SCALARS: dict[str, type] = {
     "reward_policy": str,
     "reward_per_round": int,
     "bundle": str,
+    "blame_opening": bool,
 }
 """Fields that hold one value, and its type."""

@@ -8,6 +8,7 @@ without the others, and a root belongs to one layout, which also fixes the numbe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,16 @@ def ciphertext_leaves(
     Raises:
         DecodeError: It does not have the layout's size.
     """
-    length = layout.length.to_bytes(8, "big")
-    context = digest(Label.CIPHERTEXT_LEAF, layout.params.name.encode(), layout.packing.name.encode(), length)
     for row in layout.rows(ciphertext):
-        yield leaf_hash(context, row.data)
+        yield element_leaf(layout, row.data)
+
+
+def element_leaf(layout: Layout, row: bytes | memoryview) -> bytes:
+    """Return the leaf hash of one ring element's wire bytes."""
+    return leaf_hash(_context(layout), row)
+
+
+@lru_cache(maxsize=16)
+def _context(layout: Layout) -> bytes:
+    length = layout.length.to_bytes(8, "big")
+    return digest(Label.CIPHERTEXT_LEAF, layout.params.name.encode(), layout.packing.name.encode(), length)

@@ -75,6 +75,14 @@ def verify_aggregate_key(layout: Layout, header_digest: bytes, sums: Words, coun
     _verify_checks(layout, sums, PublicElements(layout.params, header_digest, key))
 
 
+def verify_rows(layout: Layout, header_digest: bytes, check_sums: Words, key: Words) -> None:
+    """Like :func:`verify_aggregate_key`, from the sums of the check elements alone, (2, N) uint64."""
+    shape = (CHECK_ELEMENTS, layout.params.degree)
+    if check_sums.shape != shape or check_sums.dtype != np.uint64 or not check_sums.flags.c_contiguous:
+        raise LocalProtocolError(f"the sums of the check elements are a {shape} matrix of uint64")
+    _verify_checks(layout, check_sums, PublicElements(layout.params, header_digest, key))
+
+
 def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words) -> Decrypted:
     """Verify ``key`` and open ``sums``.
 

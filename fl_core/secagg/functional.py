@@ -98,13 +98,20 @@ def coefficient_functional(
 ) -> Functional:
     """Return the functional whose value at s is coefficient ``coefficient`` of a_element * s."""
     ring = Ring.of(params)
+    unit = np.zeros((1, params.degree), np.uint64)
+    unit[0, coefficient] = 1
+    public = public_element(params, header_digest, element)
+    return Functional(params, _product(ring, public, _transposed_inverse(ring, unit)[0]))
+
+
+def public_element(params: ParameterSet, header_digest: bytes, element: int) -> Words:
+    """Return a_element, (N,) uint64 in the transform domain; draws all before it."""
+    ring = Ring.of(params)
     stream = Stream(digest(Label.PUBLIC_ELEMENTS, header_digest), Label.PUBLIC_ELEMENTS)
     for _ in range(element // _BLOCK):
         ring.sample_transformed(stream, _BLOCK)
-    public = ring.sample_transformed(stream, element % _BLOCK + 1)[-1]
-    unit = np.zeros((1, params.degree), np.uint64)
-    unit[0, coefficient] = 1
-    return Functional(params, _product(ring, public, _transposed_inverse(ring, unit)[0]))
+    elements: Words = ring.sample_transformed(stream, element % _BLOCK + 1)
+    return np.ascontiguousarray(elements[-1])
 
 
 def combine_checks(layout: Layout, check_rows: bytes, challenges: Words) -> int:

@@ -54,6 +54,8 @@ class RoundFacts:
     ciphertexts: Mapping[bytes, bytes]
     checks: Mapping[bytes, bytes]
     reveals: Mapping[bytes, bytes]
+    blames: Mapping[bytes, bytes]
+    blamed: tuple[bytes, ...]
     aggregate_key: bytes
     metrics: bytes
     rewards: bytes
@@ -148,6 +150,8 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
         ciphertexts=_objects(paper.ciphertexts, "ciphertext"),
         checks=_objects(paper.checks, "check answer"),
         reveals=_objects(paper.reveals, "answer"),
+        blames=_objects(paper.blames, "blame answer"),
+        blamed=tuple(unhex(account, ADDRESS_SIZE, "a named account") for account in paper.blamed),
         aggregate_key=unhex(paper.aggregate_key, WORD_SIZE, "the aggregate key"),
         metrics=unhex(paper.metrics, WORD_SIZE, "the metrics"),
         rewards=unhex(paper.rewards, WORD_SIZE, "the rewards") if paper.rewards != "" else b"",
