@@ -44,6 +44,7 @@ class Label(Enum):
     EXCLUSIONS = "suture/v1/exclusions"
     CHECK_CHALLENGE = "suture/v1/check-challenge"
     CHECK_VALUES = "suture/v1/check-values"
+    COMMITTEE = "suture/v1/committee"
     PROBE = "suture/v1/probe"
     BLAME_PLACE = "suture/v1/blame-place"
     BLAME_VALUES = "suture/v1/blame-values"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fl_core.errors import VerificationError
 from fl_core.protocol.header import RoundHeader
-from fl_core.protocol.rules import WHOLE_COHORT_COMMITTEE, least_n_min, threshold_of
+from fl_core.protocol.rules import committee_of, least_n_min, threshold_of
 from fl_core.protocol.terms import Terms
 
 MAX_CLIP_GROWTH = 1e6
@@ -72,7 +72,7 @@ def check_header(
     3. It trains from the ledger's model, and the received model is that model.
     4. The holder belongs to the cohort, and contributions are still accepted.
     5. Every client of the cohort accepted the run's terms, and the terms are those that this holder accepted.
-    6. The committee is the whole cohort (up to 16 clients), every seat names its member's registered key, and threshold
+    6. The committee is the one that the beacon draws (up to 16 clients: the whole cohort), every seat names its member's registered key, and threshold
        and least number of contributions follow the rules.
     7. Parameters, packing, tensors, counters and weight cap are those of the terms; clips lie in their range.
     8. The beacon is a block of this chain later than the registration of every committee key.
@@ -111,8 +111,8 @@ def check_header(
 
 def _check_committee(header: RoundHeader, view: LedgerView, terms: Terms) -> None:
     seats = tuple(seat.address for seat in header.committee)
-    _expect(6, len(header.cohort) <= WHOLE_COHORT_COMMITTEE, "larger cohorts need a committee by beacon")
-    _expect(6, seats == header.cohort, "the committee is not the whole cohort")
+    drawn = committee_of(header.cohort, run=header.run, round_number=header.round, beacon=header.beacon)
+    _expect(6, seats == drawn, "the committee is not the one that the beacon draws")
     for seat in header.committee:
         _expect(
             6,
