@@ -23,6 +23,7 @@ from ledger.records import (
     Keys,
     Member,
     Model,
+    Origin,
     Role,
     Round,
     RoundState,
@@ -153,6 +154,15 @@ class LedgerReader:
         return None if found == EMPTY_ADDRESS else found
 
     # ---------------------------------------------------------------- runs, rounds, models
+    def origin(self, run: bytes) -> Origin:
+        """Return what never changes about a run.
+
+        Raises:
+            RecordMissing: There is none.
+        """
+        found = self.run(run)
+        return Origin(sponsor=found.sponsor, coordinator=found.coordinator, terms=found.terms)
+
     def run(self, run: bytes) -> Run:
         """Return a run.
 

@@ -244,7 +244,7 @@ class Node:
         request = BlameRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
         reader = self._reader()
-        if not self._accepted(reader.run(header.run).terms).blame_opening:
+        if not self._accepted(reader.origin(header.run).terms).blame_opening:
             raise PolicyRefusal("the terms of this run allow no blame opening")
         committed, about = committed_sets(reader, header), request.place.digest
         stored = self.register.answer(Question.BLAME, header.digest, about)
@@ -288,8 +288,8 @@ class Node:
         acceptance = Acceptance(
             run=header.run, round=header.round, member=self.account.address, contribution=mine
         )
-        run = self._reader().run(header.run)
-        notary.verify(acceptance, receipt, self._reader().keys(run.coordinator).signer)
+        coordinator = self._reader().origin(header.run).coordinator
+        notary.verify(acceptance, receipt, self._reader().keys(coordinator).signer)
 
     def _order(self, terms: Terms, header: RoundHeader) -> Order:
         return Order(

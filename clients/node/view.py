@@ -21,7 +21,7 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
     Raises:
         VerificationError: The round is not open on the ledger, or its beacon lies in the future.
     """
-    run, record = reader.run(header.run), reader.round(header.run, header.round)
+    run, record = reader.origin(header.run), reader.round(header.run, header.round)
     if record.state is not RoundState.OPEN:
         raise VerificationError(f"round {header.round} is not open on the ledger", party="coordinator")
     if header.beacon_number >= reader.head().number:
