@@ -36,7 +36,7 @@ app = ClientApp()
 def enrol(message: Message, context: Context) -> Message:
     """Say which account this node belongs to. A false answer gains nothing: every contribution is signed."""
     status = _door(context).call(Method.STATUS, b"")
-    return Message(RecordDict({envelope.CONTROL: ConfigRecord({"status": status})}), reply_to=message)
+    return Message(RecordDict({envelope.CONTROL: ConfigRecord({envelope.STATUS: status})}), reply_to=message)
 
 
 @app.train()
@@ -59,7 +59,7 @@ def train(message: Message, context: Context) -> Message:
         update=update.astype("<f4").tobytes(),
         examples=result.examples,
         counters=result.counters,
-        transport_keys=tuple(_list_of_bytes(control, envelope.TRANSPORT_KEYS)),
+        prekeys=tuple(_list_of_bytes(control, envelope.PREKEYS)),
     )
     frame = door.call(Method.PROTECT, protect.encode())
     metrics = MetricRecord(
@@ -68,7 +68,16 @@ def train(message: Message, context: Context) -> Message:
             envelope.PROTECT_MS: 1000 * (time.perf_counter() - trained),
         }
     )
-    content = RecordDict({envelope.SEALED: _sealed(envelope.FRAME, frame), envelope.METRICS: metrics})
+    status = ConfigRecord(
+        {envelope.STATUS: door.call(Method.STATUS, b"")}
+    )  # has the prekey of the next round
+    content = RecordDict(
+        {
+            envelope.SEALED: _sealed(envelope.FRAME, frame),
+            envelope.METRICS: metrics,
+            envelope.CONTROL: status,
+        }
+    )
     return Message(content, reply_to=message)
 
 

@@ -83,7 +83,8 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
     patience = Patience(
         train=float(config[TRAIN_DEADLINE]), reveal=float(config[REVEAL_DEADLINE]), poll=float(config[POLL])
     )
-    accounts = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=patience.reveal)
+    accounts, run_prekeys = enrol(grid, grid.get_node_ids(), members=run.names, deadline_s=patience.reveal)
+    run.prekeys.update(run_prekeys)
     run.events.emit(
         "enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()]
     )

@@ -17,6 +17,7 @@ from coordinator.errors import RunStateError
 from coordinator.store.events import Event, EventLog
 from coordinator.store.journal import Journal
 from fl_core.errors import DecodeError, InputError
+from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import RandomSource
 from ledger.archive import Archive
@@ -28,8 +29,6 @@ from ledger.reader import LedgerReader
 from ledger.signer import Signer, open_signer
 from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
-
-MAX_TRANSPORT_KEY = 4096  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ class RunContext:
         run: Run id.
         terms: The run's terms.
         names: Account -> name, for people.
-        transport_keys: Account -> transport public key.
+        prekeys: Account -> its newest prekey, checked when it was learnt.
         journal: What was done.
         events: What people see.
         clock: Unix time in seconds.
@@ -62,7 +61,7 @@ class RunContext:
     run: bytes
     terms: Terms
     names: dict[bytes, str]
-    transport_keys: dict[bytes, bytes]
+    prekeys: dict[bytes, SignedPrekey]
     journal: Journal
     events: EventLog
     clock: Callable[[], int]
@@ -134,10 +133,7 @@ def open_run(
             run=bytes.fromhex(paper.run),
             terms=Terms.decode(archive.get(bytes.fromhex(paper.terms), MAX_TERMS)),
             names={bytes.fromhex(address): name for address, name in paper.names.items()},
-            transport_keys={
-                bytes.fromhex(address): archive.get(bytes.fromhex(digest), MAX_TRANSPORT_KEY)
-                for address, digest in paper.transport_keys.items()
-            },
+            prekeys={},
             journal=Journal(private / "journal.sqlite"),
             events=EventLog(private / "events.jsonl", listener),
             clock=clock,

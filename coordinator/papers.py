@@ -17,6 +17,7 @@ def round_paper(
     header: RoundHeader,
     archived: Mapping[bytes, tuple[Future[bytes], Future[bytes]]],
     included: IncludedSet,
+    prekeys: Mapping[bytes, bytes],
     checks: Mapping[bytes, bytes],
     reveals: Mapping[bytes, bytes],
     blames: Mapping[bytes, bytes],
@@ -30,6 +31,7 @@ def round_paper(
         header: The round.
         archived: Account -> SHA-256 of its archived leaf and ciphertext.
         included: The included set.
+        prekeys: Account -> the member's signed prekey.
         checks: Account -> the member's values in the share check.
         reveals: Account -> the member's answer.
         blames: Account -> the member's values in a blame opening; empty where there was none.
@@ -39,6 +41,7 @@ def round_paper(
     """
     header_object, exclusions = put(header.encode()), put(included.exclusions.encode())
     stored = {name: put(data) if data else None for name, data in objects.items()}
+    sealed_to = {member: put(data) for member, data in sorted(prekeys.items())}
     values = {member: put(data) for member, data in sorted(checks.items())}
     told = {member: put(data) for member, data in sorted(blames.items())}
     answers = {member: put(data) for member, data in sorted(reveals.items())}
@@ -51,6 +54,7 @@ def round_paper(
         ciphertexts={
             account.hex(): ciphertext.result().hex() for account, (_, ciphertext) in sorted(archived.items())
         },
+        prekeys={member.hex(): prekey.result().hex() for member, prekey in sealed_to.items()},
         checks={member.hex(): answer.result().hex() for member, answer in values.items()},
         reveals={member.hex(): answer.result().hex() for member, answer in answers.items()},
         blames={member.hex(): answer.result().hex() for member, answer in told.items()},

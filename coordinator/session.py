@@ -21,13 +21,15 @@ from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from coordinator.store.journal import Entry
 from coordinator.timing import Stopwatch
 from fl_core.digests import DIGEST_SIZE
+from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import Tensors, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame
 from fl_core.protocol.opening import Aggregate, key_digest
-from fl_core.protocol.setup import layout_of, quantiser_of, transport_key_digest
+from fl_core.protocol.prekeys import SignedPrekey, check_prekey
+from fl_core.protocol.setup import layout_of, quantiser_of
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
 from fl_core.secagg import shamir
@@ -64,6 +66,7 @@ class RoundSession:
         self._evidence = EvidenceWriter(context.archive)
         with self.stopwatch.measure("ledger"):
             self.header = self._open(at_hand, deadline)
+            self.prekeys = {seat.address: context.prekeys[seat.address] for seat in self.header.committee}
             signers = {a: context.reader.keys(a).signer for a in self.header.cohort}
         self.machine = RoundMachine(self.header, signers=signers, notary=self._notary)
         self._archived: dict[bytes, tuple[Future[bytes], Future[bytes]]] = {}
@@ -104,27 +107,34 @@ class RoundSession:
         return header
 
     def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Return the registered key digests of those who may take part: one who may not would make all others refuse.
+        """Return the prekeys' digests of those who may take part: one who may not would make all others refuse.
 
-        Left out are accounts that are no members, do not consent to the run's terms now, registered another transport
-        key than the one that the coordinator has to hand out, or spoilt the sum of an earlier round.
+        Left out are accounts that are no members, do not consent to the run's terms now, signed no prekey with their
+        registered key, or spoilt the sum of an earlier round.
         """
         c, able = self._context, {}
         spoilers = blamed(c)
         for account in at_hand:
             keys, consent = c.reader.keys(account), c.reader.consent(c.run, account)
-            known = c.transport_keys.get(account)
+            prekey = c.prekeys.get(account)
             if (
                 account not in spoilers
                 and c.reader.member(account).since
                 and consent == c.terms.digest
-                and known is not None
-                and transport_key_digest(known) == keys.encryption
+                and prekey is not None
+                and self._signed(prekey, keys.signer)
             ):
-                able[account] = keys.encryption
+                able[account] = prekey.digest
             else:
                 c.events.emit("holder-left-out", holder=c.names.get(account, account.hex()))
         return able
+
+    def _signed(self, prekey: SignedPrekey, signer: bytes) -> bool:
+        try:
+            check_prekey(prekey, signer=signer, notary=self._notary)
+        except VerificationError:
+            return False
+        return True
 
     def accept(self, data: bytes) -> Frame:
         """Check, fold and archive one contribution.
@@ -319,6 +329,7 @@ class RoundSession:
             header=self.header,
             archived=self._archived,
             included=self._included,
+            prekeys={member: prekey.encode() for member, prekey in self.prekeys.items()},
             checks={member: answer.encode() for member, answer in self.machine.checks.items()},
             blames={} if self._blame is None else {m: a.encode() for m, a in self._blame.answers.items()},
             blamed=self.spoilers(),

@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import Result, Strategy
 
 from coordinator.context import RunContext
 from coordinator.engines.exchange import Answer, exchange
+from coordinator.enrolment import learn_prekey
 from coordinator.errors import RoundFailed
 from coordinator.flower_messages import array_record, sealed_bytes, sealed_record, tensors_of
 from coordinator.rounds.machine import IncludedSet
@@ -166,7 +167,7 @@ class ProtectedStrategy(Strategy):
         control = ConfigRecord(
             {
                 envelope.HEADER: header.encode(),
-                envelope.TRANSPORT_KEYS: [c.transport_keys[seat.address] for seat in header.committee],
+                envelope.PREKEYS: [self._round.prekeys[seat.address].encode() for seat in header.committee],
             }
         )
         return [
@@ -218,6 +219,7 @@ class ProtectedStrategy(Strategy):
             except RemoteProtocolError as error:
                 self._emit("contribution-refused", session, holder=self._name(account), reason=str(error))
                 continue
+            learn_prekey(self._context.prekeys, account, reply)
             reported = _times(reply)
             times = {name: max(times[name], reported.get(name, 0.0)) for name in times}
             self._emit(

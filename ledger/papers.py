@@ -111,6 +111,7 @@ class RoundPaper(_Paper):
         included: Accounts of the included set, ascending.
         exclusions: The reasons for leaving accepted contributions out.
         ciphertexts: Account -> ciphertext, for the whole accepted set.
+        prekeys: Account -> a member's signed prekey, which shares for it were sealed to.
         checks: Account -> a member's signed values in the share check.
         reveals: Account -> signed answer of a member.
         blames: Account -> a member's signed values in a blame opening; empty where there was none.
@@ -129,6 +130,7 @@ class RoundPaper(_Paper):
     included: list[str]
     exclusions: str
     ciphertexts: dict[str, str]
+    prekeys: dict[str, str]
     checks: dict[str, str]
     reveals: dict[str, str]
     blames: dict[str, str]

@@ -14,6 +14,7 @@ from fl_core.protocol.statements import (
     BlameStatement,
     CheckStatement,
     Contribution,
+    PrekeyStatement,
     RevealStatement,
     Statement,
 )
@@ -22,6 +23,7 @@ from ledger.merkle import MerkleTree, contribution_leaf
 from ledger.typed_data import Domain
 
 _TYPES = {
+    PrekeyStatement: typed_data.Prekey,
     Contribution: typed_data.Contribution,
     CheckStatement: typed_data.Check,
     RevealStatement: typed_data.Reveal,

@@ -95,6 +95,23 @@ class KeyPossession(_TypedStruct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prekey(_TypedStruct):
+    """Signed by a member: shares for me are sealed to this key for a while.
+
+    Attributes:
+        member: Account of the member.
+        epoch: Number of the epoch, counted by the member.
+        transport: Digest of the transport public key.
+    """
+
+    TYPE: ClassVar[str] = "Prekey(address member,uint32 epoch,bytes32 transport)"
+
+    member: bytes
+    epoch: int
+    transport: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution(_TypedStruct):
     """Signed by a member: this is my contribution to the round.
 

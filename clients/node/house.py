@@ -10,6 +10,7 @@
       data/records.csv     the records
       terms/               accepted terms documents, by digest
       register.sqlite      the once-only register; never restored from a backup
+      prekeys/             private prekeys of the current epochs; erased, and never backed up
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 from clients.errors import NodeStateError
 from clients.node.manifest import Manifest, describe
 from clients.node.policy import Policy
+from clients.node.prekeys import Prekeys
 from clients.node.register import Register
 from clients.node.service import DataSet, Node
 from fl_core.errors import InputError, SutureError
@@ -172,7 +174,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
     return Node(
         name=house.name,
         account=house.account,
-        transport=house.transport,
+        prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
         reader=reader,
         register=Register(house.folder),
         policy=house.policy,

@@ -24,9 +24,10 @@ from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.policy import Policy, decide, decide_plaintext
+from clients.node.prekeys import Prekeys
 from clients.node.register import Question, Register
-from clients.node.view import accepted_set, committed_sets, ledger_view
-from fl_core.errors import DecodeError, VerificationError
+from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
+from fl_core.errors import DecodeError
 from fl_core.protocol.blame import answer_blame
 from fl_core.protocol.blame_messages import BlameRequest
 from fl_core.protocol.check_messages import CheckRequest
@@ -35,7 +36,7 @@ from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
 from fl_core.protocol.member import answer
 from fl_core.protocol.messages import RevealRequest
-from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.prekeys import SignedPrekey, check_seats, sign_prekey
 from fl_core.protocol.share_check import answer_check
 from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
@@ -64,7 +65,7 @@ class Node:
     Attributes:
         name: The holder's name in the run.
         account: Signs for the holder; its address is the member's account.
-        transport: Opens the boxes sealed to this member.
+        prekeys: Open the boxes sealed to this member.
         reader: Reads the ledger; None on a node that only takes part in runs without protection.
         register: Once-only register.
         policy: The holder's rules.
@@ -77,7 +78,7 @@ class Node:
 
     name: str
     account: Signer
-    transport: TransportPrivateKey
+    prekeys: Prekeys
     reader: LedgerReader | None
     register: Register
     policy: Policy
@@ -112,8 +113,16 @@ class Node:
             self.close_ledger()
 
     def status(self) -> bytes:
-        """Return who this node is, as JSON. Public facts only."""
-        return json.dumps({"name": self.name, "account": self.account.address.hex()}).encode()
+        """Return who this node is and which prekey shares for it are sealed to next, as JSON. Public facts only."""
+        values = {"name": self.name, "account": self.account.address.hex()}
+        if self.reader is not None:
+            values["prekey"] = self._prekey(self.reader).encode().hex()
+        return json.dumps(values).encode()
+
+    def _prekey(self, reader: LedgerReader) -> SignedPrekey:
+        epoch, pair = self.prekeys.newest()
+        notary = LedgerNotary(reader.chain_id, reader.address)
+        return sign_prekey(self.account.address, epoch, pair.public, LedgerSigner(notary, self.account))
 
     def begin(self, call: BeginCall) -> Order:
         """Decide whether the holder takes part in a round.
@@ -137,7 +146,10 @@ class Node:
         )
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
+        epoch = self._own_epoch(header)
         self.register.accept_header(header.digest, header.run, header.round, call.header)
+        if epoch is not None:
+            self.prekeys.begin(epoch)
         self.register.drop_frames(header.run, header.round)
         return self._order(terms, header)
 
@@ -146,7 +158,7 @@ class Node:
 
         Raises:
             PolicyRefusal: The round was not begun.
-            VerificationError: A transport key is not the registered one.
+            VerificationError: A prekey is not the one of its seat.
             LocalProtocolError: The update's length, the number of examples or a counter is out of range.
             InputError: The update holds values that are not finite.
         """
@@ -156,9 +168,9 @@ class Node:
             return stored
         if call.examples > self.data.records:
             raise PolicyRefusal(f"the data set has {self.data.records} records, not {call.examples}")
-        digests = tuple(transport_key_digest(key) for key in call.transport_keys)
-        if digests != tuple(seat.transport_key for seat in header.committee):
-            raise VerificationError("a transport key is not the registered one", party="coordinator")
+        prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
+        signers = signers_of(self._reader(), header)
+        check_seats(header, prekeys, signers=signers, notary=self._notary(header))
         prepared = contribute(
             header,
             me=self.account.address,
@@ -166,7 +178,7 @@ class Node:
             examples=call.examples,
             counters=call.counters,
             dataset=self.data.commitment,
-            transport_keys=call.transport_keys,
+            transport_keys=tuple(prekey.public for prekey in prekeys),
             signer=self._signer(header),
             random=self.random,
         )
@@ -197,7 +209,7 @@ class Node:
             request,
             me=self.account.address,
             committed=committed,
-            transport=self.transport,
+            transport=self._transport(header),
             notary=notary,
             signer=self._signer(header),
         )
@@ -226,7 +238,7 @@ class Node:
             request,
             me=self.account.address,
             committed=committed,
-            transport=self.transport,
+            transport=self._transport(header),
             notary=notary,
             signer=self._signer(header),
         )
@@ -255,7 +267,7 @@ class Node:
             request,
             me=self.account.address,
             committed=committed,
-            transport=self.transport,
+            transport=self._transport(header),
             notary=self._notary(header),
             signer=self._signer(header),
         )
@@ -290,6 +302,20 @@ class Node:
         )
         coordinator = self._reader().origin(header.run).coordinator
         notary.verify(acceptance, receipt, self._reader().keys(coordinator).signer)
+
+    def _own_epoch(self, header: RoundHeader) -> int | None:
+        """Return the epoch of the prekey that this node's seat names, or None when it has no seat.
+
+        Raises:
+            PolicyRefusal: The seat names a prekey that this node does not have any more.
+        """
+        mine = (seat for seat in header.committee if seat.address == self.account.address)
+        return next((self.prekeys.named(seat.transport_key)[0] for seat in mine), None)
+
+    def _transport(self, header: RoundHeader) -> TransportPrivateKey:
+        """Return what opens the boxes of this node's seat."""
+        seat = header.committee[header.point_of(self.account.address) - 1]
+        return self.prekeys.named(seat.transport_key)[1]
 
     def _order(self, terms: Terms, header: RoundHeader) -> Order:
         return Order(

@@ -32,7 +32,6 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
         keys = reader.keys(account)
         if reader.member(account).since and keys.epoch:
             members[account] = MemberView(
-                transport_key=keys.encryption,
                 registered_at=keys.block,
                 consented=reader.consent(header.run, account),
             )
@@ -62,7 +61,7 @@ def accepted_set(reader: LedgerReader, header: RoundHeader) -> AcceptedOnLedger:
         )
     if record.header != header.digest:
         raise VerificationError("the ledger recorded another header for this round", party="coordinator")
-    return AcceptedOnLedger(root=record.root, count=record.count, signers=_signers(reader, header))
+    return AcceptedOnLedger(root=record.root, count=record.count, signers=signers_of(reader, header))
 
 
 def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
@@ -83,11 +82,12 @@ def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
         accepted_count=record.count,
         included_root=record.included,
         included_count=record.included_count,
-        signers=_signers(reader, header),
+        signers=signers_of(reader, header),
     )
 
 
-def _signers(reader: LedgerReader, header: RoundHeader) -> dict[bytes, bytes]:
+def signers_of(reader: LedgerReader, header: RoundHeader) -> dict[bytes, bytes]:
+    """Return the signing key of every client of the cohort, as registered before the round's beacon."""
     return {client: _signer_at(reader, client, header.beacon_number) for client in header.cohort}
 
 

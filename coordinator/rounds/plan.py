@@ -23,7 +23,7 @@ class Situation:
         round: Number of the round.
         parent: Model id to train from.
         artifact: SHA-256 of that model's file.
-        transport_keys: Account -> registered digest of its transport key, for the nodes that are at hand.
+        transport_keys: Account -> digest of its newest prekey, for the nodes that are at hand.
         blocks: Blocks with the clips of this round.
         beacon_number: Number of the newest final block.
         beacon: Its hash.

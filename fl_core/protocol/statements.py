@@ -20,9 +20,9 @@ def _check(statement: object) -> None:
     """Every statement is made of a round number, a member's address and digests."""
     for field in fields(statement):  # type: ignore[arg-type]
         value = getattr(statement, field.name)
-        if field.name == "round":
+        if field.name in ("round", "epoch"):
             if not 0 < value < 1 << 32:
-                raise ValueError("a round number lies in [1, 2^32)")
+                raise ValueError(f"a number of a {field.name} lies in [1, 2^32)")
         elif len(value) != (ADDRESS_SIZE if field.name == "member" else DIGEST_SIZE):
             raise ValueError(f"{field.name} has a wrong length")
 
@@ -54,6 +54,24 @@ class Contribution:
     dataset: bytes
     weight: bytes
     metrics: bytes
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrekeyStatement:
+    """What a member says about the key that shares are sealed to for a while.
+
+    Attributes:
+        member: The member's account.
+        epoch: Number of the epoch, counted by the member, from 1.
+        transport: Digest of the transport public key.
+    """
+
+    member: bytes
+    epoch: int
+    transport: bytes
 
     def __post_init__(self) -> None:
         _check(self)
@@ -137,7 +155,7 @@ class Acceptance:
         _check(self)
 
 
-Statement = Contribution | CheckStatement | RevealStatement | BlameStatement | Acceptance
+Statement = PrekeyStatement | Contribution | CheckStatement | RevealStatement | BlameStatement | Acceptance
 
 
 class Notary(Protocol):

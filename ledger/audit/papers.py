@@ -52,6 +52,7 @@ class RoundFacts:
     included: tuple[bytes, ...]
     exclusions: bytes
     ciphertexts: Mapping[bytes, bytes]
+    prekeys: Mapping[bytes, bytes]
     checks: Mapping[bytes, bytes]
     reveals: Mapping[bytes, bytes]
     blames: Mapping[bytes, bytes]
@@ -148,6 +149,7 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
         included=tuple(unhex(account, ADDRESS_SIZE, "an included account") for account in paper.included),
         exclusions=unhex(paper.exclusions, WORD_SIZE, "the exclusions"),
         ciphertexts=_objects(paper.ciphertexts, "ciphertext"),
+        prekeys=_objects(paper.prekeys, "prekey"),
         checks=_objects(paper.checks, "check answer"),
         reveals=_objects(paper.reveals, "answer"),
         blames=_objects(paper.blames, "blame answer"),
