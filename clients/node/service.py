@@ -25,7 +25,7 @@ from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.policy import Policy, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
-from clients.node.register import Question, Register
+from clients.node.register import Register
 from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
 from fl_core.errors import DecodeError
 from fl_core.protocol.blame import answer_blame
@@ -36,6 +36,7 @@ from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
 from fl_core.protocol.member import answer
 from fl_core.protocol.messages import RevealRequest
+from fl_core.protocol.phases import MemberStep
 from fl_core.protocol.prekeys import SignedPrekey, check_seats, sign_prekey
 from fl_core.protocol.share_check import answer_check
 from fl_core.protocol.statements import Acceptance
@@ -199,7 +200,7 @@ class Node:
         request = CheckRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
         committed = accepted_set(self._reader(), header)
-        stored = self.register.answer(Question.CHECK, header.digest, committed.root)
+        stored = self.register.answer(MemberStep.CHECK, header.digest, committed.root)
         if stored is not None:
             return stored
         notary = self._notary(header)
@@ -215,7 +216,7 @@ class Node:
         )
         self._check_receipt(header, pairs, request.receipt, notary)
         return self.register.store_answer(
-            Question.CHECK, header.digest, committed.root, answered.encode(), request.receipt
+            MemberStep.CHECK, header.digest, committed.root, answered.encode(), request.receipt
         )
 
     def reveal(self, call: QuestionCall) -> bytes:
@@ -228,7 +229,7 @@ class Node:
         request = RevealRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
         committed = committed_sets(self._reader(), header)
-        stored = self.register.answer(Question.REVEAL, header.digest, committed.included_root)
+        stored = self.register.answer(MemberStep.REVEAL, header.digest, committed.included_root)
         if stored is not None:
             return stored
         notary = self._notary(header)
@@ -243,7 +244,7 @@ class Node:
             signer=self._signer(header),
         )
         return self.register.store_answer(
-            Question.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
+            MemberStep.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
         )
 
     def blame(self, call: QuestionCall) -> bytes:
@@ -259,7 +260,7 @@ class Node:
         if not self._accepted(reader.origin(header.run).terms).blame_opening:
             raise PolicyRefusal("the terms of this run allow no blame opening")
         committed, about = committed_sets(reader, header), request.place.digest
-        stored = self.register.answer(Question.BLAME, header.digest, about)
+        stored = self.register.answer(MemberStep.BLAME, header.digest, about)
         if stored is not None:
             return stored
         answered = answer_blame(
@@ -271,7 +272,7 @@ class Node:
             notary=self._notary(header),
             signer=self._signer(header),
         )
-        return self.register.store_answer(Question.BLAME, header.digest, about, answered.encode(), b"")
+        return self.register.store_answer(MemberStep.BLAME, header.digest, about, answered.encode(), b"")
 
     def plain(self, task: bytes) -> Order:
         """Hand out an order for a run without protection, if the policy allows such runs at all.
@@ -294,7 +295,7 @@ class Node:
         """A member that contributed expects the coordinator's signed receipt for what it sent."""
         mine = accepted.get(self.account.address)
         if mine is None:
-            if self.register.frame(header.digest) is not None:
+            if self.register.has_contributed(header.digest):
                 log.warning("round %d: the coordinator did not accept this node's contribution", header.round)
             return
         acceptance = Acceptance(
