@@ -241,11 +241,11 @@ def test_sums_that_no_lawful_vectors_have_are_refused(sums, count, error):
         pytest.param(lambda: Block("w", 1, float("nan")), id="clip NaN"),
         pytest.param(lambda: Block("w", 1, 1e30), id="clip too large"),
         pytest.param(lambda: Law(1), id="too few bits"),
-        pytest.param(lambda: Law(16), id="too many bits"),
+        pytest.param(lambda: Law(21), id="too many bits"),
         pytest.param(lambda: Quantiser((), (), 1), id="no block"),
         pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), (), 0), id="no cap"),
         pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), ("a", "a"), 1), id="counter twice"),
-        pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), (), 1, 16), id="sixteen bits"),
+        pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), (), 1, 21), id="twenty-one bits"),
     ],
 )
 def test_values_out_of_range_cannot_be_constructed(build):
