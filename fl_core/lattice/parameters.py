@@ -198,11 +198,11 @@ _TABLE = """
 
 def _reviewed(table: str) -> Mapping[str, Packing]:
     columns, *rows = (line.split() for line in table.strip().splitlines())
-    packings = [PACK15]
+    packings = {PACK15.name: PACK15}
     for name, *numbers in rows:
         fields = dict(zip(columns[1:], map(int, numbers), strict=True))
-        packings.append(Packing(name=name, **fields))
-    return MappingProxyType({packing.name: packing for packing in packings})
+        packings[name] = Packing(name=name, **fields)
+    return MappingProxyType(packings)
 
 
 PACKINGS: Mapping[str, Packing] = _reviewed(_TABLE)
