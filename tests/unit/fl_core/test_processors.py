@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -114,3 +116,35 @@ def test_without_a_place_for_compiled_code_a_process_works_and_says_so_once():
     assert len(done.stderr.splitlines()) == 1
     assert "WARNING fl_core.lattice.kernels compiled code cannot be stored" in done.stderr
     assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("triple", "processor"),
+    [("aarch64-unknown-linux-gnu", "neoverse-n1"), ("x86_64-unknown-linux-gnu", "x86-64-v3")],
+)
+def test_the_compiler_fuses_a_product_and_a_sum_only_where_it_is_allowed_to(triple, processor):
+    """What arm64 gives rests on this: the kernels' operations carry no permission, see the next test."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=3)
+
+    def fused(flag: str) -> bool:
+        body = f"%p = fmul {flag} double %a, %b\n %s = fadd {flag} double %p, %c\n ret double %s"
+        module = llvm.parse_assembly(f"define double @f(double %a, double %b, double %c) {{ {body} }}")
+        return re.search(r"fn?madd", machine.emit_assembly(module)) is not None
+
+    assert fused("contract")
+    assert not fused("")
+
+
+@pytest.mark.slow
+def test_no_kernel_allows_fusing_or_reordering(tmp_path):
+    program = """
+from fl_core.quantise import kernels
+for function in (kernels.round_values, kernels.round_wide_values):
+    for text in function.inspect_llvm().values():
+        assert " fmul " in text and " fadd " in text
+        assert not [w for w in ("fmul fast", "fmul contract", "fadd fast", "fadd contract", "llvm.fma", "fmuladd") if w in text]
+print("checked")
+"""
+    assert run(program, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == "checked"
