@@ -1,7 +1,8 @@
 """Work on ring elements, spread over threads.
 
-The compiled kernels, hashing and the block cipher release the interpreter lock, so contiguous runs of ring elements go to
-one thread each. (A parallel loop inside each kernel was slower: the runs between synchronisations are too short.) Every
+The compiled kernels and hashing release the interpreter lock, so contiguous runs of ring elements go to one thread each. (A
+parallel loop inside each kernel was slower: the runs between synchronisations are too short.) ``cryptography``'s block
+cipher keeps the lock, so the keystreams, about a quarter of an encryption on one thread, are made one at a time. Every
 element's bytes depend on its index alone, never on who works on it: the streams are entered at the element's position. So
 the result is the same for every number of threads, and a test compares.
 
