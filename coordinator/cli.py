@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coordinator.parameters_command import EPILOG, parameters
 from fl_core.errors import InputError, SutureError
 
 EXIT_FAILED = 1
@@ -126,6 +127,9 @@ def demo(
         raise
     if not audited:
         raise typer.Exit(EXIT_AUDIT_FAILED)
+
+
+cli.command(epilog=EPILOG)(parameters)
 
 
 def _remove_if_empty(folder: Path, *, made_here: bool) -> None:

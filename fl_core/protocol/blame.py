@@ -145,7 +145,8 @@ def _check_failure(header: RoundHeader, request: BlameRequest) -> None:
         try:
             for element, row, proof in zip(shown, entry.rows, entry.proofs, strict=True):
                 verify_inclusion(root, element_leaf(layout, row), element, layout.elements, proof)
-            sums += np.concatenate([layout.coefficients(row, 1) for row in entry.rows])
+            rows = np.concatenate([layout.coefficients(row, 1) for row in entry.rows])
+            sums = (sums + rows) % np.uint64(layout.params.modulus)  # < 2q < 2^62 before the reduction
         except (VerificationError, DecodeError) as error:
             raise VerificationError(f"blame check (5): {error}", party="coordinator") from error
     count = len(request.included)
@@ -225,7 +226,7 @@ def name_spoilers(
     if len(answers) < header.threshold:
         raise LocalProtocolError(f"{header.threshold} members must answer, {len(answers)} did")
     layout, threshold = layout_of(header), header.threshold
-    q, scale = layout.params.modulus, 1 << layout.params.dropped_bits
+    q, scale = layout.params.modulus, 1 << layout.packing.dropped_bits
     spoilers = []
     for i, (client, wire) in enumerate(coefficients):
         values = {header.point_of(member): said[i] for member, said in answers.items()}

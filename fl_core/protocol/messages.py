@@ -34,7 +34,7 @@ from fl_core.protocol.statements import (
     RevealStatement,
 )
 
-MAX_BOX = 32_768  # bytes; a share of 4,096 coefficients is 28,672, HPKE adds 1,136
+MAX_BOX = 36_864  # bytes; a share of 4,096 coefficients is 28,672 or (P4096g) 32,768, HPKE adds 1,136
 MAX_LEAF = 1024
 MAX_REQUEST = 1 << 29  # bytes; 10,000 boxes of 30 KB and as many leaves
 MAX_REVEAL = 1 << 16

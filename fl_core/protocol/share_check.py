@@ -206,7 +206,7 @@ def _disputes(
         return None
     for agreeing in candidates(parameters.modulus, header.threshold, given):
         value = value_at_zero(parameters.modulus, header.threshold, given, agreeing)
-        if fits(parameters, challenges, combined, value):
+        if fits(layout_of(header), challenges, combined, value):
             return frozenset(member for member in values if header.point_of(member) not in agreeing)
     return None
 

@@ -29,6 +29,7 @@ from fl_core.secagg import kernels
 from fl_core.secagg.layout import CHECK_ELEMENTS, Layout
 from fl_core.secagg.noise import key_noise_bound, noise_bound
 from fl_core.secagg.public_elements import PublicElements, block_elements
+from fl_core.secagg.threads import spread
 
 Words = npt.NDArray[np.uint64]
 
@@ -83,7 +84,9 @@ def verify_rows(layout: Layout, header_digest: bytes, check_sums: Words, key: Wo
     _verify_checks(layout, check_sums, PublicElements(layout.params, header_digest, key))
 
 
-def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words) -> Decrypted:
+def decrypt(
+    layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words, threads: int = 1
+) -> Decrypted:
     """Verify ``key`` and open ``sums``.
 
     Args:
@@ -92,6 +95,7 @@ def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: 
         sums: As for :func:`verify_aggregate_key`.
         count: As for :func:`verify_aggregate_key`.
         key: As for :func:`verify_aggregate_key`.
+        threads: How many threads share the work; the result is the same for every number.
 
     Returns:
         The sums of the values, and which ring elements failed. The caller owes a look at ``failed_elements``.
@@ -100,15 +104,25 @@ def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: 
         VerificationError: The key is not that of these sums, see :func:`verify_aggregate_key`.
         LocalProtocolError: The arguments do not have the stated shapes and ranges.
     """
+    verify_aggregate_key(layout, header_digest, sums, count, key)
     values = np.empty(layout.length, np.int64)
-    failed: list[int] = []
-    largest = start = 0
-    for block in decrypt_blocks(layout, header_digest, sums, count, key):
-        values[start : start + len(block.values)] = block.values
-        start += len(block.values)
-        failed.extend(block.failed_elements)
-        largest = max(largest, block.max_noise)
-    return Decrypted(values=values, failed_elements=tuple(failed), max_noise=largest)
+
+    def run(first: int, end: int) -> tuple[list[int], int]:
+        public = PublicElements(layout.params, header_digest, key, CHECK_ELEMENTS + first)
+        start, failed, largest = first * layout.values_per_element, list[int](), 0
+        for block in _open_blocks(layout, sums, count, public, first, end):
+            values[start : start + len(block.values)] = block.values
+            start += len(block.values)
+            failed.extend(block.failed_elements)
+            largest = max(largest, block.max_noise)
+        return failed, largest
+
+    runs = spread(run, layout.payload_elements, threads)
+    return Decrypted(
+        values=values,
+        failed_elements=tuple(element for failed, _ in runs for element in failed),
+        max_noise=max(largest for _, largest in runs),
+    )
 
 
 def decrypt_blocks(
@@ -116,20 +130,27 @@ def decrypt_blocks(
 ) -> Iterator[Decrypted]:
     """Like :func:`decrypt`, a block of ring elements at a time; the arrays are reused, so copy what is to be kept."""
     _check_arguments(layout, sums, count, key)
-    params, packing = layout.params, layout.packing
-    public = PublicElements(params, header_digest, key)
+    public = PublicElements(layout.params, header_digest, key)
     _verify_checks(layout, sums, public)
-    bound, max_sum = noise_bound(params, count), count * packing.max_value
+    yield from _open_blocks(layout, sums, count, public, 0, layout.payload_elements)
+
+
+def _open_blocks(
+    layout: Layout, sums: Words, count: int, public: PublicElements, begin: int, end: int
+) -> Iterator[Decrypted]:
+    """Open payload elements [begin, end); ``public`` is at the first of them."""
+    params, packing = layout.params, layout.packing
+    bound, max_sum = noise_bound(packing, count), count * packing.max_value
     step = block_elements(params)
     slots = np.empty((step, packing.slots, params.degree), np.int64)
     noise, largest = np.empty(step, np.uint64), np.empty(step, np.uint64)
-    remaining = layout.length
-    for first in range(CHECK_ELEMENTS, layout.elements, step):
-        rows = sums[first : first + step]
+    remaining = layout.length - begin * layout.values_per_element
+    for first in range(CHECK_ELEMENTS + begin, CHECK_ELEMENTS + end, step):
+        rows = sums[first : min(first + step, CHECK_ELEMENTS + end)]
         n = len(rows)
         kernels.decode(
             _residues(layout, rows, public),
-            np.uint64(params.delta_bits),
+            np.uint64(packing.delta_bits),
             np.uint64(packing.slot_bits),
             np.uint64(params.modulus),
             slots[:n],
@@ -157,7 +178,7 @@ def _verify_checks(layout: Layout, sums: Words, public: PublicElements) -> None:
 
 def _residues(layout: Layout, rows: Words, public: PublicElements) -> Words:
     """Return 2^d * rows - a*S mod q for the next ``len(rows)`` public elements."""
-    q, scale = layout.params.modulus, 1 << layout.params.dropped_bits
+    q, scale = layout.params.modulus, 1 << layout.packing.dropped_bits
     out = public.next_products(len(rows))
     kernels.residues(rows, out, np.uint64(scale), np.uint64((scale << 64) // q), np.uint64(q))
     return out

@@ -128,31 +128,33 @@ def combine_checks(layout: Layout, check_rows: bytes, challenges: Words) -> int:
     Raises:
         DecodeError: The rows have another size, or a coefficient is not canonical.
     """
-    coefficients = layout.coefficients(check_rows, CHECK_ELEMENTS) << np.uint64(layout.params.dropped_bits)
+    coefficients = layout.coefficients(check_rows, CHECK_ELEMENTS) << np.uint64(layout.packing.dropped_bits)
     low = coefficients & np.uint64((1 << _LOW_BITS) - 1)  # < 2^27: 2^13 products with 2^16 stay below 2^56
     high = coefficients >> np.uint64(_LOW_BITS)  # <= 2^34 for a 61-bit q: below 2^63
     combined = (int((high * challenges).sum()) << _LOW_BITS) + int((low * challenges).sum())
     return combined % layout.params.modulus
 
 
-def fits(params: ParameterSet, challenges: Words, combined: int, value: int) -> bool:
+def fits(layout: Layout, challenges: Words, combined: int, value: int) -> bool:
     """Return whether ``value`` is that of the secret which the check elements are under.
 
     The noise of a coefficient is a sum of independent fair signs about its mean of 1/2 (:mod:`fl_core.secagg.noise`), so
     combined - value = <r, e> is one about sum(r)/2 with variance v * sum(r^2): an honest party is refused with probability
-    below 2^-64. A secret that does not fit gives a uniform residue, which passes with probability below 2^-22.
+    below 2^-64. A secret that does not fit gives a uniform residue, which passes with probability below 2^-22 where 5 bits
+    are dropped, and below 2^-14 where 13 are.
 
     Args:
-        params: The parameter set.
+        layout: The shape of the round's ciphertexts.
         challenges: (2, N) uint64 in [0, 2^16).
         combined: From :func:`combine_checks`.
         value: The check functional's value at the secret, in [0, q).
     """
-    noise = (combined - value) % params.modulus
-    if noise > params.modulus // 2:
-        noise -= params.modulus
+    q = layout.params.modulus
+    noise = (combined - value) % q
+    if noise > q // 2:
+        noise -= q
     total, squares = int(challenges.sum()), int((challenges * challenges).sum())
-    return abs(noise - total / 2) <= MAX_DEVIATIONS * math.sqrt(noise_variance(params) * squares)
+    return abs(noise - total / 2) <= MAX_DEVIATIONS * math.sqrt(noise_variance(layout.packing) * squares)
 
 
 def _transposed_inverse(ring: Ring, challenges: Words) -> Words:

@@ -40,7 +40,7 @@ def failing_coefficient(
     ring = Ring.of(params)
     product = public_element(params, header_digest, element)[None, :].copy()
     ring.multiply_and_invert(product, key, ring.quotients(key))
-    q, scale = params.modulus, 1 << params.dropped_bits
+    q, scale = params.modulus, 1 << layout.packing.dropped_bits
     for coefficient in range(params.degree):
         if _carries(layout, element, coefficient, protected):
             continue
@@ -59,13 +59,13 @@ def well_formed(layout: Layout, residue: int, count: int) -> bool:
         count: How many ciphertexts it is the sum of.
     """
     params, packing = layout.params, layout.packing
-    shifted = (residue + params.delta // 2) % params.modulus
-    message, offset = divmod(shifted, params.delta)
+    shifted = (residue + packing.delta // 2) % params.modulus
+    message, offset = divmod(shifted, packing.delta)
     mask = (1 << packing.slot_bits) - 1
     slots = (message >> (packing.slot_bits * slot) & mask for slot in range(packing.slots))
     beyond = message >> (packing.slot_bits * packing.slots)
     in_range = beyond == 0 and all(slot <= count * packing.max_value for slot in slots)
-    return in_range and abs(offset - params.delta // 2) <= noise_bound(params, count)
+    return in_range and abs(offset - packing.delta // 2) <= noise_bound(packing, count)
 
 
 def _carries(layout: Layout, element: int, coefficient: int, protected: int) -> bool:

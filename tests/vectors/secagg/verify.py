@@ -27,8 +27,10 @@ HERE = Path(__file__).parent
 SETS = {  # degree, modulus, psi
     "P4096": (4096, 2**53 - 311295, 2135425536758),
     "P2048": (2048, 2**53 - 126975, 1999430903908),
+    "P4096g": (4096, 2**61 - 139263, 307554654119321),
 }
 DELTA, DROPPED, SLOTS, SLOT_BITS, SPARE = 2**11, 5, 2, 21, 8
+PACK15 = (DELTA, DROPPED, SLOTS, SLOT_BITS)
 
 
 class Rejected(Exception):
@@ -54,7 +56,7 @@ class Keystream:
 
 
 def residues(stream, degree, modulus):
-    masked = [word % 2**53 for word in stream.words(degree + SPARE)]
+    masked = [word % 2 ** modulus.bit_length() for word in stream.words(degree + SPARE)]
     return [value for value in masked if value < modulus][:degree]
 
 
@@ -90,7 +92,7 @@ def evaluate(polynomial, point, modulus):
 def multiply(left, right, modulus):
     """Multiply modulo X^N + 1: one product of integers whose digits are wide enough not to run over."""
     n = len(left)
-    width = 16  # bytes: 2*53 + 13 bits < 128
+    width = 18  # bytes: 2*61 + 13 bits < 144
     packed = [
         int.from_bytes(b"".join(c.to_bytes(width, "little") for c in p), "little") for p in (left, right)
     ]
@@ -114,34 +116,44 @@ def secret_of(set_name, seed):
     return residues(Keystream(seed, "suture/v1/stream/secret"), degree, modulus)
 
 
-def messages(degree, values):
-    per_element = SLOTS * degree
+def messages(degree, values, slots=SLOTS, slot_bits=SLOT_BITS):
+    per_element = slots * degree
     padded = list(values) + [0] * (-len(values) % per_element)
     out = [[0] * degree, [0] * degree]
     for j in range(0, len(padded), per_element):
         block = padded[j : j + per_element]
-        out.append([block[i] + (block[degree + i] << SLOT_BITS) for i in range(degree)])
+        out.append(
+            [
+                sum(block[slot * degree + i] << slot_bits * slot for slot in range(slots))
+                for i in range(degree)
+            ]
+        )
     return out
 
 
-def encrypt(set_name, public, values, seed):
+def encrypt(set_name, public, values, seed, packing=PACK15):
     """Return wire coefficients, one list for each ring element."""
+    delta, dropped, slots, slot_bits = packing
     degree, modulus, psi = SETS[set_name]
     secret = coefficients(secret_of(set_name, seed), modulus, psi)
     errors = Keystream(seed, "suture/v1/stream/errors")
     wire = []
-    for element, message in zip(public, messages(degree, values), strict=True):
+    for element, message in zip(public, messages(degree, values, slots, slot_bits), strict=True):
         words = errors.words(2 * degree)
         noise = [words[i].bit_count() - words[degree + i].bit_count() for i in range(degree)]
         product = multiply(element, secret, modulus)
-        cipher = [(p + e + DELTA * m) % modulus for p, e, m in zip(product, noise, message, strict=True)]
-        wire.append([(c + 2 ** (DROPPED - 1)) >> DROPPED for c in cipher])
+        cipher = [(p + e + delta * m) % modulus for p, e, m in zip(product, noise, message, strict=True)]
+        wire.append([(c + 2 ** (dropped - 1)) >> dropped for c in cipher])
     return wire
 
 
-def wire_bytes(element):
-    low = b"".join((c % 2**32).to_bytes(4, "little") for c in element)
-    return low + b"".join((c >> 32).to_bytes(2, "little") for c in element)
+def wire_bytes(element, width=6):
+    """Planes of 4, then 2 (if width is 6 or 7), then 1 byte (if it is 5 or 7)."""
+    planes, shift = b"", 0
+    for size in {5: (4, 1), 6: (4, 2), 7: (4, 2, 1)}[width]:
+        planes += b"".join((c >> shift & 2 ** (8 * size) - 1).to_bytes(size, "little") for c in element)
+        shift += 8 * size
+    return planes
 
 
 def tree_root(leaves):
