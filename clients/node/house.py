@@ -10,6 +10,7 @@
       data/records.csv     the records
       terms/               accepted terms documents, by digest
       register.sqlite      the once-only register; never restored from a backup
+      ckks/                keys and models of runs in the CKKS mode, see :mod:`clients.node.ckks_files`
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.errors import NodeStateError
+from clients.node.ckks_files import CkksFiles
 from clients.node.manifest import Manifest, describe
 from clients.node.policy import Policy
 from clients.node.register import Register
@@ -185,6 +187,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         clock=clock,
         random=random,
         close_ledger=close,
+        ckks=CkksFiles(house.folder / "ckks"),
     )
 
 

@@ -23,6 +23,8 @@ import numpy as np
 from clients.calls import BeginCall, Order, ProtectCall, RevealCall
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.ckks import answer_ckks
+from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy, decide, decide_plaintext
 from clients.node.register import Register
 from clients.node.view import committed_sets, ledger_view
@@ -69,6 +71,7 @@ class Node:
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
         close_ledger: Lets go of the ledger.
+        ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Node:
     clock: Callable[[], int]
     random: RandomSource
     close_ledger: Callable[[], None] = lambda: None
+    ckks: CkksFiles | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def call(self, method: Method, payload: bytes) -> bytes:
@@ -95,6 +99,8 @@ class Node:
                 return self.protect(ProtectCall.decode(payload))
             if method is Method.REVEAL:
                 return self.reveal(RevealCall.decode(payload))
+            if method is Method.CKKS:
+                return answer_ckks(self, payload)
             return self.plain(payload).encode()
 
     def close(self) -> None:
@@ -234,6 +240,14 @@ class Node:
             data=str(self.data.path),
             holder=self.name,
         )
+
+    def accepted(self, digest: bytes) -> Terms:
+        """Return accepted terms by digest.
+
+        Raises:
+            PolicyRefusal: The holder has not accepted them.
+        """
+        return self._accepted(digest)
 
     def _accepted(self, digest: bytes) -> Terms:
         if digest not in self.terms:

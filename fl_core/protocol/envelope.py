@@ -28,6 +28,9 @@ FRAME = "frame"
 REQUEST = "request"
 REVEAL = "reveal"
 
+CKKS = "ckks"
+"""Field of the control record, and array of the sealed record, of a message in the CKKS mode."""
+
 METRICS = "metrics"
 """Metric record of a reply: times in milliseconds; in a run without protection also counts."""
 
@@ -37,4 +40,5 @@ EXAMPLES = "num-examples"
 
 ENROL_TYPE = "query.enrol"
 REVEAL_TYPE = "query.reveal"
+CKKS_TYPE = "query.ckks"
 """Flower message types; training is plain ``train``."""

@@ -14,6 +14,7 @@ The modules in the order in which a run uses them:
 ``vector``      updates, weights and counters as slots, and the mean out of a sum of slots
 ``running``     the coordinator's sum, one upload at a time
 ``messages``    plan, key package, upload, sum, report
+``steps``       what the coordinator asks of a node, step by step
 ``ceremony``    the first holder makes the key and seals it to the others; the others open it
 ==============  ==============================================================================================
 
@@ -22,5 +23,5 @@ derived from a :class:`~fl_core.randomness.RandomSource`. Everything else takes 
 
 Residual risk: ciphertexts and contexts are parsed by C++ code (protobuf, zstd, SEAL). ``structure`` bounds every length
 and the announced size of what is compressed before that code runs, and callers verify the sender's signature first, so
-only registered members reach it; what is inside the compressed part is checked by SEAL alone.
+only registered members and the coordinator reach it; what is inside the compressed part is checked by SEAL alone.
 """

@@ -17,7 +17,7 @@ def tenseal() -> Any:  # noqa: ANN401 - the library ships no types
     """
     try:
         import tenseal
-        import tenseal.sealapi  # registers the types of SEAL that a context's parameters are made of  # noqa: F401
+        import tenseal.sealapi  # registers the types of SEAL that a context's parameters are made of
     except ImportError as error:
         raise InputError(
             f"the CKKS mode needs TenSEAL, which cannot be imported ({error}).",

@@ -209,24 +209,27 @@ class Upload:
 class EncryptedSum:
     """What the coordinator adds up and hands to every holder.
 
-    Not signed: nobody could check the sum without all ciphertexts. That is this mode's price.
+    The signature says who sent it, not that it is the sum: nobody could check that without all ciphertexts. That is this
+    mode's price.
 
     Attributes:
         package: As in :class:`Upload`.
         round: Round number.
         parent: SHA-256 of the model that the uploads were trained from.
         chunks: Ciphertexts of the sum.
+        signature: The coordinator's, over :attr:`signed`.
     """
 
     package: bytes
     round: int
     parent: bytes
     chunks: tuple[bytes, ...]
+    signature: bytes
 
     @property
-    def digest(self) -> bytes:
-        """Names the sum: a holder opens one for each round."""
-        return digest(Label.CKKS_SUM, self.encode())
+    def signed(self) -> bytes:
+        """What the coordinator signs; names the sum, of which a holder opens one for each round."""
+        return digest(Label.CKKS_SUM, self.package, self.round.to_bytes(4, "big"), self.parent, *self.chunks)
 
     def encode(self) -> bytes:
         """Return the wire form."""
@@ -234,6 +237,7 @@ class EncryptedSum:
         w.fixed(self.package, DIGEST_SIZE)
         w.uint(self.round, 4)
         w.fixed(self.parent, DIGEST_SIZE)
+        w.fixed(self.signature, SIGNATURE)
         _write_chunks(w, self.chunks)
         return w.bytes()
 
@@ -241,14 +245,10 @@ class EncryptedSum:
     def decode(cls, data: bytes) -> Self:
         """Read a sum; raises :class:`~fl_core.errors.DecodeError`."""
         r = Reader(data, limit=MAX_VECTOR, what="CKKS sum")
-        package, number, parent, chunks = (
-            r.fixed(DIGEST_SIZE),
-            r.uint(4),
-            r.fixed(DIGEST_SIZE),
-            _read_chunks(r),
-        )
+        package, number, parent = r.fixed(DIGEST_SIZE), r.uint(4), r.fixed(DIGEST_SIZE)
+        signature, chunks = r.fixed(SIGNATURE), _read_chunks(r)
         r.end()
-        return cls(package=package, round=number, parent=parent, chunks=chunks)
+        return cls(package=package, round=number, parent=parent, chunks=chunks, signature=signature)
 
     def __repr__(self) -> str:
         return f"EncryptedSum(round={self.round}, chunks=<{len(self.chunks)}>)"
