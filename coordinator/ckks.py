@@ -66,6 +66,8 @@ def run_ckks(grid: Grid, folder: Path, run: RunContext, *, rounds: int, patience
 def hold_ceremony(asking: Asking) -> Federation:
     """Have the first holder make the key, relay its sealed package, and find out who took it.
 
+    A dealer that makes no usable package is left out, and it is the next one's turn; nobody has taken a key by then.
+
     Raises:
         CoordinatorError: No key was made, or fewer than a threshold of the cohort took it.
     """
@@ -73,8 +75,36 @@ def hold_ceremony(asking: Asking) -> Federation:
     cohort = tuple(account for account in sorted(asking.holders) if _able(run, account))
     for account in set(asking.holders) - set(cohort):
         run.events.emit("holder-left-out", holder=asking.name(account))
+    while True:
+        plan = _plan(run, cohort)
+        try:
+            package, context = _dealt(asking, plan)
+            break
+        except RemoteProtocolError as error:
+            asking.lost("dealer-lost", 0, plan.dealer, str(error))
+            cohort = cohort[1:]
+    call = TakeCall(plan=plan.encode(), package=package.encode()).encode()
+    took = [
+        account for account, answer in asking.query(cohort, CkksStep.TAKE, call) if answer == package.signed
+    ]
+    needed = max(threshold_of(len(cohort)), run.terms.n_min)
+    if len(took) < needed:
+        raise CoordinatorError(
+            f"{len(took)} holders have the run's key, {needed} are needed.",
+            fix="Their policies must have allow_ckks; the nodes' logs say why they refused.",
+        )
+    run.events.emit("key-shared", dealer=asking.name(plan.dealer), holders=[asking.name(a) for a in took])
+    return Federation(asking, plan, package.signed, context, tuple(sorted(took)))
+
+
+def _plan(run: RunContext, cohort: tuple[bytes, ...]) -> Plan:
+    """Return the plan for a cohort.
+
+    Raises:
+        CoordinatorError: The cohort is too small or too large.
+    """
     try:
-        plan = Plan(
+        return Plan(
             chain_id=run.reader.chain_id,
             contract=run.reader.address,
             run=run.run,
@@ -83,24 +113,23 @@ def hold_ceremony(asking: Asking) -> Federation:
             transport_keys=tuple(run.transport_keys[account] for account in cohort),
         )
     except ValueError as error:
-        raise CoordinatorError(f"the key ceremony cannot begin: {error}.") from error
-    dealt = [answer for _, answer in asking.query([plan.dealer], CkksStep.DEAL, plan.encode())]
-    if not dealt:
         raise CoordinatorError(
-            f"{asking.name(plan.dealer)}, whose turn it was, made no key.", fix="Its node's log says why."
-        )
-    package = KeyPackage.decode(dealt[0])
-    signer = run.reader.keys(plan.dealer).signer
-    context = check_package(plan, package, verify=lambda d, s: typed_data.verify(d, s, signer))
-    call = TakeCall(plan=plan.encode(), package=package.encode()).encode()
-    took = [
-        account for account, answer in asking.query(cohort, CkksStep.TAKE, call) if answer == package.signed
-    ]
-    needed = max(threshold_of(len(cohort)), run.terms.n_min)
-    if len(took) < needed:
-        raise CoordinatorError(f"{len(took)} holders have the run's key, {needed} are needed.")
-    run.events.emit("key-shared", dealer=asking.name(plan.dealer), holders=[asking.name(a) for a in took])
-    return Federation(asking, plan, package.signed, context, tuple(sorted(took)))
+            f"the key ceremony has no cohort: {error}, and {len(cohort)} are willing.",
+            fix="Their policies must have allow_ckks; the nodes' logs say why they refused.",
+        ) from error
+
+
+def _dealt(asking: Asking, plan: Plan) -> tuple[KeyPackage, PublicContext]:
+    """Ask the dealer for the package and check it.
+
+    Raises:
+        RemoteProtocolError: There is none, or a check failed.
+    """
+    answers = [answer for _, answer in asking.query([plan.dealer], CkksStep.DEAL, plan.encode())]
+    if not answers:
+        raise VerificationError("the dealer made no key", party=plan.dealer.hex())
+    package, signer = KeyPackage.decode(answers[0]), asking.run.reader.keys(plan.dealer).signer
+    return package, check_package(plan, package, verify=lambda d, s: typed_data.verify(d, s, signer))
 
 
 def _able(run: RunContext, account: bytes) -> bool:

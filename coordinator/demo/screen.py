@@ -48,6 +48,7 @@ class Screen:
             "processes-started": self._processes,
             "enrolled": self._enrolled,
             "key-shared": self._key_shared,
+            "dealer-lost": self._dealer_lost,
             "model-handed-over": self._handed_over,
             "model-kept": self._kept,
             "holder-left-out": self._left_out,
@@ -119,6 +120,9 @@ class Screen:
             f"[bold]Key[/]         made by {event['dealer']}, shared by {len(event['holders'])} hospitals;"
             " the coordinator has none"
         )
+
+    def _dealer_lost(self, event: Event) -> None:
+        self._say(f"  [yellow]{event['holder']}: {event['reason']}; the next hospital's turn[/]")
 
     def _handed_over(self, event: Event) -> None:
         self._say(f"[bold]Model[/]       handed over by {event['holder']}, as its policy allows")

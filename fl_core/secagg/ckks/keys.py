@@ -193,12 +193,21 @@ def _fits(params: CkksParameters, holders: int, context: Any) -> bool:  # noqa: 
         scale = context.global_scale
     except ValueError:  # TenSEAL's way to say that there is none
         return False
-    return (inner.poly_modulus_degree(), primes, inner.scheme().name, scale) == (
+    return _is_symmetric(context) and (inner.poly_modulus_degree(), primes, inner.scheme().name, scale) == (
         params.degree,
         params.primes,
         "CKKS",
         params.scale(holders),
     )
+
+
+def _is_symmetric(context: Any) -> bool:  # noqa: ANN401
+    """Return whether a context has no public key by design; TenSEAL says so only when it is asked for one."""
+    try:
+        context.has_public_key()
+    except ValueError:
+        return True
+    return False
 
 
 def _read(params: CkksParameters, scale: float, context: Any, chunk: bytes) -> Any:  # noqa: ANN401
