@@ -83,7 +83,7 @@ class CkksParameters:
 
 
 CKKS2048 = CkksParameters(name="CKKS2048", degree=2048, prime_bits=(32, 20), primes=(4294955009, 1032193))
-"""Sums over up to 64 holders; 128 bits classical; 16.7 bytes per value."""
+"""Sums over up to 64 holders; 128 bits classical; 16.6 bytes per value."""
 
 
 def error_bound(params: CkksParameters, holders: int, summed: int, length: int) -> float:
