@@ -29,9 +29,10 @@ from fl_core.models import model_digest, vector_length
 from fl_core.protocol import envelope
 from fl_core.protocol.rules import threshold_of
 from fl_core.protocol.setup import transport_key_digest
+from fl_core.secagg.ckks.agreement import KeyPackage, Plan
 from fl_core.secagg.ckks.ceremony import check_package
 from fl_core.secagg.ckks.keys import PublicContext
-from fl_core.secagg.ckks.messages import EncryptedSum, KeyPackage, Plan, Report, Upload
+from fl_core.secagg.ckks.messages import EncryptedSum, Report, Upload
 from fl_core.secagg.ckks.running import RunningSum
 from fl_core.secagg.ckks.steps import CkksBeginCall, CkksStep, Place, TakeCall
 from fl_core.secagg.ckks.vector import Shape

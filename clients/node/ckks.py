@@ -11,7 +11,6 @@ that somebody sent. The ledger supplies members, keys and consent; rounds of thi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -19,60 +18,23 @@ from clients.calls import Order
 from clients.ckks_calls import CkksOrder, CkksProtectCall
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.ckks_files import CkksFiles
-from clients.node.policy import Policy, decide_ckks
+from clients.node.ckks_holder import Holder
+from clients.node.policy import decide_ckks
 from fl_core.errors import VerificationError
 from fl_core.models import decode_model, encode_model, model_digest, vector_length
 from fl_core.models.step import apply_step
 from fl_core.protocol.setup import transport_key_digest
 from fl_core.protocol.terms import Terms
-from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secagg.ckks.agreement import KeyPackage, Plan
 from fl_core.secagg.ckks.ceremony import PARAMETERS, deal, take
-from fl_core.secagg.ckks.messages import EncryptedSum, KeyPackage, Plan, Report, Upload
+from fl_core.secagg.ckks.messages import EncryptedSum, Report, Upload
 from fl_core.secagg.ckks.steps import PLACE_SIZE, CkksBeginCall, CkksStep, Place, TakeCall, decode_step
 from fl_core.secagg.ckks.vector import Shape, pack, unpack
 from ledger import typed_data
 from ledger.reader import LedgerReader
-from ledger.signer import Signer
 
 MAX_MODEL = 1 << 32  # bytes
 _UNSIGNED = bytes(typed_data.SIGNATURE_SIZE)
-
-
-class Data(Protocol):
-    """The data set; :class:`clients.node.service.DataSet`."""
-
-    @property
-    def path(self) -> object: ...  # noqa: D102 - described by the class that implements it
-
-    @property
-    def records(self) -> int: ...  # noqa: D102
-
-
-class Holder(Protocol):
-    """What the steps need of the node; :class:`clients.node.service.Node`."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def account(self) -> Signer: ...  # noqa: D102
-
-    @property
-    def transport(self) -> TransportPrivateKey: ...  # noqa: D102
-
-    @property
-    def reader(self) -> LedgerReader | None: ...  # noqa: D102
-
-    @property
-    def policy(self) -> Policy: ...  # noqa: D102
-
-    @property
-    def data(self) -> Data: ...  # noqa: D102
-
-    @property
-    def ckks(self) -> CkksFiles | None: ...  # noqa: D102
-
-    def accepted(self, digest: bytes) -> Terms: ...  # noqa: D102
 
 
 def answer_ckks(node: Holder, payload: bytes) -> bytes:

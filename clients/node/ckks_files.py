@@ -20,9 +20,9 @@ from pathlib import Path
 from clients.errors import NodeStateError, PolicyRefusal
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.models import model_digest
+from fl_core.secagg.ckks.agreement import KeyPackage, Plan
 from fl_core.secagg.ckks.ceremony import PARAMETERS
 from fl_core.secagg.ckks.keys import HolderKey
-from fl_core.secagg.ckks.messages import KeyPackage, Plan
 from fl_core.secagg.ckks.steps import TakeCall
 from fl_core.secret import Secret
 from ledger.files import write_atomically

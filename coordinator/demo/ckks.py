@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
+from coordinator.store.events import EventTail
 from fl_core.protocol.terms import Terms
 from fl_core.secagg.ckks.ceremony import PARAMETERS
 
@@ -28,5 +28,5 @@ def ckks_rounds(folder: Path) -> int:
     """Return how many rounds made a model that a holder handed over; 0 where the holders kept it."""
     if not (folder / "model.safetensors").exists():
         return 0
-    lines = (folder / "coordinator" / "events.jsonl").read_text().splitlines()
-    return sum(json.loads(line)["event"] == "round-finalised" for line in lines)
+    events = EventTail(folder / "coordinator" / "events.jsonl").new()
+    return sum(event["event"] == "round-finalised" for event in events)

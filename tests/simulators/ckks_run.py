@@ -10,9 +10,10 @@ import numpy as np
 
 from clients.ckks_calls import CkksProtectCall
 from clients.door import Method
+from fl_core.secagg.ckks.agreement import KeyPackage, Plan
 from fl_core.secagg.ckks.ceremony import PARAMETERS
 from fl_core.secagg.ckks.keys import PublicContext
-from fl_core.secagg.ckks.messages import EncryptedSum, KeyPackage, Plan, Report, Upload
+from fl_core.secagg.ckks.messages import EncryptedSum, Report, Upload
 from fl_core.secagg.ckks.running import RunningSum
 from fl_core.secagg.ckks.steps import CkksBeginCall, CkksStep, Place, TakeCall, encode_step
 from tests.simulators.consortium import MODEL, POLICY, TERMS, Consortium, Holder

@@ -13,7 +13,8 @@ The modules in the order in which a run uses them:
 ``keys``        the holders' key, and the public context without a key that the coordinator gets
 ``vector``      updates, weights and counters as slots, and the mean out of a sum of slots
 ``running``     the coordinator's sum, one upload at a time
-``messages``    plan, key package, upload, sum, report
+``agreement``   plan and key package
+``messages``    upload, sum, report
 ``steps``       what the coordinator asks of a node, step by step
 ``ceremony``    the first holder makes the key and seals it to the others; the others open it
 ==============  ==============================================================================================

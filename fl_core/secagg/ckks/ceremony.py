@@ -12,8 +12,8 @@ from collections.abc import Callable
 from fl_core.digests import Label, digest
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.secagg.boxes import TransportPrivateKey, seal
+from fl_core.secagg.ckks.agreement import KeyPackage, Plan
 from fl_core.secagg.ckks.keys import HolderKey, PublicContext
-from fl_core.secagg.ckks.messages import KeyPackage, Plan
 from fl_core.secagg.ckks.parameters import CKKS2048, CkksParameters
 
 PARAMETERS: CkksParameters = CKKS2048

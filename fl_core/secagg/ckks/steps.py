@@ -13,7 +13,7 @@ from typing import Self
 from fl_core.codec import Reader, Writer
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
-from fl_core.secagg.ckks.messages import MAX_PACKAGE, MAX_PLAN
+from fl_core.secagg.ckks.agreement import MAX_PACKAGE, MAX_PLAN
 
 MAX_FIRST_MODEL = 1 << 32  # bytes
 PLACE_SIZE = 2 * DIGEST_SIZE + 4

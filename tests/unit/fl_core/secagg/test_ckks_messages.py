@@ -10,8 +10,10 @@ import pytest
 from fl_core.codec import Writer
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
 from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secagg.ckks.agreement import KeyPackage, Plan
 from fl_core.secagg.ckks.ceremony import box_info, check_package, deal, take
-from fl_core.secagg.ckks.messages import MAX_HOLDERS, EncryptedSum, KeyPackage, Plan, Report, Upload
+from fl_core.secagg.ckks.messages import EncryptedSum, Report, Upload
+from fl_core.secagg.ckks.parameters import MAX_HOLDERS
 from fl_core.secagg.ckks.steps import CkksBeginCall, CkksStep, Place, TakeCall, decode_step, encode_step
 from fl_core.secret import Secret
 
