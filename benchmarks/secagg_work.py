@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fl_core.digests import Label
 from fl_core.lattice.parameters import P4096, PACK15, PACKINGS
 from fl_core.protocol.client import contribute
 from fl_core.protocol.dry_run import DryNotary, Party, make_header, make_parties
 from fl_core.protocol.header import RoundHeader
 from fl_core.quantise import Block, Quantiser
 from fl_core.randomness import SEED_SIZE, Stream, SystemRandomSource
-from fl_core.digests import Label
 from fl_core.secagg.decrypt import decrypt
 from fl_core.secagg.encrypt import encrypt
 from fl_core.secagg.fold import Accumulator
@@ -160,7 +160,7 @@ def client_memory(length: int) -> dict[str, Any]:
         with source.open("wb") as file:
             chunk = update(1 << 20)
             for first in range(0, length, 1 << 20):
-                file.write(memoryview(chunk[: min(1 << 20, length - first)]))
+                file.write(chunk[: min(1 << 20, length - first)].tobytes())
         layout = Layout(params=P4096, packing=PACK15, length=length + 1)
         quantiser = Quantiser(blocks=(Block("update", length, CLIP),), counters=(), weight_cap=1000)
         seed = SystemRandomSource().secret(SEED_SIZE)
@@ -168,10 +168,8 @@ def client_memory(length: int) -> dict[str, Any]:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.perf_counter()
         with target.open("wb") as sink:
-            chunks = quantiser.quantise_chunks(
-                _pieces(source, length), 500, (), Stream(seed, Label.ROUNDING)
-            )
-            encrypt_stream(layout, HEADER, chunks, seed, sink)
+            chunks = quantiser.quantise_chunks(_pieces(source, length), 500, (), Stream(seed, Label.ROUNDING))
+            encrypt_stream(layout, HEADER, (chunk.values for chunk in chunks), seed, sink)
         seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"above_bytes": (peak - before) * 1024, "peak_bytes": peak * 1024, "wall_s": seconds}

@@ -17,6 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricR
 from flwr.clientapp import ClientApp
 
 from clients.calls import BeginCall, Order, ProtectCall
+from clients.ckks_glue import relay_ckks, train_ckks
 from clients.door import Door, Method, connect
 from clients.training.tasks import TrainingResult, load_task
 from fl_core.errors import DecodeError
@@ -43,6 +44,8 @@ def enrol(message: Message, context: Context) -> Message:
 def train(message: Message, context: Context) -> Message:
     """Train for one round and return the sealed frame, or in a run without protection the model itself."""
     control = _control(message)
+    if envelope.CKKS in control:
+        return train_ckks(message, _door(context))
     if envelope.HEADER not in control:
         return _train_in_the_clear(message, context)
     door = _door(context)
@@ -103,6 +106,12 @@ def _pass_on(message: Message, context: Context, method: Method, name: str) -> M
     request = _arrays(message, envelope.SEALED)[envelope.REQUEST].data
     answer = _door(context).call(method, request)
     return Message(RecordDict({envelope.SEALED: _sealed(name, answer)}), reply_to=message)
+
+
+@app.query("ckks")
+def ckks(message: Message, context: Context) -> Message:
+    """Pass a step of the CKKS mode to the node, and its answer back."""
+    return relay_ckks(message, _door(context))
 
 
 def _train_in_the_clear(message: Message, context: Context) -> Message:

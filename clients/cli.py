@@ -74,6 +74,7 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
         "data set commitment": house.manifest.commitment.hex(),
         "tasks": list(house.policy.tasks),
         "plaintext allowed": house.policy.allow_plaintext,
+        "CKKS allowed": house.policy.allow_ckks,
         "accepted terms": [terms.title for terms in accepted_terms(folder).values()],
     }
     if json:

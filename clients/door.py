@@ -1,4 +1,4 @@
-"""The one door between the glue and the node: four calls, bytes in and bytes out.
+"""The one door between the glue and the node: a few calls, bytes in and bytes out.
 
 The glue (:mod:`clients.app`) runs in a process that Flower starts and whose code a bundle can bring; it must never see a key.
 It reaches the node through a :class:`Door`:
@@ -38,6 +38,7 @@ class Method(Enum):
     PLAIN = 5
     CHECK = 6
     BLAME = 7
+    CKKS = 16
 
 
 class Door(Protocol):

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from coordinator.demo.options import Protection
 from coordinator.parameters_command import EPILOG, parameters
 from fl_core.errors import InputError, SutureError
 
@@ -36,7 +37,7 @@ def root() -> None:
 
 
 @cli.command(
-    epilog="Examples: suture demo | suture demo --plain | suture demo --drop 7 --keep runs/one"
+    epilog="Examples: suture demo | suture demo --plain | suture demo --protection ckks | suture demo --drop 7 --keep runs/one"
     " | suture demo --engine deployment --rounds 3"
 )
 def demo(
@@ -71,10 +72,20 @@ def demo(
             help="CSV file with a column 'hospital'. The UCI data that ships with Suture by default."
         ),
     ] = None,
+    protection: Annotated[
+        str | None,
+        typer.Option(
+            help="'lattice' (default), 'ckks' or 'none'. With 'ckks' not even the coordinator sees the aggregate, but any"
+            " holder could open another holder's upload if it got the bytes, and there is no audit of the aggregate from"
+            " ciphertexts: use the default unless a blind coordinator is what you need.",
+            show_default=False,
+        ),
+    ] = None,
     plain: Annotated[
         bool,
         typer.Option(
-            "--plain", help="No protection and no ledger: updates in the clear, for comparison only."
+            "--plain",
+            help="Same as --protection none: no protection and no ledger, updates in the clear, for comparison only.",
         ),
     ] = False,
     drop: Annotated[
@@ -111,7 +122,7 @@ def demo(
         seed=seed,
         folder=Path(tempfile.mkdtemp(prefix="suture-demo-")) if keep is None else keep,
         data=bundled_csv() if data is None else data,
-        plain=plain,
+        protection=_protection(protection, plain),
         drop=drop,
         port=port,
     )
@@ -130,6 +141,19 @@ def demo(
 
 
 cli.command(epilog=EPILOG)(parameters)
+
+
+def _protection(name: str | None, plain: bool) -> Protection:
+    """Return the protection that the options name.
+
+    Raises:
+        InputError: There is none of that name, or the options contradict each other.
+    """
+    if name is not None and name not in {kind.value for kind in Protection}:
+        raise InputError(f"--protection is 'lattice', 'ckks' or 'none', not {name!r}.")
+    if plain and name not in (None, Protection.NONE.value):
+        raise InputError(f"--plain means --protection none, which contradicts --protection {name}.")
+    return Protection.NONE if plain else Protection(name or Protection.LATTICE.value)
 
 
 def _remove_if_empty(folder: Path, *, made_here: bool) -> None:

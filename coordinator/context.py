@@ -30,6 +30,8 @@ from ledger.signer import Signer, open_signer
 from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
+MAX_TRANSPORT_KEY = 4096  # bytes
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
@@ -45,7 +47,8 @@ class RunContext:
         run: Run id.
         terms: The run's terms.
         names: Account -> name, for people.
-        prekeys: Account -> its newest prekey, checked when it was learnt.
+        transport_keys: Account -> registered transport public key; the CKKS mode seals its key to it.
+        prekeys: Account -> its newest prekey, checked before it is used.
         journal: What was done.
         events: What people see.
         clock: Unix time in seconds.
@@ -61,6 +64,7 @@ class RunContext:
     run: bytes
     terms: Terms
     names: dict[bytes, str]
+    transport_keys: dict[bytes, bytes]
     prekeys: dict[bytes, SignedPrekey]
     journal: Journal
     events: EventLog
@@ -133,6 +137,10 @@ def open_run(
             run=bytes.fromhex(paper.run),
             terms=Terms.decode(archive.get(bytes.fromhex(paper.terms), MAX_TERMS)),
             names={bytes.fromhex(address): name for address, name in paper.names.items()},
+            transport_keys={
+                bytes.fromhex(address): archive.get(bytes.fromhex(digest), MAX_TRANSPORT_KEY)
+                for address, digest in paper.transport_keys.items()
+            },
             prekeys={},
             journal=Journal(private / "journal.sqlite"),
             events=EventLog(private / "events.jsonl", listener),

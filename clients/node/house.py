@@ -11,6 +11,7 @@
       terms/               accepted terms documents, by digest
       register.sqlite      the once-only register; never restored from a backup
       prekeys/             private prekeys of the current epochs; erased, and never backed up
+      ckks/                keys and models of runs in the CKKS mode, see :mod:`clients.node.ckks_files`
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from clients.errors import NodeStateError
+from clients.node.ckks_files import CkksFiles
 from clients.node.manifest import Manifest, describe
 from clients.node.policy import Policy
 from clients.node.prekeys import Prekeys
@@ -174,6 +176,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
     return Node(
         name=house.name,
         account=house.account,
+        transport=house.transport,
         prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
         reader=reader,
         register=Register(house.folder),
@@ -187,6 +190,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         clock=clock,
         random=random,
         close_ledger=close,
+        ckks=CkksFiles(house.folder / "ckks"),
     )
 
 

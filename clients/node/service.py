@@ -23,6 +23,8 @@ import numpy as np
 from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.ckks import answer_ckks
+from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
 from clients.node.register import Register
@@ -66,7 +68,8 @@ class Node:
     Attributes:
         name: The holder's name in the run.
         account: Signs for the holder; its address is the member's account.
-        prekeys: Open the boxes sealed to this member.
+        transport: Opens what is sealed to the registered key: the key of a run in the CKKS mode.
+        prekeys: Open the boxes with shares that are sealed to this member.
         reader: Reads the ledger; None on a node that only takes part in runs without protection.
         register: Once-only register.
         policy: The holder's rules.
@@ -75,10 +78,12 @@ class Node:
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
         close_ledger: Lets go of the ledger.
+        ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
     """
 
     name: str
     account: Signer
+    transport: TransportPrivateKey
     prekeys: Prekeys
     reader: LedgerReader | None
     register: Register
@@ -88,6 +93,7 @@ class Node:
     clock: Callable[[], int]
     random: RandomSource
     close_ledger: Callable[[], None] = lambda: None
+    ckks: CkksFiles | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def call(self, method: Method, payload: bytes) -> bytes:
@@ -105,6 +111,8 @@ class Node:
                 return self.blame(QuestionCall.decode(payload))
             if method is Method.REVEAL:
                 return self.reveal(QuestionCall.decode(payload))
+            if method is Method.CKKS:
+                return answer_ckks(self, payload)
             return self.plain(payload).encode()
 
     def close(self) -> None:
@@ -327,6 +335,14 @@ class Node:
             data=str(self.data.path),
             holder=self.name,
         )
+
+    def accepted(self, digest: bytes) -> Terms:
+        """Return accepted terms by digest.
+
+        Raises:
+            PolicyRefusal: The holder has not accepted them.
+        """
+        return self._accepted(digest)
 
     def _accepted(self, digest: bytes) -> Terms:
         if digest not in self.terms:

@@ -57,6 +57,7 @@ class HospitalFactory(Protocol):
         *,
         tasks: tuple[str, ...],
         allow_plaintext: bool,
+        allow_ckks: bool,
         clock: Callable[[], int],
         random: RandomSource,
         scrypt_cost: int,

@@ -10,6 +10,7 @@ from coordinator.demo.options import MAX_ROUNDS, DemoOptions, Engine
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
 from fl_core.protocol.rules import LEAST_INCLUDED
+from fl_core.secagg.ckks.library import tenseal
 from ledger.papers import PublicFolder
 
 PYTHON = ((3, 11), (3, 14))
@@ -91,6 +92,8 @@ def preflight(options: DemoOptions) -> dict[str, bytes]:
         raise InputError(f"--drop names one of the {options.rounds} rounds, not round {options.drop}.")
     if options.engine is Engine.DEPLOYMENT and options.port is not None:
         reserve([options.port])
+    if options.ckks:
+        tenseal()
     files = hospital_files(options.data)
     chosen = choose(list(files), options.hospitals)
     least = LEAST_INCLUDED + (1 if options.drop else 0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator import app
+from coordinator.demo.ckks import ckks_rounds
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
 from coordinator.demo.deployed_run import prepare_bundle, run_deployed
 from coordinator.demo.holders import Hospital, comparison, hospital_factory, training_task
@@ -99,6 +100,7 @@ def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[
             records,
             tasks=(TASK,),
             allow_plaintext=options.plain,
+            allow_ckks=options.ckks,
             clock=now,
             random=SystemRandomSource(),
             scrypt_cost=SCRYPT_COST,
@@ -163,7 +165,7 @@ def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
         app.ROUNDS: options.rounds,
         app.TRAIN_DEADLINE: TRAIN_DEADLINE_S[options.engine],
         app.REVEAL_DEADLINE: REVEAL_DEADLINE_S[options.engine],
-        app.PLAIN: options.plain,
+        app.PROTECTION: options.protection.value,
         app.POLL: POLL_S[options.engine],
     }
 
@@ -173,13 +175,15 @@ def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -
     if options.plain:
         rewards: dict[str, int] = {}
         finalised, model = options.rounds, options.folder / "model.safetensors"
+    elif options.ckks:
+        rewards, finalised, model = {}, ckks_rounds(options.folder), options.folder / "model.safetensors"
     else:
         rewards, finalised = settle_rewards(options.folder, clock=now, random=SystemRandomSource())
         model = options.folder / "public" / "model.safetensors"
-        if finalised == 0:
-            raise CoordinatorError(
-                "no round made a model.", fix=f"The events are in {options.folder}/coordinator/events.jsonl."
-            )
+    if finalised == 0:
+        raise CoordinatorError(
+            "no round made a model.", fix=f"The events are in {options.folder}/coordinator/events.jsonl."
+        )
     accuracy = comparison()(
         options.data,
         [hospital.name for hospital in hospitals],

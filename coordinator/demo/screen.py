@@ -12,6 +12,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from coordinator.demo.ckks import WARNING
 from coordinator.demo.options import DemoOptions
 from coordinator.store.events import Event
 
@@ -46,6 +47,10 @@ class Screen:
             "consortium-founded": self._founded,
             "processes-started": self._processes,
             "enrolled": self._enrolled,
+            "key-shared": self._key_shared,
+            "dealer-lost": self._dealer_lost,
+            "model-handed-over": self._handed_over,
+            "model-kept": self._kept,
             "holder-left-out": self._left_out,
             "round-opened": self._opened,
             "contribution": self._contribution,
@@ -88,6 +93,8 @@ class Screen:
         self._say(f"[bold]Patients[/]    {listing}")
         if self._options.plain:
             self._say("[bold red]Protection  off: updates travel in the clear. For comparison only.[/]")
+        elif self._options.ckks:
+            self._say(f"[bold red]Protection  {WARNING}[/]")
         else:
             self._say("[bold]Protection[/]  P4096: nobody holds a key that opens one hospital's update")
 
@@ -107,6 +114,21 @@ class Screen:
         self.step(f"{len(event['holders'])} hospitals connected")
         if len(event["holders"]) < self._count:
             self._say(f"  [yellow]only {', '.join(event['holders'])} of {self._count} hospitals answered[/]")
+
+    def _key_shared(self, event: Event) -> None:
+        self._say(
+            f"[bold]Key[/]         made by {event['dealer']}, shared by {len(event['holders'])} hospitals;"
+            " the coordinator has none"
+        )
+
+    def _dealer_lost(self, event: Event) -> None:
+        self._say(f"  [yellow]{event['holder']}: {event['reason']}; the next hospital's turn[/]")
+
+    def _handed_over(self, event: Event) -> None:
+        self._say(f"[bold]Model[/]       handed over by {event['holder']}, as its policy allows")
+
+    def _kept(self, event: Event) -> None:
+        self._say(f"  [yellow]no hospital hands the model {event['model'][:12]} over: it stays with them[/]")
 
     def _left_out(self, event: Event) -> None:
         self._say(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.tree import Tree
 
-from coordinator.demo.options import DemoOptions
+from coordinator.demo.options import DemoOptions, Protection
 from coordinator.demo.run import DemoResult
 from fl_core.models import model_digest
 from ledger.audit.checks.table import CHECKS
@@ -20,6 +20,11 @@ from ledger.audit.verify import Report
 from ledger.papers import PublicFolder
 
 TOKEN = 10**18
+
+_NO_AUDIT = {
+    Protection.NONE: "This run was not protected: no ledger, nothing to audit.",
+    Protection.CKKS: "The ledger has members, keys and consent, but no round of this run: nothing to audit, nobody is paid.",
+}
 
 
 def print_summary(
@@ -33,7 +38,7 @@ def print_summary(
     console.print()
     console.print(_accuracy(result, options.plain))
     if report is None:
-        console.print("[bold red]This run was not protected: no ledger, nothing to audit.[/]")
+        console.print(f"[bold red]{_NO_AUDIT[options.protection]}[/]")
         console.print(f"Model        {options.folder}/model.safetensors")
         return
     model = PublicFolder(options.folder / "public").model

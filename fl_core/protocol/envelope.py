@@ -31,6 +31,9 @@ CHECK = "check"
 REVEAL = "reveal"
 BLAME = "blame"
 
+CKKS = "ckks"
+"""Field of the control record, and array of the sealed record, of a message in the CKKS mode."""
+
 METRICS = "metrics"
 """Metric record of a reply: times in milliseconds; in a run without protection also counts."""
 
@@ -42,4 +45,5 @@ ENROL_TYPE = "query.enrol"
 CHECK_TYPE = "query.check"
 REVEAL_TYPE = "query.reveal"
 BLAME_TYPE = "query.blame"
+CKKS_TYPE = "query.ckks"
 """Flower message types; training is plain ``train``."""

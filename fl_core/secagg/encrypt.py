@@ -36,7 +36,9 @@ Values = npt.NDArray[np.uint16 | np.uint32]
 Bytes = npt.NDArray[np.uint8]
 
 
-def encrypt(layout: Layout, header_digest: bytes, values: Values, seed: Secret) -> tuple[Bytes, RoundSecret]:
+def encrypt(
+    layout: Layout, header_digest: bytes, values: Values, seed: Secret, threads: int = 1
+) -> tuple[Bytes, RoundSecret]:
     """Encrypt one vector under a fresh secret.
 
     Args:
@@ -44,6 +46,7 @@ def encrypt(layout: Layout, header_digest: bytes, values: Values, seed: Secret) 
         header_digest: 32 bytes; fixes the public elements.
         values: (L,) of the layout's ``value_dtype`` (uint16, or uint32 above 16 bits), values in [0, 2^value_bits).
         seed: 32 fresh random bytes, used for this call only.
+        threads: How many threads share the work; the bytes are the same for every number.
 
     Returns:
         The ciphertext, (ciphertext_bytes,) uint8, and the secret it is under.
@@ -52,7 +55,7 @@ def encrypt(layout: Layout, header_digest: bytes, values: Values, seed: Secret) 
         LocalProtocolError: The values have another dtype, shape or range, or the digest or seed another size.
     """
     ciphertext = np.empty(layout.ciphertext_bytes, np.uint8)
-    return ciphertext, encrypt_into(layout, header_digest, values, seed, ciphertext)
+    return ciphertext, encrypt_into(layout, header_digest, values, seed, ciphertext, threads)
 
 
 def encrypt_into(

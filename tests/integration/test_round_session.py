@@ -194,7 +194,7 @@ def run_app(folder: Path, spoiled: str, spoil: bytes | None) -> list[Event]:
         server.ROUNDS: 1,
         server.TRAIN_DEADLINE: 60.0,
         server.REVEAL_DEADLINE: 60.0,
-        server.PLAIN: False,
+        server.PROTECTION: "lattice",
     }
     try:
         doors = [{"door": hospital.serve_in_process()} for hospital in hospitals]

@@ -14,6 +14,7 @@ import numpy as np
 
 from clients.calls import BeginCall, Order, ProtectCall
 from clients.door import Method
+from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy
 from clients.node.register import Register
 from clients.node.service import DataSet, Node
@@ -135,6 +136,7 @@ class Consortium:
             "terms": {self.terms.digest: self.terms},
             "data": DataSet(path=holder.folder / "data.csv", commitment=bytes(32), records=10_000),
             "clock": lambda: self.now,
+            "ckks": CkksFiles(holder.folder / "ckks"),
             "random": InsecureRandomSource((holder.name, self.random.secret(8).reveal())),
             **changes,
         }

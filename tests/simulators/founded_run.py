@@ -22,7 +22,7 @@ from clients.node.house import open_house
 from coordinator.context import RunContext, open_run
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
 from coordinator.demo.holders import bundled_csv, hospital_files, training_task
-from coordinator.demo.options import DemoOptions, Engine
+from coordinator.demo.options import DemoOptions, Engine, Protection
 from coordinator.history import MAX_MODEL_BYTES, newest_model
 from coordinator.session import RoundSession
 from coordinator.store.events import Event
@@ -39,7 +39,13 @@ def now() -> int:
 
 
 def options(
-    folder: Path, *, rounds: int = 3, seed: int = 42, hospitals: str = "4", plain: bool = False
+    folder: Path,
+    *,
+    rounds: int = 3,
+    seed: int = 42,
+    hospitals: str = "4",
+    plain: bool = False,
+    ckks: bool = False,
 ) -> DemoOptions:
     """The demo's options for a run in this process."""
     return DemoOptions(
@@ -49,7 +55,7 @@ def options(
         seed=seed,
         folder=folder,
         data=bundled_csv(),
-        plain=plain,
+        protection=Protection.NONE if plain else Protection.CKKS if ckks else Protection.LATTICE,
         drop=0,
         port=None,
     )
