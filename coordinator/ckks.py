@@ -272,7 +272,9 @@ class Federation:
                 continue
             votes[report.statement] += 1
             reports[report.statement] = report
-            self._asking.run.events.emit("answer", round=place.round, holder=self._asking.name(account))
+            self._asking.run.events.emit(
+                "answer", round=place.round, holder=self._asking.name(account), question="sum"
+            )
         statement, count = votes.most_common(1)[0] if votes else (b"", 0)
         needed = threshold_of(len(self._plan.cohort))
         if count < needed:
