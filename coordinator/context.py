@@ -39,6 +39,7 @@ class RunContext:
 
     Attributes:
         public: The public folder.
+        private: The coordinator's private folder.
         archive: Its archive.
         chain: The embedded chain, open for writing.
         reader: Reads the ledger.
@@ -56,6 +57,7 @@ class RunContext:
     """
 
     public: PublicFolder
+    private: Path
     archive: Archive
     chain: EmbeddedChain
     reader: LedgerReader
@@ -129,6 +131,7 @@ def open_run(
         writer.recover()
         return RunContext(
             public=public,
+            private=private,
             archive=archive,
             chain=chain,
             reader=WatchingReader(connection, contract),

@@ -7,7 +7,7 @@ repeated after a crash is sent once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from coordinator.context import RunContext
@@ -18,6 +18,7 @@ from coordinator.papers import decode_blocks, encode_blocks, round_paper
 from coordinator.rounds.blame import BlameMachine
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
+from coordinator.store.boxes import BoxFolder
 from coordinator.store.journal import Entry
 from coordinator.timing import Stopwatch
 from fl_core.digests import DIGEST_SIZE
@@ -39,6 +40,9 @@ from ledger.papers import RoundPaper
 from ledger.records import EMPTY_WORD
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
+
+Requests = Iterator[tuple[bytes, bytes]]
+"""Account and encoded request of one member after the other."""
 
 
 class RoundSession:
@@ -68,7 +72,8 @@ class RoundSession:
             self.header = self._open(at_hand, deadline)
             self.prekeys = {seat.address: context.prekeys[seat.address] for seat in self.header.committee}
             signers = {a: context.reader.keys(a).signer for a in self.header.cohort}
-        self.machine = RoundMachine(self.header, signers=signers, notary=self._notary)
+        self._spool = BoxFolder(context.private / "boxes")
+        self.machine = RoundMachine(self.header, signers=signers, notary=self._notary, spool=self._spool)
         self._archived: dict[bytes, tuple[Future[bytes], Future[bytes]]] = {}
         self._receipts: dict[bytes, bytes] = {}
         self._included: IncludedSet | None = None
@@ -167,13 +172,12 @@ class RoundSession:
                 c.run, number, accepted.root, accepted.count, 0, intent=self._intent(number, "commit")
             )
 
-    def check_requests(self) -> Mapping[bytes, bytes]:
-        """Return what to ask each member of the committee in the share check, by account."""
-        with self.stopwatch.measure("protection"):
-            return {
-                member: self.machine.check_request(member, self._receipt(member)).encode()
-                for member in self._seats()
-            }
+    def check_requests(self) -> Requests:
+        """Yield what to ask each member of the committee in the share check; one is in memory at a time."""
+        for member in self._seats():
+            with self.stopwatch.measure("protection"):
+                request = self.machine.check_request(member, self._receipt(member)).encode()
+            yield member, request
 
     def add_check(self, data: bytes) -> None:
         """Check and archive one member's values.
@@ -210,13 +214,12 @@ class RoundSession:
             )
         return included
 
-    def requests(self) -> Mapping[bytes, bytes]:
-        """Return what to ask each member of the committee at the reveal, by account."""
-        with self.stopwatch.measure("protection"):
-            return {
-                member: self.machine.request(member, self._receipt(member)).encode()
-                for member in self._seats()
-            }
+    def requests(self) -> Requests:
+        """Yield what to ask each member of the committee at the reveal; one is in memory at a time."""
+        for member in self._seats():
+            with self.stopwatch.measure("protection"):
+                request = self.machine.request(member, self._receipt(member)).encode()
+            yield member, request
 
     def add_reveal(self, data: bytes) -> None:
         """Check and archive one member's answer.
@@ -247,18 +250,16 @@ class RoundSession:
         self._context.journal.write(self.header.round, Entry.KEY, key)
         return self._opened.aggregate
 
-    def blame_requests(self) -> Mapping[bytes, bytes]:
-        """Return what to ask each member about a sum that failed, by account; nothing where none failed or none may ask.
-
-        One request is made at a time: it shows three ring elements of every included ciphertext.
-        """
+    def blame_requests(self) -> Requests:
+        """Yield what to ask each member about a sum that failed; nothing where none failed or the terms allow no question."""
         assert self._opened is not None
         if self._context.terms.blame_opening:
             self._blame = self.machine.blame(self._opened, self._ciphertext_of)
-        if self._blame is None:
-            return {}
-        with self.stopwatch.measure("protection"):
-            return {member: self._blame.request(member).encode() for member in self._seats()}
+        for member in self._seats() if self._blame is not None else ():
+            assert self._blame is not None
+            with self.stopwatch.measure("protection"):
+                request = self._blame.request(member).encode()
+            yield member, request
 
     def add_blame(self, data: bytes) -> None:
         """Check and archive one member's answer about a sum that failed.
@@ -317,7 +318,7 @@ class RoundSession:
                 intent=self._intent(number, "finalise"),
             )
         publish(c, number)
-        self._evidence.close()
+        self._close()
         self.machine.finalise()
         return model_id(c.run, number, model_digest(model))
 
@@ -342,9 +343,13 @@ class RoundSession:
 
     def abort(self) -> None:
         """Give the round up; the run goes on with the next number and the same model."""
-        self._evidence.close()
+        self._close()
         settle(self._context, self.header.round)
         self.machine.abort()
+
+    def _close(self) -> None:
+        self._evidence.close()
+        self._spool.clear()
 
     def _seats(self) -> tuple[bytes, ...]:
         return tuple(seat.address for seat in self.header.committee)

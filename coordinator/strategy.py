@@ -21,7 +21,7 @@ from coordinator.enrolment import learn_prekey
 from coordinator.errors import RoundFailed
 from coordinator.flower_messages import array_record, sealed_bytes, sealed_record, tensors_of
 from coordinator.rounds.machine import IncludedSet
-from coordinator.session import RoundSession
+from coordinator.session import Requests, RoundSession
 from coordinator.streaming import StreamingGrid, reason_of
 from fl_core.errors import RemoteProtocolError
 from fl_core.models.step import apply_step
@@ -53,16 +53,19 @@ class Question:
         name: For people.
         message_type: Flower's message type.
         field: Name of the sealed answer.
-        requests: Returns account -> request.
+        requests: Yields account and request of one member after the other.
         take: Takes one answer.
     """
 
     name: str
     message_type: str
     field: str
-    requests: Callable[[RoundSession], Mapping[bytes, bytes]]
+    requests: Callable[[RoundSession], Requests]
     take: Callable[[RoundSession, bytes], None]
 
+
+QUESTIONS_AT_A_TIME = 16
+"""Unanswered questions to the committee: each carries a box of every client, half a megabyte for 16 clients."""
 
 SHARE_CHECK = Question(
     name="share check",
@@ -236,7 +239,7 @@ class ProtectedStrategy(Strategy):
         assert self._grid is not None
         nodes = {account: node for node, account in self._accounts.items()}
         alive = set(self._grid.get_node_ids())
-        messages = [
+        messages = (
             Message(
                 RecordDict({envelope.SEALED: sealed_record(envelope.REQUEST, request)}),
                 dst_node_id=nodes[account],
@@ -244,14 +247,14 @@ class ProtectedStrategy(Strategy):
                 group_id=str(session.header.round),
                 ttl=self._patience.reveal,
             )
-            for account, request in question.requests(session).items()
+            for account, request in question.requests(session)
             if nodes[account] in alive
-        ]
+        )
         for answer in exchange(
             self._grid,
             messages,
             deadline_s=self._patience.reveal,
-            window=self._window,
+            window=QUESTIONS_AT_A_TIME if self._window is None else self._window,
             max_poll_s=self._patience.poll,
         ):
             holder = self._name(self._accounts[answer.node_id])

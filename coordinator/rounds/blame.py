@@ -15,8 +15,9 @@ from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.protocol.blame import coefficient_at, name_spoilers, show, verify_blame_answer
 from fl_core.protocol.blame_messages import BlameAnswer, BlameRequest, Place
-from fl_core.protocol.coordinator import Accepted, sealed_for
+from fl_core.protocol.coordinator import Accepted
 from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.messages import Sealed
 from fl_core.protocol.statements import Notary
 from fl_core.secagg import shamir
 
@@ -29,6 +30,7 @@ class BlameMachine:
         place: Where its sum failed.
         key: The aggregate key.
         included: The included contributions, ascending by client.
+        sealed: Returns what the member in a seat is sent of a contribution.
         included_root: Root of U.
         signers: Account -> address of its registered signing key.
         notary: Hashes and verifies statements.
@@ -42,6 +44,7 @@ class BlameMachine:
         place: Place,
         key: npt.NDArray[np.uint64],
         included: tuple[Accepted, ...],
+        sealed: Callable[[Accepted, int], Sealed],
         included_root: bytes,
         signers: Mapping[bytes, bytes],
         notary: Notary,
@@ -51,6 +54,7 @@ class BlameMachine:
         self.place = place
         self._key = shamir.encode_vector(PARAMETER_SETS[header.parameter_set], key)
         self._included = included
+        self._sealed = sealed
         self._root = included_root
         self._signers = signers
         self._notary = notary
@@ -67,7 +71,10 @@ class BlameMachine:
         position = self.header.point_of(member) - 1
         shown = tuple(
             show(
-                self.header, sealed_for(a, position), self._ciphertext_of(a.leaf.statement.member), self.place
+                self.header,
+                self._sealed(a, position),
+                self._ciphertext_of(a.leaf.statement.member),
+                self.place,
             )
             for a in self._included
         )

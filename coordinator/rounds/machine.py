@@ -18,7 +18,7 @@ from coordinator.rounds.blame import BlameMachine
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.protocol.blame import find_place
 from fl_core.protocol.check_messages import CheckAnswer, CheckRequest
-from fl_core.protocol.coordinator import Accepted, Collector, check_reveal
+from fl_core.protocol.coordinator import Accepted, BoxSpool, Collector, check_reveal
 from fl_core.protocol.exclusions import Exclusions
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, Reveal, RevealRequest
@@ -68,14 +68,22 @@ class RoundMachine:
         header: Its header, on the ledger already.
         signers: Account -> address of its registered signing key, for cohort and committee.
         notary: Hashes and verifies statements.
+        spool: Where sealed shares wait; in memory unless another one is given.
     """
 
-    def __init__(self, header: RoundHeader, *, signers: Mapping[bytes, bytes], notary: Notary) -> None:
+    def __init__(
+        self,
+        header: RoundHeader,
+        *,
+        signers: Mapping[bytes, bytes],
+        notary: Notary,
+        spool: BoxSpool | None = None,
+    ) -> None:
         self.header = header
         self.phase = Phase.OPEN
         self._signers = signers
         self._notary = notary
-        self._collector = Collector(header, signers=signers, notary=notary)
+        self._collector = Collector(header, signers=signers, notary=notary, spool=spool)
         self._accepted_root = b""
         self._checks: dict[bytes, CheckAnswer] = {}
         self._included: IncludedSet | None = None
@@ -262,6 +270,7 @@ class RoundMachine:
             place=place,
             key=opened.key,
             included=tuple(a for a in self.accepted if a.leaf.statement.member in included.members),
+            sealed=self._collector.sealed,
             included_root=included.root,
             signers=self._signers,
             notary=self._notary,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,26 +35,62 @@ class Accepted:
     Attributes:
         leaf: The signed leaf.
         digest: The digest of its statement.
-        boxes: The sealed shares, in seat order.
+        box_digests: Digests of the sealed shares, in seat order; the shares themselves are in the spool.
         check_rows: The first two ring elements, which the share check looks at.
     """
 
     leaf: Leaf
     digest: bytes
-    boxes: tuple[bytes, ...]
+    box_digests: tuple[bytes, ...]
     check_rows: bytes
 
 
+class BoxSpool(Protocol):
+    """Keeps sealed shares while a round is in progress."""
+
+    def put(self, client: bytes, boxes: tuple[bytes, ...]) -> None:
+        """Keep a client's boxes, in seat order."""
+        ...
+
+    def get(self, client: bytes, position: int) -> bytes:
+        """Return a client's box for the seat at ``position``, from 0."""
+        ...
+
+
+class MemorySpool:
+    """A spool for small rounds."""
+
+    def __init__(self) -> None:
+        self._boxes: dict[bytes, tuple[bytes, ...]] = {}
+
+    def put(self, client: bytes, boxes: tuple[bytes, ...]) -> None:
+        """Keep a client's boxes."""
+        self._boxes[client] = boxes
+
+    def get(self, client: bytes, position: int) -> bytes:
+        """Return one of them."""
+        return self._boxes[client][position]
+
+
 class Collector:
-    """Takes contributions of one round. Its memory does not depend on the number of clients, but for their boxes.
+    """Takes contributions of one round. Of each client it keeps the leaf and two ring elements in memory, nothing else.
 
     Args:
         header: The round.
         signers: Signing key's address of every client of the cohort, from the ledger.
         notary: Hashes and verifies statements.
+        spool: Where the sealed shares wait; in memory unless another one is given.
     """
 
-    def __init__(self, header: RoundHeader, *, signers: Mapping[bytes, bytes], notary: Notary) -> None:
+    def __init__(
+        self,
+        header: RoundHeader,
+        *,
+        signers: Mapping[bytes, bytes],
+        notary: Notary,
+        spool: BoxSpool | None = None,
+    ) -> None:
+        self._spool = MemorySpool() if spool is None else spool
         self.header = header
         self._layout = layout_of(header)
         self._signers = signers
@@ -115,9 +152,10 @@ class Collector:
         accepted = Accepted(
             leaf=frame.leaf,
             digest=self._notary.digest(statement),
-            boxes=frame.boxes,
+            box_digests=tuple(digest(Label.BOX, box) for box in frame.boxes),
             check_rows=frame.ciphertext[: CHECK_ELEMENTS * self._layout.element_bytes],
         )
+        self._spool.put(sender, frame.boxes)
         self._accepted[sender] = accepted
         return accepted
 
@@ -138,10 +176,15 @@ class Collector:
         self._accumulator.subtract(ciphertext)
         self._excluded.add(member)
 
+    def sealed(self, accepted: Accepted, position: int) -> Sealed:
+        """Return what the member in seat ``position``, from 0, is sent of one contribution."""
+        box = self._spool.get(accepted.leaf.statement.member, position)
+        return Sealed(leaf=accepted.leaf, box_digests=accepted.box_digests, box=box)
+
     def check_request(self, member: bytes, receipt: bytes) -> CheckRequest:
         """Return what to ask ``member`` once V is on the ledger."""
         position = self.header.point_of(member) - 1
-        sealed = tuple(sealed_for(accepted, position) for accepted in self.accepted)
+        sealed = tuple(self.sealed(accepted, position) for accepted in self.accepted)
         return CheckRequest(header=self.header.digest, accepted=sealed, receipt=receipt)
 
     def request(self, member: bytes, included: Iterable[bytes], receipt: bytes) -> RevealRequest:
@@ -150,15 +193,9 @@ class Collector:
         return RevealRequest(
             header=self.header.digest,
             accepted=tuple((a.leaf.statement.member, a.digest) for a in self.accepted),
-            included=tuple(sealed_for(self._accepted[client], position) for client in sorted(included)),
+            included=tuple(self.sealed(self._accepted[client], position) for client in sorted(included)),
             receipt=receipt,
         )
-
-
-def sealed_for(accepted: Accepted, position: int) -> Sealed:
-    """Return what the member in seat ``position``, from 0, is sent of one contribution."""
-    digests = tuple(digest(Label.BOX, box) for box in accepted.boxes)
-    return Sealed(leaf=accepted.leaf, box_digests=digests, box=accepted.boxes[position])
 
 
 def check_reveal(
