@@ -2,20 +2,20 @@
 
 ``python -m benchmarks.secagg_work client 11000000 8 1`` and so on; :data:`WORK` lists the pieces. Each is done once to warm
 up and then a few times, and the least time counts: what is measured is the work, not the machine's other business. Peaks of
-memory are the process's own high-water mark (``VmHWM``).
+memory are of what only this process uses (``RssAnon``), looked at every few milliseconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -118,6 +118,18 @@ def ckks_client(length: int) -> dict[str, Any]:
     }
 
 
+def ckks_tuned(length: int, holders: int) -> dict[str, Any]:
+    """The same under CKKS with this project's parameters: encrypt and serialise."""
+    from fl_core.secagg.ckks.keys import HolderKey
+    from fl_core.secagg.ckks.parameters import CKKS2048
+
+    key, values = HolderKey.generate(CKKS2048, holders), update(length).astype(np.float64)
+    started, used = time.perf_counter(), time.process_time()
+    encrypted = key.encrypt(values)
+    figures = {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - used}
+    return {**figures, "bytes": sum(map(len, encrypted)), "holders": holders}
+
+
 def fold(length: int, threads: int) -> dict[str, Any]:
     """Add one ciphertext to the running sum, beside adding one float32 vector to another."""
     layout = Layout(params=P4096, packing=PACK15, length=length)
@@ -154,7 +166,7 @@ def first_use() -> dict[str, Any]:
 
 
 def client_memory(length: int) -> dict[str, Any]:
-    """The peak of a client that streams its update from one file into another, above what it needs for nothing."""
+    """The peak of a client that streams its update from one file into another, above what it needs for one value."""
     with TemporaryDirectory() as name:
         source, target = Path(name) / "update", Path(name) / "ciphertext"
         with source.open("wb") as file:
@@ -164,29 +176,66 @@ def client_memory(length: int) -> dict[str, Any]:
         layout = Layout(params=P4096, packing=PACK15, length=length + 1)
         quantiser = Quantiser(blocks=(Block("update", length, CLIP),), counters=(), weight_cap=1000)
         seed = SystemRandomSource().secret(SEED_SIZE)
-        encrypt_stream(Layout(params=P4096, packing=PACK15, length=1), HEADER, [_ones()], seed, _Nowhere())
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        started = time.perf_counter()
-        with target.open("wb") as sink:
-            chunks = quantiser.quantise_chunks(_pieces(source, length), 500, (), Stream(seed, Label.ROUNDING))
+        encrypt_stream(Layout(params=P4096, packing=PACK15, length=1), HEADER, [_one()], seed, _Nowhere())
+        del chunk
+        before, started = own_memory(), time.perf_counter()
+        with target.open("wb") as sink, Watch() as watch:
+            values = np.memmap(source, np.float32, mode="r", shape=(length,))
+            chunks = quantiser.quantise_chunks(values, 500, (), Stream(seed, Label.ROUNDING))
             encrypt_stream(layout, HEADER, (chunk.values for chunk in chunks), seed, sink)
         seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"above_bytes": (peak - before) * 1024, "peak_bytes": peak * 1024, "wall_s": seconds}
+    return {"above_bytes": watch.peak - before, "peak_bytes": watch.peak, "wall_s": seconds}
 
 
-def _ones() -> npt.NDArray[np.uint16]:
+def coordinator_memory(length: int, count: int) -> dict[str, Any]:
+    """The peak of a coordinator that takes ``count`` contributions, asks its committee and opens the sum.
+
+    Contributions are those of two clients again and again under other names, made before; the committee is ``count``.
+    """
+    from benchmarks.secagg_round import coordinate, prepare
+
+    with TemporaryDirectory() as name:
+        prepared = prepare(Path(name), length, count)
+        before = own_memory()
+        with Watch() as watch:
+            coordinate(prepared)
+    return {"above_bytes": watch.peak - before, "peak_bytes": watch.peak}
+
+
+def own_memory() -> int:
+    """Return the bytes that only this process uses; pages of mapped files, which the system takes back, do not count."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
+
+
+class Watch:
+    """Looks at :func:`own_memory` every few milliseconds."""
+
+    def __init__(self) -> None:
+        self.peak = own_memory()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.003):
+            self.peak = max(self.peak, own_memory())
+
+
+def _one() -> npt.NDArray[np.uint16]:
     return np.ones(1, np.uint16)
 
 
 class _Nowhere:
     def write(self, data: memoryview, /) -> object:
         return len(data)
-
-
-def _pieces(path: Path, length: int) -> npt.NDArray[np.float32]:
-    """Return the update as a mapped file; its pages come and go."""
-    return np.memmap(path, np.float32, mode="r", shape=(length,))
 
 
 def _encrypted(layout: Layout) -> tuple[npt.NDArray[np.uint8], Any]:
@@ -198,11 +247,13 @@ WORK: dict[str, Callable[..., dict[str, Any]]] = {
     "client": client,
     "plain-client": plain_client,
     "ckks-client": ckks_client,
+    "ckks-tuned": ckks_tuned,
     "fold": fold,
     "open": opening,
     "size": size,
     "first-use": first_use,
     "client-memory": client_memory,
+    "coordinator-memory": coordinator_memory,
 }
 
 
