@@ -15,8 +15,10 @@ from fl_core.lattice.parameters import P2048
 from fl_core.protocol.check_messages import CheckAnswer
 from fl_core.protocol.messages import Frame, Reveal, boxes_digest
 from fl_core.protocol.setup import box_context, layout_of
+from fl_core.protocol.share_check import combined_checks
 from fl_core.secagg import boxes, shamir
 from fl_core.secagg.commitment import ciphertext_root
+from fl_core.secagg.functional import challenge
 from fl_core.secagg.layout import CHECK_ELEMENTS
 from fl_core.secagg.reed_solomon import value_at_zero
 from tests.simulators.dry_round import DryRound
@@ -102,6 +104,22 @@ def framing_values(
     unit = {x: int(x == position + 1) for x in points}
     weight = value_at_zero(Q, dry.header.threshold, unit, points)
     return false_values(dry, position, clients, pow(weight, -1, Q))
+
+
+def passing_off(dry: DryRound, position: int, *, client: int, victim: int) -> int:
+    """The value with which a member passes a wrong key off as right, by a set of t members without ``victim``.
+
+    The member works together with the client at ``client`` of V, so it knows what value the ciphertext asks for.
+    """
+    seats = [seat for seat in range(len(dry.parties)) if seat not in (position, victim)]
+    points = sorted([position + 1, *(seat + 1 for seat in seats[: dry.header.threshold - 1])])
+    root, accepted = dry.on_ledger.root, dry.collector.accepted[client]
+    challenges = challenge(P2048, dry.header.digest, root)
+    wanted = combined_checks(dry.header, root, accepted.check_rows) - int(challenges.sum()) // 2
+    values = {x: dry.check_answer(x - 1).values[client] if x != position + 1 else 0 for x in points}
+    unit = {x: int(x == position + 1) for x in points}
+    missing = wanted - value_at_zero(Q, dry.header.threshold, values, points)
+    return missing * pow(value_at_zero(Q, dry.header.threshold, unit, points), -1, Q) % Q
 
 
 def false_sum(dry: DryRound, position: int, honest: Reveal | None = None) -> Reveal:
