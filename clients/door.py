@@ -1,4 +1,4 @@
-"""The one door between the glue and the node: four calls, bytes in and bytes out.
+"""The one door between the glue and the node: six calls, bytes in and bytes out.
 
 The glue (:mod:`clients.app`) runs in a process that Flower starts and whose code a bundle can bring; it must never see a key.
 It reaches the node through a :class:`Door`:
