@@ -196,7 +196,7 @@ class RoundMachine:
         left_out = set(exclusions.clients)
         members = tuple(member for member, _ in self._pairs() if member not in left_out)
         if len(members) < self.header.n_min:
-            names = ", ".join(client.hex() for client in exclusions.clients)
+            names = ", ".join(f"{e.client.hex()} ({e.reason.value})" for e in exclusions.excluded)
             raise RoundFailed(
                 f"a sum needs {self.header.n_min} contributions, {len(members)} passed the share check; not {names}"
             )

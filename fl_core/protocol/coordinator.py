@@ -1,6 +1,6 @@
 """The coordinator's steps: fold contributions as they arrive, ask the committee, check its answers.
 
-Steps 3 to 6 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
+Steps 3, 4, 5 and 6 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
 it does here is checked again by every member (:mod:`fl_core.protocol.member`) and by anyone (:mod:`fl_core.protocol.opening`).
 The caller owes the order of the ledger's commits and writes them down before it acts on them (``coordinator.rounds``).
 """

@@ -24,7 +24,7 @@ class Reason(Enum):
     """No secret that the members' shares could be of opens the check elements."""
 
     BAD_SHARES = "bad-shares"
-    """The secret is right, but a member whom the others have no quarrel with holds no share of it."""
+    """The secret is right, but a member says that it holds no share of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class Exclusion:
     Attributes:
         client: Its client's account.
         reason: Why.
-        disputed_by: Members without a fitting share, ascending; empty for :attr:`Reason.WRONG_KEY`.
+        disputed_by: Members whose values do not fit, ascending; where it is open which of several do not, all of them.
+            Empty for :attr:`Reason.WRONG_KEY`.
     """
 
     client: bytes
@@ -48,7 +49,8 @@ class Exclusions:
 
     Attributes:
         excluded: Who is left out, ascending by client.
-        unreliable: Members who dispute more than half of all contributions, ascending; their word does not count.
+        unreliable: Members whose word does not count, ascending: they were in dispute with the most contributions, and
+            with it too few would be left.
     """
 
     excluded: tuple[Exclusion, ...]

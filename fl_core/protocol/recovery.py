@@ -24,7 +24,7 @@ from fl_core.randomness import Stream
 from fl_core.secagg import shamir
 from fl_core.secagg.decrypt import verify_aggregate_key
 from fl_core.secagg.functional import Functional
-from fl_core.secagg.reed_solomon import candidates
+from fl_core.secagg.reed_solomon import candidates, value_at_zero
 
 Words = npt.NDArray[np.uint64]
 
@@ -35,7 +35,9 @@ class RecoveredKey:
 
     Attributes:
         key: S, (N,) uint64, transform domain. Public: it opens one sum.
-        liars: Members whose answer is not their share of it, ascending.
+        liars: Members whose answer is not their share of it, ascending. With at most (k - t)/2 of k they are exactly
+            these. More of them together can make false answers that combine to the right key with some honest ones; then
+            everybody is named who disagrees with one of the sets of t answers or more that combine to it.
     """
 
     key: Words
@@ -62,15 +64,23 @@ def recover_key(
     by_point = {header.point_of(member): share for member, share in shares.items()}
     probe = _probe(header, shares)
     values = {point: probe.at(share) for point, share in by_point.items()}
+    key: Words | None = None
+    agreed, value = set(values), -1
     for agreeing in candidates(parameters.modulus, threshold, values):
-        try:
-            key = shamir.combine(parameters, threshold, {point: by_point[point] for point in agreeing})
-        except VerificationError:
-            continue  # equal in the combination and not in all residues: with probability below 2^-45
-        if accept(key):
-            liars = sorted(member for member in shares if header.point_of(member) not in agreeing)
-            return RecoveredKey(key=key, liars=tuple(liars))
-    raise VerificationError(f"of {len(shares)} answers no {threshold} combine to the aggregate key")
+        if key is None:
+            try:
+                found = shamir.combine(parameters, threshold, {point: by_point[point] for point in agreeing})
+            except VerificationError:
+                continue  # equal in the combination and not in all residues: with probability below 2^-45
+            if accept(found):
+                key, value = found, probe.at(found)
+        if key is not None and value_at_zero(parameters.modulus, threshold, values, agreeing) == value:
+            agreed &= set(agreeing)
+            if 2 * len(agreeing) >= len(shares) + threshold:
+                break
+    if key is None:
+        raise VerificationError(f"of {len(shares)} answers no {threshold} combine to the aggregate key")
+    return RecoveredKey(key=key, liars=tuple(sorted(m for m in shares if header.point_of(m) not in agreed)))
 
 
 def opens(header: RoundHeader, sums: Words, count: int) -> Callable[[Words], bool]:

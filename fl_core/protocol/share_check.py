@@ -11,15 +11,17 @@ Own construction, not yet reviewed by outsiders.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_core.digests import Label, digest
 from fl_core.errors import LocalProtocolError, VerificationError
-from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.lattice.parameters import PARAMETER_SETS, ParameterSet
 from fl_core.protocol.check_messages import NO_VALUE, CheckAnswer, CheckRequest, encode_values
 from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
 from fl_core.protocol.header import RoundHeader
@@ -161,9 +163,10 @@ def judge(
     """Return who is left out of the sum. Anybody gets the same result from the same answers.
 
     For each contribution the values of all members are decoded as a word of a Reed-Solomon code, and the decoded value is
-    compared with the ciphertext's check elements. A member that is in dispute with more than half of all contributions is
-    *unreliable*: that so many clients cheat on one and the same member is less likely than that this member lies. Whoever
-    is in dispute with another member is left out, for one wrong share in the sum makes that member's answer useless.
+    compared with the ciphertext's check elements. Whoever is in dispute with a member is left out, for one wrong share in
+    the sum makes that member's answer useless. Nobody can tell whether the client or the member is at fault; so while too
+    few contributions would be left, the members in dispute with the most of them count as *unreliable*, and their word
+    counts no more. Members that lie can therefore have clients left out, but not void the round while t others answer.
 
     Args:
         header: The round.
@@ -176,39 +179,68 @@ def judge(
     """
     if len(answers) < header.threshold:
         raise LocalProtocolError(f"{header.threshold} members must answer, {len(answers)} did")
-    challenges = challenge(PARAMETER_SETS[header.parameter_set], header.digest, accepted_root)
-    disputes = {
-        client: _disputes(header, challenges, residue, {m: values[i] for m, values in answers.items()})
+    words = {
+        client: (residue, {member: values[i] for member, values in answers.items()})
         for i, (client, residue) in enumerate(combined)
     }
-    unreliable = {
-        member
-        for member in answers
-        if 2 * sum(found is not None and member in found for found in disputes.values()) > len(disputes)
-    }
-    excluded = []
-    for client, found in disputes.items():
-        if found is None:
-            excluded.append(Exclusion(client=client, reason=Reason.WRONG_KEY, disputed_by=()))
-        elif found - unreliable:
-            disputed_by = tuple(sorted(found - unreliable))
-            excluded.append(Exclusion(client=client, reason=Reason.BAD_SHARES, disputed_by=disputed_by))
-    return Exclusions(excluded=tuple(excluded), unreliable=tuple(sorted(unreliable)))
+    decide = partial(_disputes, header, challenge(_parameters(header), header.digest, accepted_root))
+    disputes = {client: decide(residue, values) for client, (residue, values) in words.items()}
+    unreliable: frozenset[bytes] = frozenset()
+    while True:
+        excluded = _excluded(disputes)
+        counts = Counter(member for exclusion in excluded for member in exclusion.disputed_by)
+        if not counts or len(words) - len(excluded) >= header.n_min:
+            return Exclusions(excluded=excluded, unreliable=tuple(sorted(unreliable)))
+        unreliable |= {member for member, count in counts.items() if count == max(counts.values())}
+        for client, found in disputes.items():
+            if found:
+                residue, values = words[client]
+                reliable = {member: value for member, value in values.items() if member not in unreliable}
+                again = decide(residue, reliable)
+                disputes[client] = found - unreliable if again is None else again
+
+
+def _excluded(disputes: Mapping[bytes, frozenset[bytes] | None]) -> tuple[Exclusion, ...]:
+    return tuple(
+        Exclusion(
+            client=client,
+            reason=Reason.WRONG_KEY if found is None else Reason.BAD_SHARES,
+            disputed_by=tuple(sorted(found or ())),
+        )
+        for client, found in disputes.items()
+        if found is None or found
+    )
 
 
 def _disputes(
     header: RoundHeader, challenges: Words, combined: int, values: Mapping[bytes, int]
 ) -> frozenset[bytes] | None:
-    """Return the members whose value does not belong to the secret of this ciphertext, or None when no secret fits."""
-    parameters = PARAMETER_SETS[header.parameter_set]
+    """Return the members whose value does not belong to the secret of this ciphertext, or None when no secret fits.
+
+    With at most (k - t)/2 wrong values of k, unique decoding finds the others and the answer is right. A member that lies
+    knows the challenges, though, and can choose its value so that a wrong secret fits together with some honest values.
+    So beyond unique decoding every secret that fits counts, and whoever disagrees with one of them is named: a member that
+    lies about an honest client's share is among the names, perhaps with members that do not.
+    """
+    parameters = _parameters(header)
     given = {header.point_of(member): value for member, value in values.items() if value != NO_VALUE}
     if len(given) < header.threshold:
         return None
+    fitting = []
     for agreeing in candidates(parameters.modulus, header.threshold, given):
         value = value_at_zero(parameters.modulus, header.threshold, given, agreeing)
         if fits(layout_of(header), challenges, combined, value):
-            return frozenset(member for member in values if header.point_of(member) not in agreeing)
-    return None
+            fitting.append(set(agreeing))
+        if 2 * len(agreeing) >= len(given) + header.threshold:
+            break  # the unique one; what fits beside it is the work of more liars than this
+    if not fitting:
+        return None
+    agreed = set.intersection(*fitting)
+    return frozenset(member for member in values if header.point_of(member) not in agreed)
+
+
+def _parameters(header: RoundHeader) -> ParameterSet:
+    return PARAMETER_SETS[header.parameter_set]
 
 
 def _expecting(number: int) -> Expect:

@@ -69,7 +69,7 @@ def test_coordinator_silently_drops_a_victim(consortium):
     frames = [consortium.protect(position, header) for position in range(4)]
     machine: RoundMachine = consortium.machine(header)
     for data in frames[1:]:
-        machine.accept(data)
+        consortium.deliver(machine, data)
     consortium.commit(machine)
     included = RevealRequest.decode(consortium.request(machine, 1))
     with pytest.raises(VerificationError):  # who is in V gets no answer out of its node without a receipt
@@ -110,7 +110,7 @@ def test_restored_backup_of_a_node(consortium, tmp_path):
     consortium.reveal(0, request.encode())
     smaller = replace(request, included=request.included[1:])
     pairs = request.accepted[1:]
-    with pytest.raises(VerificationError, match=r"reveal check \(4\)|another included set"):
+    with pytest.raises(VerificationError, match=r"reveal check \(4\)|the reveal for another set"):
         fresh = consortium.start(
             holder, register=Register(backup)
         )  # the backup alone changes nothing while the
@@ -121,7 +121,7 @@ def test_restored_backup_of_a_node(consortium, tmp_path):
         consortium.facts.rounds[key], included=consortium.notary.root(pairs), included_count=len(pairs)
     )
     consortium.facts.rounds[key] = forked
-    with pytest.raises(PolicyRefusal, match="another included set"):
+    with pytest.raises(PolicyRefusal, match="the reveal for another set"):
         consortium.reveal(0, smaller.encode())  # the register that remembers refuses even then
     restored = consortium.start(holder, register=Register(backup))
     assert restored.call(

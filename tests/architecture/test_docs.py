@@ -11,11 +11,12 @@ import pytest
 
 from clients import calls, door
 from fl_core import codec
-from fl_core.protocol import header, messages, terms
+from fl_core.protocol import check_messages, exclusions, header, messages, terms
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, RevealRequest
 from fl_core.protocol.phases import TRANSITIONS, Phase, Step
-from fl_core.protocol.statements import Contribution, RevealStatement
+from fl_core.protocol.statements import CheckStatement, Contribution, RevealStatement
 from ledger import documents, papers
 from tests.architecture import numbered_checks
 from tests.architecture.numbered_checks import CHECKS, ROOT
@@ -53,13 +54,15 @@ def test_every_step_that_the_code_cites_has_a_section_and_every_section_a_number
     headings = [int(number) for number in re.findall(r"^## Step (\d+):", PROTOCOL, re.MULTILINE)]
     assert headings == list(range(1, 8))
     assert cited <= set(headings)
-    assert {2, 3, 5, 6, 7} <= cited
+    assert {2, 3, 4, 5, 6, 7} <= cited
 
 
 def test_the_diagram_names_the_range_of_every_list_of_checks():
     for heading, words in (
         ("Header checks", "header"),
         ("Contribution checks", "contribution"),
+        ("Share checks", "share"),
+        ("Check answer checks", "check answer"),
         ("Reveal checks", "reveal"),
         ("Answer checks", "answer"),
     ):
@@ -83,7 +86,7 @@ def table(heading: str) -> list[list[str]]:
 
 
 def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
-    modules = (header, messages, terms, calls, papers, documents, codec, door)
+    modules = (header, messages, check_messages, exclusions, terms, calls, papers, documents, codec, door)
     code = {
         name: value for module in modules for name, value in vars(module).items() if name.startswith("MAX_")
     }
@@ -101,6 +104,8 @@ def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
         ("Round header", [f.name for f in fields(RoundHeader)]),
         ("Leaf", [*(f.name for f in fields(Contribution)), "signature"]),
         ("Frame", [f.name for f in fields(Frame)]),
+        ("Check request", [f.name for f in fields(CheckRequest)]),
+        ("Check answer", [*(f.name for f in fields(CheckStatement)), "list", "signature"]),
         ("Reveal request", [f.name for f in fields(RevealRequest)]),
         ("Reveal", [*(f.name for f in fields(RevealStatement)), "sum", "signature"]),
     ],

@@ -18,7 +18,7 @@ from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy
 from clients.node.register import Register
 from clients.node.service import DataSet, Node
-from coordinator.rounds.machine import RoundMachine
+from coordinator.rounds.machine import IncludedSet, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from fl_core.models import TensorSpec, encode_model
 from fl_core.protocol.header import RoundHeader
@@ -102,6 +102,10 @@ class Consortium:
         self.facts = facts or LedgerFacts()
         self.terms, self.policy, self.now = terms, policy, NOW
         self.random = InsecureRandomSource("consortium")
+        self.begun: set[int] = set()
+        """Positions of the holders that began the open round."""
+        self.ciphertexts: dict[bytes, bytes] = {}
+        """The accepted ciphertexts of the open round."""
         self.notary = LedgerNotary(self.facts.chain_id, self.facts.address)
         self.coordinator = KeySigner(seed("coordinator"))
         self.holders = [self._found(folder / f"holder-{position}", position) for position in range(count)]
@@ -177,6 +181,7 @@ class Consortium:
     def open_round(self, number: int = 1, **changes: object) -> RoundHeader:
         """Open a round on the ledger for all holders."""
         self.facts.mine()
+        self.begun, self.ciphertexts = set(), {}
         header = self.plan(number, **changes)
         self.facts.open_round(self.run, number, header.parent, header.digest)
         return header
@@ -185,29 +190,55 @@ class Consortium:
         signers = {h.account: self.facts.keys(h.account).signer for h in self.holders}
         return RoundMachine(header, signers=signers, notary=self.notary)
 
+    def commit_accepted(self, machine: RoundMachine) -> None:
+        """Put V on the ledger."""
+        accepted = machine.commit()
+        self.facts.commit_round(self.run, machine.header.round, accepted.root, accepted.count)
+
+    def check_all(self, machine: RoundMachine) -> None:
+        """Let every node that began the round answer the share check."""
+        for position in sorted(self.begun):
+            machine.add_check(self.check(position, self.check_request(machine, position)))
+
+    def include(self, machine: RoundMachine) -> IncludedSet:
+        """Have the machine judge, and put U on the ledger."""
+        included = machine.include(self.ciphertexts.__getitem__)
+        self.facts.commit_included(self.run, machine.header.round, included.root, len(included.members))
+        return included
+
     def commit(self, machine: RoundMachine) -> None:
-        """Put V and U on the ledger."""
-        accepted, number = machine.commit(), machine.header.round
-        self.facts.commit_round(self.run, number, accepted.root, accepted.count)
-        included = machine.include()
-        self.facts.commit_included(self.run, number, included.root, len(included.members))
+        """Put V on the ledger, do the share check, put U on the ledger."""
+        self.commit_accepted(machine)
+        self.check_all(machine)
+        self.include(machine)
 
     def receipt(self, header: RoundHeader, member: bytes, contribution: bytes) -> bytes:
         acceptance = Acceptance(run=header.run, round=header.round, member=member, contribution=contribution)
         return LedgerSigner(self.notary, self.coordinator).sign(acceptance)
 
-    def request(self, machine: RoundMachine, position: int) -> bytes:
-        """Return what the coordinator asks a member, with the receipt for its own contribution."""
+    def receipt_of(self, machine: RoundMachine, position: int) -> bytes:
+        """Return the receipt for a holder's accepted contribution, or nothing."""
         account = self.holders[position].account
         mine = {a.leaf.statement.member: a.digest for a in machine.accepted}.get(account)
-        receipt = b"" if mine is None else self.receipt(machine.header, account, mine)
-        return machine.request(account, receipt).encode()
+        return b"" if mine is None else self.receipt(machine.header, account, mine)
+
+    def check_request(self, machine: RoundMachine, position: int) -> bytes:
+        """Return what the coordinator asks a member in the share check, with the receipt."""
+        account = self.holders[position].account
+        return machine.check_request(account, self.receipt_of(machine, position)).encode()
+
+    def request(self, machine: RoundMachine, position: int) -> bytes:
+        """Return what the coordinator asks a member at the reveal, with the receipt."""
+        account = self.holders[position].account
+        return machine.request(account, self.receipt_of(machine, position)).encode()
 
     # ------------------------------------------------------------------ the glue's side
 
     def begin(self, position: int, header: RoundHeader, model: bytes = MODEL) -> Order:
         call = BeginCall(header=header.encode(), model=model)
-        return Order.decode(self.holders[position].node.call(Method.BEGIN, call.encode()))
+        order = Order.decode(self.holders[position].node.call(Method.BEGIN, call.encode()))
+        self.begun.add(position)
+        return order
 
     def protect_call(self, header: RoundHeader, **changes: object) -> ProtectCall:
         keys = {h.account: h.transport.public for h in self.holders}
@@ -224,6 +255,9 @@ class Consortium:
         call = self.protect_call(header, **changes)
         return self.holders[position].node.call(Method.PROTECT, call.encode())
 
+    def check(self, position: int, request: bytes) -> bytes:
+        return self.holders[position].node.call(Method.CHECK, request)
+
     def reveal(self, position: int, request: bytes) -> bytes:
         return self.holders[position].node.call(Method.REVEAL, request)
 
@@ -232,8 +266,13 @@ class Consortium:
         machine = self.machine(header)
         for position in range(len(self.holders)) if positions is None else positions:
             self.begin(position, header)
-            machine.accept(self.protect(position, header))
+            self.deliver(machine, self.protect(position, header))
         return machine
+
+    def deliver(self, machine: RoundMachine, data: bytes) -> None:
+        """Hand the machine a frame and keep its ciphertext, as the archive does."""
+        _, frame = machine.accept(data)
+        self.ciphertexts[frame.leaf.statement.member] = frame.ciphertext
 
     def included(self, number: int = 1, positions: Iterable[int] | None = None) -> RoundMachine:
         """Carry a round to the point where its members are asked."""

@@ -176,8 +176,15 @@ class RunWithNodes:
         return holder.call(Method.PROTECT, protect.encode())
 
     def included(self, session: RoundSession) -> dict[bytes, bytes]:
-        """Let every hospital contribute, commit both sets and return what each member is to be asked."""
+        """Let every hospital contribute and pass the share check; return what each member is to be asked."""
         for account in self.holders:
             session.accept(self.contribution(session, account))
         session.commit()
+        self.check(session)
+        session.include()
         return dict(session.requests())
+
+    def check(self, session: RoundSession) -> None:
+        """Let every hospital's node answer the share check of a round whose accepted set is committed."""
+        for account, request in session.check_requests().items():
+            session.add_check(self.holders[account].call(Method.CHECK, request))

@@ -8,11 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clients.calls import BeginCall, Order, ProtectCall, RevealCall
+from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from fl_core.models import TensorSpec
+from fl_core.protocol.check_messages import NO_VALUE, CheckAnswer, CheckRequest
+from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
 from fl_core.protocol.header import RoundHeader, Seat
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed
-from fl_core.protocol.statements import Contribution, RevealStatement
+from fl_core.protocol.statements import CheckStatement, Contribution, RevealStatement
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
 from ledger.papers import RoundPaper, RunPaper, SealPaper
@@ -85,10 +87,20 @@ reveals = st.builds(
     signature=signatures,
 )
 
+check_answers = st.builds(
+    CheckAnswer,
+    statement=st.builds(
+        CheckStatement, run=words, round=rounds, member=addresses, header=words, accepted=words, values=words
+    ),
+    values=st.lists(st.integers(0, NO_VALUE), max_size=4).map(tuple),
+    signature=signatures,
+)
+receipts = st.one_of(st.just(b""), signatures)
+
 
 @st.composite
-def requests(draw: st.DrawFn) -> RevealRequest:
-    included = []
+def sealed_sets(draw: st.DrawFn) -> tuple[Sealed, ...]:
+    found = []
     for member in draw(ascending()):
         leaf = draw(leaves)
         statement = Contribution(
@@ -96,13 +108,30 @@ def requests(draw: st.DrawFn) -> RevealRequest:
         )
         leaf = Leaf(statement=statement, signature=leaf.signature)
         digests = tuple(draw(st.lists(words, max_size=3)))
-        included.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
+        found.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
+    return tuple(found)
+
+
+check_requests = st.builds(CheckRequest, header=words, accepted=sealed_sets(), receipt=receipts)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> RevealRequest:
     return RevealRequest(
         header=draw(words),
         accepted=tuple((member, draw(words)) for member in draw(ascending())),
-        included=tuple(included),
-        receipt=draw(st.one_of(st.just(b""), signatures)),
+        included=draw(sealed_sets()),
+        receipt=draw(receipts),
     )
+
+
+@st.composite
+def exclusions(draw: st.DrawFn) -> Exclusions:
+    excluded = tuple(
+        Exclusion(client=client, reason=draw(st.sampled_from(Reason)), disputed_by=draw(ascending()))
+        for client in draw(ascending())
+    )
+    return Exclusions(excluded=excluded, unreliable=draw(ascending()))
 
 
 settings_of_a_task = st.dictionaries(
@@ -159,7 +188,7 @@ protect_calls = st.builds(
     counters=st.lists(st.integers(0, 2**64 - 1), max_size=3).map(tuple),
     transport_keys=st.lists(st.binary(max_size=30), max_size=3).map(tuple),
 )
-reveal_calls = st.builds(RevealCall, request=st.binary(max_size=60))
+question_calls = st.builds(QuestionCall, request=st.binary(max_size=60))
 
 maps = st.dictionaries(addresses.map(bytes.hex), hexadecimal, max_size=3)
 run_papers = st.builds(
@@ -168,7 +197,7 @@ run_papers = st.builds(
 )  # fmt: skip
 round_papers = st.builds(
     RoundPaper, round=rounds, header=hexadecimal, leaves=maps, included=st.lists(hexadecimal, max_size=3),
-    exclusions=hexadecimal, ciphertexts=maps, reveals=maps, aggregate_key=hexadecimal, metrics=hexadecimal,
+    exclusions=hexadecimal, ciphertexts=maps, checks=maps, reveals=maps, aggregate_key=hexadecimal, metrics=hexadecimal,
     rewards=hexadecimal, model=hexadecimal,
 )  # fmt: skip
 seal_papers = st.builds(SealPaper, run=hexadecimal, files=maps, signature=hexadecimal)
@@ -192,6 +221,9 @@ KINDS = (
     Kind("round header", headers(), RoundHeader.decode),
     Kind("leaf", leaves, Leaf.decode),
     Kind("frame", frames, lambda data: Frame.decode(data, ciphertext_bytes=CIPHERTEXT_BYTES)),
+    Kind("check request", check_requests, CheckRequest.decode),
+    Kind("check answer", check_answers, CheckAnswer.decode),
+    Kind("exclusions", exclusions(), Exclusions.decode, text=True),
     Kind("reveal request", requests(), RevealRequest.decode),
     Kind("reveal", reveals, Reveal.decode),
     Kind("terms", terms(), Terms.decode, text=True),

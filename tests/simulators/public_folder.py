@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+import coordinator.rounds.machine
 import coordinator.session
 from coordinator.context import RunContext
 from coordinator.history import settle
@@ -27,12 +28,15 @@ from fl_core.digests import Label, digest
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import TensorSpec, decode_model, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
-from fl_core.protocol.coordinator import combine
+from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
+from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
-from fl_core.protocol.messages import Frame, RevealRequest
+from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, boxes_digest
 from fl_core.protocol.opening import Aggregate, key_digest
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
+from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
 from fl_core.randomness import SystemRandomSource
@@ -158,6 +162,8 @@ class Consortium:
     seed: int = 1
     _now: int = field(default=1_790_000_000, init=False)
     _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
+    _closed: dict[str, Sequence[int]] = field(default_factory=dict, init=False)
+    _liars: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self.random = SystemRandomSource()
@@ -313,15 +319,37 @@ class Consortium:
 
     # ------------------------------------------------------------------ rounds
 
-    def play(self, *, away: Sequence[str] = (), silent: Sequence[str] = ()) -> None:
-        """Play one honest round.
+    def play(
+        self,
+        *,
+        away: Sequence[str] = (),
+        silent: Sequence[str] = (),
+        closed: Mapping[str, Sequence[int]] | None = None,
+        liars: Sequence[str] = (),
+    ) -> None:
+        """Play one round of an honest coordinator.
 
         Args:
             away: Holders of the cohort that send nothing, and answer nothing.
             silent: Holders that contribute but do not answer.
+            closed: Holder -> seats, from 0, for which its boxes do not open.
+            liars: Holders that give a false sum at the reveal.
         """
+        self._closed, self._liars = dict(closed or {}), set(liars)
         session, _, aggregate = self._until_opened(away, silent)
         session.finalise(apply_step(FEDAVG, session.tensors, aggregate.update))
+        self._closed, self._liars = {}, set()
+
+    def play_without(self, name: str) -> None:
+        """Play a round that leaves out a holder against the members' values; only a dishonest coordinator does."""
+        client = insecure_key(name).address
+        pretext = Exclusion(client=client, reason=Reason.WRONG_KEY, disputed_by=())
+        honest = coordinator.rounds.machine.judge
+        coordinator.rounds.machine.judge = lambda *_, **__: Exclusions(excluded=(pretext,), unreliable=())
+        try:
+            self.play()
+        finally:
+            coordinator.rounds.machine.judge = honest
 
     def play_from_root(self) -> None:
         """Play a round that trains from the initial model, whatever came after it; only a dishonest coordinator does."""
@@ -339,6 +367,8 @@ class Consortium:
         session = self._open()
         self._contribute(session, ())
         session.commit()
+        self._check(session, set())
+        session.include()
         session.abort()
 
     def lie(self, lie: Lie) -> None:
@@ -347,9 +377,8 @@ class Consortium:
         number, header, c = session.header.round, session.header, self.context
         parameters = PARAMETER_SETS[header.parameter_set]
         reveals = dict(sorted(session.machine.reveals.items()))
-        key = combine(
-            header, {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
-        )
+        shares = {header.point_of(m): shamir.decode_vector(parameters, r.shares) for m, r in reveals.items()}
+        key = shamir.combine(parameters, header.threshold, shares)
         truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
         metrics = lie.metrics(truth)
         model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
@@ -360,7 +389,7 @@ class Consortium:
         )
         objects = {
             "header": header.encode(),
-            "exclusions": included.exclusions,
+            "exclusions": included.exclusions.encode(),
             "aggregate_key": shamir.encode_vector(parameters, key),
             "metrics": metrics,
             "rewards": rewards,
@@ -372,6 +401,7 @@ class Consortium:
             leaves={m.hex(): self._put(frame.leaf.encode()) for m, frame in frames.items()},
             included=[member.hex() for member in included.members],
             ciphertexts={m.hex(): self._put(frame.ciphertext) for m, frame in frames.items()},
+            checks={m.hex(): self._put(said.encode()) for m, said in session.machine.checks.items()},
             reveals={m.hex(): self._put(reveal.encode()) for m, reveal in reveals.items()},
             **{name: self._put(data) for name, data in objects.items()},
         )
@@ -400,7 +430,9 @@ class Consortium:
     ) -> tuple[RoundSession, IncludedSet, Aggregate]:
         session = self._open()
         self._contribute(session, away)
-        included = session.commit()
+        session.commit()
+        self._check(session, {*away, *silent})
+        included = session.include()
         self._answer(session, {*away, *silent})
         return session, included, session.open()
 
@@ -437,8 +469,51 @@ class Consortium:
                 signer=LedgerSigner(self.notary, holder.signer),
                 random=self.random,
             )
-            session.accept(prepared.frame.encode())
-            self._sent[account] = prepared.frame
+            frame = self._spoiled(holder, prepared.frame)
+            session.accept(frame.encode())
+            self._sent[account] = frame
+
+    def _spoiled(self, holder: Holder, frame: Frame) -> Frame:
+        """Return the frame with the boxes closed that are to be, signed again."""
+        seats = self._closed.get(holder.name, ())
+        if not seats:
+            return frame
+        sealed = tuple(bytes(len(box)) if seat in seats else box for seat, box in enumerate(frame.boxes))
+        statement = replace(frame.leaf.statement, boxes=boxes_digest(sealed))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return replace(frame, leaf=Leaf(statement=statement, signature=signature), boxes=sealed)
+
+    def _false(self, holder: Holder, header: RoundHeader, reveal: Reveal) -> Reveal:
+        """Return another sum of shares that the member signed all the same."""
+        parameters = PARAMETER_SETS[header.parameter_set]
+        shares = shamir.decode_vector(parameters, reveal.shares).copy()
+        shares[0] = (int(shares[0]) + 1) % parameters.modulus
+        encoded = shamir.encode_vector(parameters, shares)
+        statement = replace(reveal.statement, shares=digest(Label.SHARES, encoded))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return Reveal(statement=statement, shares=encoded, signature=signature)
+
+    def _check(self, session: RoundSession, silent: set[str]) -> None:
+        header, record = session.header, self.reader.round(self.context.run, session.header.round)
+        committed = AcceptedOnLedger(
+            root=record.root,
+            count=record.count,
+            signers={account: self.reader.keys(account).signer for account in header.cohort},
+        )
+        for account, request in session.check_requests().items():
+            holder = self.holders[account]
+            if holder.name in silent:
+                continue
+            said = answer_check(
+                header,
+                CheckRequest.decode(request),
+                me=account,
+                committed=committed,
+                transport=holder.transport,
+                notary=self.notary,
+                signer=LedgerSigner(self.notary, holder.signer),
+            )
+            session.add_check(said.encode())
 
     def _answer(self, session: RoundSession, silent: set[str]) -> None:
         header, record = session.header, self.reader.round(self.context.run, session.header.round)
@@ -461,6 +536,8 @@ class Consortium:
                     notary=self.notary,
                     signer=LedgerSigner(self.notary, holder.signer),
                 )
+                if holder.name in self._liars:
+                    reveal = self._false(holder, header, reveal)
                 session.add_reveal(reveal.encode())
 
     # ------------------------------------------------------------------ afterwards
@@ -510,6 +587,20 @@ def honest_run(folder: Path) -> PublicRun:
     consortium.rotate(first, insecure_key("Alder Hospital, second key"))
     consortium.claim(HOLDERS[1], 3)
     consortium.play(silent=HOLDERS[1:2])
+    return consortium.close()
+
+
+def disputed_run(folder: Path) -> PublicRun:
+    """Return the folder of an honest coordinator among holders of whom some cheat.
+
+    In round 1 everything is in order. In round 2 no box of one holder opens, in round 3 one box does not; in round 4 a
+    member gives a false sum.
+    """
+    consortium = Consortium(folder)
+    consortium.play()
+    consortium.play(closed={HOLDERS[3]: range(4)})
+    consortium.play(closed={HOLDERS[1]: [2]})
+    consortium.play(liars=HOLDERS[2:3])
     return consortium.close()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fl_core.protocol.exclusions import NO_EXCLUSIONS, Exclusions
 from fl_core.protocol.messages import Leaf
 from ledger.archive import Archive
 from ledger.audit.findings import Fault
@@ -45,6 +46,7 @@ OBJECTS: dict[str, tuple[int | None, Key, int]] = {
     "leaf": (3, ("leaves", BIRCH), LEAVES),
     "exclusions": (1, "exclusions", LEAVES),
     "ciphertext": (1, ("ciphertexts", DAMSON), CIPHERTEXTS),
+    "check answer": (3, ("checks", BIRCH), ANSWERS),
     "reveal": (3, ("reveals", ALDER), ANSWERS),
     "aggregate key": (4, "aggregate_key", ANSWERS),
     "metrics": (3, "metrics", AGGREGATES),
@@ -109,14 +111,70 @@ def test_changed_salt_of_the_metrics_is_found_by_the_digest_on_the_ledger(
     }
 
 
-def test_other_exclusions_of_the_same_length_are_found_by_the_digest_on_the_ledger(
+def test_other_exclusions_in_good_form_are_found_by_the_digest_on_the_ledger(
     copied: PublicRun, honest: PublicRun
 ) -> None:
-    name = substitute(copied, 1, "exclusions", lambda document: b"[ ]")
+    other = Exclusions(excluded=(), unreliable=(copied.holders[BIRCH],))
+    assert (
+        copied.path / object_name(digest_of(copied, 1, "exclusions"))
+    ).read_bytes() == NO_EXCLUSIONS.encode()
+    name = substitute(copied, 1, "exclusions", lambda document: other.encode())
     copied.seal()
     found = failures(copied, honest)
     assert found.keys() == {LEAVES}
     assert name in {fault.path for fault in found[LEAVES]}
+
+
+def test_exclusions_that_hide_who_was_left_out_are_found(disputed: PublicRun, tmp_path: Path) -> None:
+    copy = disputed.moved(Path(shutil.copytree(disputed.path, tmp_path / "public")))
+    name = substitute(copy, 2, "exclusions", lambda document: NO_EXCLUSIONS.encode())
+    copy.seal()
+    found = failures(copy, disputed)
+    assert {number: {(f.path, f.round) for f in faults} for number, faults in found.items()} == {
+        LEAVES: {(name, 2)}
+    }
+
+
+def test_a_holder_that_was_left_out_against_the_members_values_is_found(tmp_path: Path) -> None:
+    """The coordinator's document is on the ledger, with its digest; only judging again finds the lie."""
+    consortium = Consortium(tmp_path / "run")
+    consortium.play()
+    consortium.play_without(CEDAR)
+    run = consortium.close()
+    found = failures(run, run)
+    assert found.keys() == {ANSWERS}
+    name = object_name(digest_of(run, 2, "exclusions"))
+    assert [(f.path, f.round, f.problem) for f in found[ANSWERS]] == [
+        (name, 2, "the share check leaves out others than the document says")
+    ]
+
+
+def test_fewer_check_answers_than_the_threshold_fail_and_more_than_needed_may_be_missing(
+    copied: PublicRun, honest: PublicRun
+) -> None:
+    for number in (1, 3):  # four answers in round 1, exactly three in round 3
+        paper = read_paper(copied, number)
+        del paper["checks"][copied.holders[ALDER].hex()]
+        write_paper(copied, number, paper)
+    copied.seal()
+    found = failures(copied, honest)
+    assert {number: [fault.round for fault in faults] for number, faults in found.items()} == {ANSWERS: [3]}
+
+
+def test_check_answers_without_which_the_outcome_is_another_one_may_not_be_missing(
+    disputed: PublicRun, tmp_path: Path
+) -> None:
+    """Round 3 left out a holder for one member's word; without that word everybody would be included."""
+    copy = disputed.moved(Path(shutil.copytree(disputed.path, tmp_path / "public")))
+    paper = read_paper(copy, 3)
+    data = (copy.path / object_name(paper["exclusions"])).read_bytes()
+    [exclusion] = Exclusions.decode(data).excluded
+    [member] = exclusion.disputed_by
+    del paper["checks"][member.hex()]
+    write_paper(copy, 3, paper)
+    copy.seal()
+    found = failures(copy, disputed)
+    assert {number: [fault.round for fault in faults] for number, faults in found.items()} == {ANSWERS: [3]}
 
 
 def test_a_well_signed_leaf_that_the_ledger_did_not_accept_fails(
@@ -257,7 +315,7 @@ def test_papers_of_two_rounds_that_were_exchanged_fail(copied: PublicRun, honest
     assert {fault.round for fault in found[ROUNDS]} == {1, 3}
 
 
-@pytest.mark.parametrize("field", ["ciphertexts", "leaves", "reveals"])
+@pytest.mark.parametrize("field", ["ciphertexts", "leaves", "checks", "reveals"])
 def test_objects_of_two_holders_that_were_exchanged_fail_for_both(
     copied: PublicRun, honest: PublicRun, field: str
 ) -> None:
@@ -267,7 +325,9 @@ def test_objects_of_two_holders_that_were_exchanged_fail_for_both(
     write_paper(copied, 1, paper)
     copied.seal()
     found = failures(copied, honest)
-    assert found.keys() == {{"ciphertexts": CIPHERTEXTS, "leaves": LEAVES, "reveals": ANSWERS}[field]}
+    assert found.keys() == {
+        {"ciphertexts": CIPHERTEXTS, "leaves": LEAVES, "checks": ANSWERS, "reveals": ANSWERS}[field]
+    }
     (faults,) = found.values()
     assert {(fault.round, fault.holder) for fault in faults} == {(1, alder), (1, birch)}
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from clients.calls import MAX_ORDER, BeginCall, Order, ProtectCall, RevealCall
+from clients.calls import MAX_ORDER, BeginCall, Order, ProtectCall, QuestionCall
 from fl_core.errors import DecodeError, LocalProtocolError
 from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
 from fl_core.protocol.messages import MAX_REQUEST
@@ -98,7 +98,7 @@ def test_a_reveal_call_bounds_the_request():
             return MAX_REQUEST + 1
 
     with pytest.raises(DecodeError, match=f"at most {MAX_REQUEST} bytes"):
-        RevealCall.decode(Long())
+        QuestionCall.decode(Long())
 
 
 def test_calls_do_not_print_updates_and_models():

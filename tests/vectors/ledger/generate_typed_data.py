@@ -44,6 +44,14 @@ STATEMENTS = (
         weight=word("weight"),
         metrics=word("metrics"),
     ),
+    typed_data.Check(
+        run=word("run"),
+        round=7,
+        member=MEMBER,
+        header=word("header"),
+        accepted=word("accepted"),
+        values=word("values"),
+    ),
     typed_data.Reveal(
         run=word("run"),
         round=2**32 - 1,

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from clients.errors import NodeStateError, PolicyRefusal
-from clients.node.register import Register
+from clients.node.register import Question, Register
 from ledger.errors import ArchiveError
 
 ROOT = Path(__file__).resolve().parents[4]
 HEADER, OTHER, RUN = b"\x01" * 32, b"\x02" * 32, b"\x0a" * 32
 U, U2 = b"\x0b" * 32, b"\x0c" * 32
+CHECK, REVEAL = Question.CHECK, Question.REVEAL
+EVERY_QUESTION = pytest.mark.parametrize("question", list(Question))
 SALTS = (bytes(32), bytes(32))
 
 
@@ -77,20 +79,38 @@ def test_nothing_is_stored_for_a_header_that_was_not_accepted(register):
     with pytest.raises(PolicyRefusal):
         register.store_contribution(OTHER, b"frame", *SALTS)
     with pytest.raises(PolicyRefusal):
-        register.store_answer(OTHER, U, b"answer", b"")
+        register.store_answer(REVEAL, OTHER, U, b"answer", b"")
     assert register.frame(OTHER) is None
-    assert register.answer(OTHER, U) is None
+    assert register.answer(REVEAL, OTHER, U) is None
 
 
-def test_one_included_set_for_each_round(register, tmp_path):
-    assert register.answer(HEADER, U) is None
-    assert register.store_answer(HEADER, U, b"answer", b"") == b"answer"
-    assert register.store_answer(HEADER, U, b"another", b"") == b"answer"
+@EVERY_QUESTION
+def test_each_question_is_answered_for_one_set_in_each_round(register, tmp_path, question):
+    assert register.answer(question, HEADER, U) is None
+    assert register.store_answer(question, HEADER, U, b"answer", b"") == b"answer"
+    assert register.store_answer(question, HEADER, U, b"another", b"") == b"answer"
     for again in now_and_after_a_restart(register, tmp_path):
-        assert again.answer(HEADER, U) == b"answer"
-        for refuse in (lambda r: r.answer(HEADER, U2), lambda r: r.store_answer(HEADER, U2, b"x", b"")):
-            with pytest.raises(PolicyRefusal, match="another included set"):
+        assert again.answer(question, HEADER, U) == b"answer"
+        for refuse in (
+            lambda r: r.answer(question, HEADER, U2),
+            lambda r: r.store_answer(question, HEADER, U2, b"x", b""),
+        ):
+            with pytest.raises(PolicyRefusal, match=f"answered the {question.value} for another set"):
                 refuse(again)
+
+
+def test_the_share_check_and_the_reveal_are_two_questions_with_an_answer_each(register):
+    register.store_answer(CHECK, HEADER, U, b"values", b"")
+    assert register.answer(REVEAL, HEADER, U2) is None
+    register.store_answer(REVEAL, HEADER, U2, b"sum", b"")
+    assert (register.answer(CHECK, HEADER, U), register.answer(REVEAL, HEADER, U2)) == (b"values", b"sum")
+
+
+def test_the_same_question_of_another_round_has_an_answer_of_its_own(register):
+    register.accept_header(OTHER, RUN, 2, b"the next round")
+    register.store_answer(CHECK, HEADER, U, b"values", b"")
+    assert register.answer(CHECK, OTHER, U2) is None
+    assert register.store_answer(CHECK, OTHER, U2, b"others", b"") == b"others"
 
 
 def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register, tmp_path):
@@ -134,7 +154,7 @@ def test_two_threads_that_race_for_a_round_send_the_same_bytes(register):
     def race(number):
         barrier.wait()
         sent.append(register.store_contribution(HEADER, b"frame %d" % number, *SALTS))
-        answered.append(register.store_answer(HEADER, U, b"answer %d" % number, b""))
+        answered.append(register.store_answer(REVEAL, HEADER, U, b"answer %d" % number, b""))
 
     threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -147,21 +167,21 @@ def test_two_threads_that_race_for_a_round_send_the_same_bytes(register):
 
 def test_two_processes_on_one_folder_answer_for_one_set(register, tmp_path):
     second = Register(tmp_path)
-    register.store_answer(HEADER, U, b"answer", b"")
+    register.store_answer(REVEAL, HEADER, U, b"answer", b"")
     with pytest.raises(PolicyRefusal):
-        second.store_answer(HEADER, U2, b"another", b"")
-    assert second.answer(HEADER, U) == b"answer"
+        second.store_answer(REVEAL, HEADER, U2, b"another", b"")
+    assert second.answer(REVEAL, HEADER, U) == b"answer"
     second.close()
 
 
 def test_the_database_itself_holds_the_rules(register, tmp_path):
-    register.store_answer(HEADER, U, b"answer", b"")
+    register.store_answer(REVEAL, HEADER, U, b"answer", b"")
     register.close()
     database = sqlite3.connect(tmp_path / "register.sqlite")
     database.execute("PRAGMA foreign_keys=ON")
     for statement, values in (
         ("INSERT INTO headers VALUES (?, ?, 1, ?)", (OTHER, RUN, b"h")),  # UNIQUE (run, round)
-        ("INSERT INTO reveals VALUES (?, ?, ?, ?)", (HEADER, U2, b"a", b"")),  # one answer a header
+        ("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", (HEADER, REVEAL.value, U2, b"a", b"")),  # one answer
         ("INSERT INTO contributions VALUES (?, ?, 1, ?, ?)", (OTHER, U, b"", b"")),  # of a known header
     ):
         with pytest.raises(sqlite3.IntegrityError):
@@ -190,11 +210,12 @@ def test_a_missing_folder_stops_the_node(tmp_path):
 CHILD = """
 import sys, time
 from pathlib import Path
-from clients.node.register import Register
+from clients.node.register import Question, Register
 register = Register(Path(sys.argv[1]))
 register.accept_header(b"\\x01" * 32, b"\\x0a" * 32, 1, b"the header")
 register.store_contribution(b"\\x01" * 32, b"the first frame", bytes(32), bytes(32))
-register.store_answer(b"\\x01" * 32, b"\\x0b" * 32, b"the first answer", b"")
+for question in Question:
+    register.store_answer(question, b"\\x01" * 32, b"\\x0b" * 32, b"the first answer", b"")
 print("stored", flush=True)  # the bytes would leave now
 time.sleep(60)
 """
@@ -211,10 +232,10 @@ def test_after_kill_9_between_storing_and_sending_the_same_bytes_are_sent_and_no
     assert (
         register.frame(HEADER) == register.store_contribution(HEADER, b"again", *SALTS) == b"the first frame"
     )
-    assert (
-        register.answer(HEADER, U) == register.store_answer(HEADER, U, b"again", b"") == b"the first answer"
-    )
-    with pytest.raises(PolicyRefusal):
-        register.store_answer(HEADER, U2, b"again", b"")
+    for question in Question:
+        assert register.answer(question, HEADER, U) == b"the first answer"
+        assert register.store_answer(question, HEADER, U, b"again", b"") == b"the first answer"
+        with pytest.raises(PolicyRefusal):
+            register.store_answer(question, HEADER, U2, b"again", b"")
     assert register.rounds_done(RUN, before=2) == 1
     register.close()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from clients.node.view import committed_sets, ledger_view
+from clients.node.view import accepted_set, committed_sets, ledger_view
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from fl_core.errors import VerificationError
 from fl_core.protocol.setup import transport_key_digest
@@ -91,6 +91,8 @@ class OnTheChain:
 
     def commit(self, number):
         self.lead.commit_round(RUN, number, ROOTS[0], 4, 0, intent=f"{number}/commit")
+
+    def include(self, number):
         self.lead.commit_included(RUN, number, ROOTS[1], 3, EMPTY_WORD, intent=f"{number}/include")
 
     def abort(self, number):
@@ -131,6 +133,8 @@ class OnFacts:
 
     def commit(self, number):
         self.facts.commit_round(RUN, number, ROOTS[0], 4)
+
+    def include(self, number):
         self.facts.commit_included(RUN, number, ROOTS[1], 3)
 
     def abort(self, number):
@@ -148,7 +152,7 @@ def told(told_to, folder):
     world, seen = told_to(folder), []
 
     def look(header):
-        for view in (ledger_view, committed_sets):
+        for view in (ledger_view, accepted_set, committed_sets):
             try:
                 seen.append(_comparable(view(world.reader, header), header))
             except VerificationError as error:
@@ -166,6 +170,9 @@ def told(told_to, folder):
     look(first)
     look(replace(first, deadline=0))
     world.commit(1)
+    look(first)
+    look(replace(first, deadline=0))
+    world.include(1)
     look(first)
     look(replace(first, deadline=0))
     world.set_keys(ACCOUNTS[0].address, KeySigner(seed("new key")), b"\x05" * 32)
@@ -201,7 +208,7 @@ def stories(tmp_path_factory):
 
 def test_the_simulator_and_the_contract_show_a_node_the_same(stories):
     chain, facts = stories
-    assert len(chain) == 16
+    assert len(chain) == 30
     for position, (one, other) in enumerate(zip(chain, facts, strict=True)):
         assert one == other, position
 

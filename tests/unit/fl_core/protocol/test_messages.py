@@ -34,7 +34,7 @@ def request_(round_):
 
 @pytest.fixture(scope="module")
 def frame(round_):
-    return next(iter(round_.sent.values())).frame
+    return next(iter(round_.sent.values()))
 
 
 @pytest.mark.parametrize("field", ["accepted", "included"])

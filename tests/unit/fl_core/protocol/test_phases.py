@@ -22,12 +22,17 @@ def test_every_step_in_every_phase_has_one_outcome_or_is_refused(phase, step):
 
 
 def test_the_way_to_a_model_is_this_one_and_no_other():
-    way = [Step.COMMIT, Step.INCLUDE, Step.REVEAL, Step.FINALISE]
+    way = [Step.COMMIT, Step.CHECK, Step.INCLUDE, Step.REVEAL, Step.FINALISE]
     phase, seen = Phase.OPEN, [Phase.OPEN]
     for step in way:
         phase = advance(phase, step)
         seen.append(phase)
-    assert seen == [Phase.OPEN, Phase.COMMITTED, Phase.INCLUDED, Phase.REVEALED, Phase.FINALISED]
+    assert seen == [phase for phase in Phase if phase is not Phase.ABORTED]
+
+
+def test_no_set_is_included_that_was_not_checked():
+    assert [at for at, step in TRANSITIONS if step is Step.INCLUDE] == [Phase.CHECKED]
+    assert [at for at, step in TRANSITIONS if step is Step.CHECK] == [Phase.COMMITTED]
 
 
 def test_every_round_that_is_not_over_can_be_aborted_and_nothing_follows_its_end():
