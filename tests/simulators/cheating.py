@@ -75,7 +75,7 @@ def noisy_checks(dry: DryRound, position: int, units: int, coefficients: int = 1
     """Additional noise of ``units * 32`` in the first ``coefficients`` coefficients of the first check element."""
     frame, layout = dry.prepare(position).frame, layout_of(dry.header)
     row = layout.coefficients(frame.ciphertext[: CHECK_ELEMENTS * layout.element_bytes], CHECK_ELEMENTS)[0]
-    row[:coefficients] = (row[:coefficients] + np.uint64(units)) % np.uint64(P2048.max_wire)
+    row[:coefficients] = (row[:coefficients] + np.uint64(units)) % np.uint64(layout.max_wire)
     low, high = (row & np.uint64(0xFFFFFFFF)).astype("<u4"), (row >> np.uint64(32)).astype("<u2")
     ciphertext = low.tobytes() + high.tobytes() + frame.ciphertext[layout.element_bytes :]
     root = ciphertext_root(layout, ciphertext)

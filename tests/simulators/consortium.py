@@ -6,6 +6,7 @@ Parameter set P2048, five parameters, keys from fixed seeds: a whole round takes
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +17,14 @@ from clients.calls import BeginCall, Order, ProtectCall
 from clients.door import Method
 from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy
+from clients.node.prekeys import Prekeys
 from clients.node.register import Register
 from clients.node.service import DataSet, Node
 from coordinator.rounds.machine import IncludedSet, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from fl_core.models import TensorSpec, encode_model
 from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.setup import transport_key_digest
 from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
@@ -102,6 +105,8 @@ class Consortium:
         self.facts = facts or LedgerFacts()
         self.terms, self.policy, self.now = terms, policy, NOW
         self.random = InsecureRandomSource("consortium")
+        self.prekeys: dict[bytes, SignedPrekey] = {}
+        """The newest prekeys that the coordinator knows."""
         self.begun: set[int] = set()
         """Positions of the holders that began the open round."""
         self.ciphertexts: dict[bytes, bytes] = {}
@@ -134,6 +139,7 @@ class Consortium:
             "name": holder.name,
             "account": holder.signer,
             "transport": holder.transport,
+            "prekeys": None,
             "reader": self.facts,
             "register": None,
             "policy": self.policy,
@@ -144,6 +150,9 @@ class Consortium:
             "random": InsecureRandomSource((holder.name, self.random.secret(8).reveal())),
             **changes,
         }
+        parts["prekeys"] = parts["prekeys"] or Prekeys(
+            holder.folder / "prekeys", random=parts["random"], clock=parts["clock"]
+        )
         parts["register"] = parts["register"] or Register(holder.folder)
         return Node(**parts)
 
@@ -160,9 +169,16 @@ class Consortium:
 
     # ------------------------------------------------------------------ the coordinator's side
 
+    def learn_prekeys(self) -> None:
+        """Ask every node for the prekey of its next round."""
+        for holder in self.holders:
+            status = json.loads(holder.node.call(Method.STATUS, b""))
+            self.prekeys[holder.account] = SignedPrekey.decode(bytes.fromhex(status["prekey"]))
+
     def plan(self, number: int = 1, **changes: object) -> RoundHeader:
         """Return a header for all holders, changed as asked, without opening its round."""
         head = self.facts.head()
+        self.learn_prekeys()
         situation = Situation(
             chain_id=self.facts.chain_id,
             contract=self.facts.address,
@@ -170,7 +186,7 @@ class Consortium:
             round=number,
             parent=self.parent,
             artifact=self.facts.model(self.parent).artifact,
-            transport_keys={h.account: self.facts.keys(h.account).encryption for h in self.holders},
+            transport_keys={account: prekey.digest for account, prekey in self.prekeys.items()},
             blocks=first_blocks(self.terms),
             beacon_number=head.number,
             beacon=head.hash,
@@ -241,13 +257,12 @@ class Consortium:
         return order
 
     def protect_call(self, header: RoundHeader, **changes: object) -> ProtectCall:
-        keys = {h.account: h.transport.public for h in self.holders}
         call = ProtectCall(
             header=header.digest,
             update=np.full(header.parameters, 0.25, "<f4").tobytes(),
             examples=500,
             counters=(7,),
-            transport_keys=tuple(keys[seat.address] for seat in header.committee),
+            prekeys=tuple(self.prekeys[seat.address].encode() for seat in header.committee),
         )
         return replace(call, **changes)
 

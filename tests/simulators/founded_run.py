@@ -5,6 +5,7 @@ Founding takes two seconds, copying a few milliseconds: a module founds once and
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from coordinator.history import MAX_MODEL_BYTES, newest_model
 from coordinator.session import RoundSession
 from coordinator.store.events import Event
 from fl_core.models import Tensors, decode_model, encode_model
+from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.randomness import SystemRandomSource
 from ledger.signer import Signer
 
@@ -154,7 +156,10 @@ class RunWithNodes:
         return decode_model(self.run.archive.get(artifact, MAX_MODEL_BYTES), MAX_MODEL_BYTES)
 
     def open_round(self) -> RoundSession:
-        """Open the next round on the ledger for all hospitals."""
+        """Open the next round on the ledger for all hospitals, with the prekeys that their nodes have now."""
+        for account, holder in self.holders.items():
+            status = json.loads(holder.call(Method.STATUS, b""))
+            self.run.prekeys[account] = SignedPrekey.decode(bytes.fromhex(status["prekey"]))
         return RoundSession(self.run, self.model(), list(self.holders), now() + DEADLINE_S)
 
     def begin(self, session: RoundSession, account: bytes) -> None:
@@ -171,7 +176,7 @@ class RunWithNodes:
             update=np.full(header.parameters, value, "<f4").tobytes(),
             examples=100,
             counters=(1, 2),
-            transport_keys=tuple(self.run.transport_keys[seat.address] for seat in header.committee),
+            prekeys=tuple(session.prekeys[seat.address].encode() for seat in header.committee),
         )
         return holder.call(Method.PROTECT, protect.encode())
 
@@ -186,5 +191,5 @@ class RunWithNodes:
 
     def check(self, session: RoundSession) -> None:
         """Let every hospital's node answer the share check of a round whose accepted set is committed."""
-        for account, request in session.check_requests().items():
+        for account, request in session.check_requests():
             session.add_check(self.holders[account].call(Method.CHECK, request))

@@ -186,7 +186,7 @@ protect_calls = st.builds(
     update=st.lists(st.binary(min_size=4, max_size=4), max_size=5).map(b"".join),
     examples=st.integers(0, 2**64 - 1),
     counters=st.lists(st.integers(0, 2**64 - 1), max_size=3).map(tuple),
-    transport_keys=st.lists(st.binary(max_size=30), max_size=3).map(tuple),
+    prekeys=st.lists(st.binary(max_size=30), max_size=3).map(tuple),
 )
 question_calls = st.builds(QuestionCall, request=st.binary(max_size=60))
 
@@ -197,7 +197,8 @@ run_papers = st.builds(
 )  # fmt: skip
 round_papers = st.builds(
     RoundPaper, round=rounds, header=hexadecimal, leaves=maps, included=st.lists(hexadecimal, max_size=3),
-    exclusions=hexadecimal, ciphertexts=maps, checks=maps, reveals=maps, aggregate_key=hexadecimal, metrics=hexadecimal,
+    exclusions=hexadecimal, ciphertexts=maps, prekeys=maps, checks=maps, reveals=maps,
+    blames=maps, blamed=st.lists(hexadecimal, max_size=3), aggregate_key=hexadecimal, metrics=hexadecimal,
     rewards=hexadecimal, model=hexadecimal,
 )  # fmt: skip
 seal_papers = st.builds(SealPaper, run=hexadecimal, files=maps, signature=hexadecimal)

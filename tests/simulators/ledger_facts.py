@@ -16,6 +16,7 @@ from ledger.records import (
     Keys,
     Member,
     Model,
+    Origin,
     Role,
     Round,
     RoundState,
@@ -131,6 +132,10 @@ class LedgerFacts:
 
     def keys_at(self, account: bytes, epoch: int) -> Keys:
         return self.key_sets[account][epoch - 1]
+
+    def origin(self, run: bytes) -> Origin:
+        found = self.run(run)
+        return Origin(sponsor=found.sponsor, coordinator=found.coordinator, terms=found.terms)
 
     def run(self, run: bytes) -> Run:
         if run not in self.the_runs:

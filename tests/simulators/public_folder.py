@@ -35,6 +35,7 @@ from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, boxes_digest
 from fl_core.protocol.opening import Aggregate, key_digest
+from fl_core.protocol.prekeys import sign_prekey
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
 from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
 from fl_core.protocol.terms import Terms
@@ -280,6 +281,7 @@ class Consortium:
         private = self.folder / "coordinator"
         return RunContext(
             public=self.public,
+            private=private,
             archive=self.archive,
             chain=self.chain,
             reader=self.reader,
@@ -289,6 +291,7 @@ class Consortium:
             terms=terms,
             names={bytes.fromhex(account): name for account, name in names.items()},
             transport_keys=keys,
+            prekeys={},
             journal=Journal(private / "journal.sqlite"),
             events=EventLog(private / "events.jsonl"),
             clock=self._clock,
@@ -445,6 +448,9 @@ class Consortium:
 
     def _open(self) -> RoundSession:
         tensors = decode_model(self.public.model.read_bytes(), 1 << 20)
+        for account, holder in self.holders.items():
+            signer = LedgerSigner(self.notary, holder.signer)
+            self.context.prekeys[account] = sign_prekey(account, 1, holder.transport.public, signer)
         kind = RoundSession if self.careful else CarelessSession
         if self._first_blocks is not None:
             blocks, self._first_blocks = self._first_blocks, None
@@ -500,7 +506,7 @@ class Consortium:
             count=record.count,
             signers={account: self.reader.keys(account).signer for account in header.cohort},
         )
-        for account, request in session.check_requests().items():
+        for account, request in session.check_requests():
             holder = self.holders[account]
             if holder.name in silent:
                 continue
@@ -524,7 +530,7 @@ class Consortium:
             included_count=record.included_count,
             signers={account: self.reader.keys(account).signer for account in header.cohort},
         )
-        for account, request in session.requests().items():
+        for account, request in session.requests():
             holder = self.holders[account]
             if holder.name not in silent:
                 reveal = answer(

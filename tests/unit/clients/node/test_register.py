@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from clients.errors import NodeStateError, PolicyRefusal
-from clients.node.register import Question, Register
+from clients.node.register import Register
+from fl_core.protocol.phases import MemberStep
 from ledger.errors import ArchiveError
 
 ROOT = Path(__file__).resolve().parents[4]
 HEADER, OTHER, RUN = b"\x01" * 32, b"\x02" * 32, b"\x0a" * 32
 U, U2 = b"\x0b" * 32, b"\x0c" * 32
-CHECK, REVEAL = Question.CHECK, Question.REVEAL
-EVERY_QUESTION = pytest.mark.parametrize("question", list(Question))
+CHECK, REVEAL = MemberStep.CHECK, MemberStep.REVEAL
+EVERY_QUESTION = pytest.mark.parametrize("question", list(MemberStep))
 SALTS = (bytes(32), bytes(32))
 
 
@@ -80,7 +81,8 @@ def test_nothing_is_stored_for_a_header_that_was_not_accepted(register):
         register.store_contribution(OTHER, b"frame", *SALTS)
     with pytest.raises(PolicyRefusal):
         register.store_answer(REVEAL, OTHER, U, b"answer", b"")
-    assert register.frame(OTHER) is None
+    with pytest.raises(PolicyRefusal, match="no header with that digest"):
+        register.frame(OTHER)
     assert register.answer(REVEAL, OTHER, U) is None
 
 
@@ -120,9 +122,9 @@ def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register
     register.drop_frames(RUN, 2)
     register.drop_frames(RUN, 2)
     for again in now_and_after_a_restart(register, tmp_path):
-        with pytest.raises(PolicyRefusal, match="which is over"):
+        with pytest.raises(PolicyRefusal, match="this round is over"):
             again.frame(HEADER)
-        with pytest.raises(PolicyRefusal, match="which is over"):
+        with pytest.raises(PolicyRefusal, match="this round is over"):
             again.store_contribution(HEADER, b"another", *SALTS)
         assert again.frame(OTHER) == b"frame two"
 
@@ -180,7 +182,7 @@ def test_the_database_itself_holds_the_rules(register, tmp_path):
     database = sqlite3.connect(tmp_path / "register.sqlite")
     database.execute("PRAGMA foreign_keys=ON")
     for statement, values in (
-        ("INSERT INTO headers VALUES (?, ?, 1, ?)", (OTHER, RUN, b"h")),  # UNIQUE (run, round)
+        ("INSERT INTO headers VALUES (?, ?, 1, ?, 0)", (OTHER, RUN, b"h")),  # UNIQUE (run, round)
         ("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", (HEADER, REVEAL.value, U2, b"a", b"")),  # one answer
         ("INSERT INTO contributions VALUES (?, ?, 1, ?, ?)", (OTHER, U, b"", b"")),  # of a known header
     ):
@@ -210,11 +212,12 @@ def test_a_missing_folder_stops_the_node(tmp_path):
 CHILD = """
 import sys, time
 from pathlib import Path
-from clients.node.register import Question, Register
+from clients.node.register import Register
+from fl_core.protocol.phases import MemberStep
 register = Register(Path(sys.argv[1]))
 register.accept_header(b"\\x01" * 32, b"\\x0a" * 32, 1, b"the header")
 register.store_contribution(b"\\x01" * 32, b"the first frame", bytes(32), bytes(32))
-for question in Question:
+for question in MemberStep:
     register.store_answer(question, b"\\x01" * 32, b"\\x0b" * 32, b"the first answer", b"")
 print("stored", flush=True)  # the bytes would leave now
 time.sleep(60)
@@ -232,7 +235,7 @@ def test_after_kill_9_between_storing_and_sending_the_same_bytes_are_sent_and_no
     assert (
         register.frame(HEADER) == register.store_contribution(HEADER, b"again", *SALTS) == b"the first frame"
     )
-    for question in Question:
+    for question in MemberStep:
         assert register.answer(question, HEADER, U) == b"the first answer"
         assert register.store_answer(question, HEADER, U, b"again", b"") == b"the first answer"
         with pytest.raises(PolicyRefusal):

@@ -11,10 +11,11 @@ import pytest
 from clients.calls import BeginCall, Order
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
-from clients.node.register import Question
 from fl_core.errors import DecodeError, InputError, LocalProtocolError, VerificationError
 from fl_core.protocol.check_messages import NO_VALUE, CheckAnswer, CheckRequest
 from fl_core.protocol.messages import Frame, RevealRequest
+from fl_core.protocol.phases import MemberStep
+from fl_core.protocol.prekeys import SignedPrekey, check_prekey
 from fl_core.protocol.setup import layout_of
 from ledger.records import RoundState
 from tests.simulators.consortium import MODEL, POLICY, TERMS, Consortium
@@ -144,13 +145,18 @@ def test_a_retry_with_another_update_gets_the_bytes_of_the_first_even_after_a_re
     assert node.random.drawn == 0  # nothing is encrypted again
 
 
-def test_keys_that_are_not_those_of_the_seats_are_refused(consortium):
+def test_prekeys_that_are_not_those_of_the_seats_are_refused(consortium):
     header = consortium.open_round()
     consortium.begin(0, header)
-    keys = consortium.protect_call(header).transport_keys
-    for wrong in (keys[::-1], keys[:-1], (*keys, keys[0]), (b"", *keys[1:]), ()):
-        with pytest.raises(VerificationError, match="not the registered one"):
-            consortium.protect(0, header, transport_keys=wrong)
+    prekeys = consortium.protect_call(header).prekeys
+    for wrong in (prekeys[::-1], prekeys[:-1], (*prekeys, prekeys[0]), ()):
+        with pytest.raises(VerificationError, match=r"seat check \(1\): not the prekeys of the committee"):
+            consortium.protect(0, header, prekeys=wrong)
+    forged = replace(SignedPrekey.decode(prekeys[0]), signature=bytes(65)).encode()
+    with pytest.raises(VerificationError, match=r"seat check \(2\)"):
+        consortium.protect(0, header, prekeys=(forged, *prekeys[1:]))
+    with pytest.raises(DecodeError):
+        consortium.protect(0, header, prekeys=(b"", *prekeys[1:]))
     assert consortium.protect(0, header)
 
 
@@ -180,7 +186,7 @@ def test_the_frame_of_an_earlier_round_is_dropped_when_a_later_one_begins(consor
     consortium.facts.end(consortium.run, 1)
     second = consortium.open_round(2)
     consortium.begin(0, second)
-    with pytest.raises(PolicyRefusal, match="which is over"):
+    with pytest.raises(PolicyRefusal, match="this round is over"):
         consortium.protect(0, first)
     assert consortium.protect(0, second)
 
@@ -219,7 +225,7 @@ def test_the_values_are_on_disk_before_they_are_sent(consortium, committed):
     sent = consortium.check(0, request)
     node, header = consortium.holders[0].node, committed.header
     root = consortium.facts.round(consortium.run, 1).root
-    assert node.register.answer(Question.CHECK, header.digest, root) == sent
+    assert node.register.answer(MemberStep.CHECK, header.digest, root) == sent
     broken = CheckRequest.decode(request)
     assert consortium.check(0, replace(broken, accepted=broken.accepted[1:]).encode()) == sent
 
@@ -359,7 +365,21 @@ def test_nothing_is_recorded_for_a_request_that_fails_a_check(consortium):
 def test_the_status_is_public_facts(consortium):
     holder = consortium.holders[0]
     status = json.loads(holder.node.call(Method.STATUS, b"ignored"))
-    assert status == {"name": holder.name, "account": holder.account.hex()}
+    assert status.keys() == {"name", "account", "prekey"}
+    assert (status["name"], status["account"]) == (holder.name, holder.account.hex())
+    prekey = SignedPrekey.decode(bytes.fromhex(status["prekey"]))
+    check_prekey(prekey, signer=holder.account, notary=consortium.notary)
+    assert (prekey.member, prekey.epoch) == (holder.account, 1)
+    assert json.loads(holder.node.call(Method.STATUS, b"")) == status
+
+
+def test_a_node_without_a_ledger_has_no_prekey_to_offer(consortium):
+    holder = consortium.holders[0]
+    holder.node.close()
+    node = consortium.start(holder, reader=None)
+    assert json.loads(node.call(Method.STATUS, b"")).keys() == {"name", "account"}
+    node.close()
+    holder.node = consortium.start(holder)
 
 
 def test_a_run_without_protection_needs_the_policys_permission(consortium):

@@ -9,7 +9,7 @@ import pytest
 
 from fl_core.digests import Label
 from fl_core.errors import DecodeError, LocalProtocolError
-from fl_core.lattice.parameters import P2048, P4096, PARAMETER_SETS
+from fl_core.lattice.parameters import P2048, P4096, PACK15, PARAMETER_SETS
 from fl_core.lattice.ring import Ring
 from fl_core.randomness import Stream
 from fl_core.secagg import shamir
@@ -134,7 +134,7 @@ def test_an_honest_partys_noise_is_small_against_its_bound(params):
     functional = check_functional(params, HEADER, r)
     for who in range(8):
         combined = combine_checks(layout, rows_of(who, layout), r)
-        assert fits(params, r, combined, functional.at(encrypted(layout, who)[1].reveal()))
+        assert fits(layout, r, combined, functional.at(encrypted(layout, who)[1].reveal()))
 
 
 def test_the_noise_is_the_combination_of_the_noise_of_all_coefficients():
@@ -144,7 +144,7 @@ def test_the_noise_is_the_combination_of_the_noise_of_all_coefficients():
     for element in range(CHECK_ELEMENTS):
         products = schoolbook(P2048, 0, element)
         for weight, c, product in zip(R[element].tolist(), wire[element], products, strict=True):
-            e = ((c << P2048.dropped_bits) - product) % Q
+            e = ((c << PACK15.dropped_bits) - product) % Q
             e = e - Q if e > Q // 2 else e
             assert abs(e) <= 64 + 16
             noise += weight * e
@@ -153,7 +153,7 @@ def test_the_noise_is_the_combination_of_the_noise_of_all_coefficients():
 
 
 def bound():
-    return MAX_DEVIATIONS * math.sqrt(noise_variance(P2048) * int((R * R).sum()))
+    return MAX_DEVIATIONS * math.sqrt(noise_variance(PACK15) * int((R * R).sum()))
 
 
 def test_the_bound_lies_around_the_mean_on_both_sides():
@@ -161,14 +161,14 @@ def test_the_bound_lies_around_the_mean_on_both_sides():
     for sign in (1, -1):
         for factor, good in ((0, True), (0.99, True), (1.01, False), (100, False)):
             noise = round(middle + sign * factor * bound())
-            assert fits(P2048, R, combined, (combined - noise) % Q) == good
-    assert fits(P2048, R, combined, (combined - round(middle)) % Q)
+            assert fits(LAYOUT, R, combined, (combined - noise) % Q) == good
+    assert fits(LAYOUT, R, combined, (combined - round(middle)) % Q)
 
 
 @SETS
 def test_a_residue_that_has_nothing_to_do_with_it_passes_with_less_than_two_to_the_minus_22(params):
     r = challenge(params, HEADER, ROOT)
-    width = 2 * MAX_DEVIATIONS * math.sqrt(noise_variance(params) * int((r * r).sum())) + 1
+    width = 2 * MAX_DEVIATIONS * math.sqrt(noise_variance(PACK15) * int((r * r).sum())) + 1
     assert width / params.modulus < 2**-22
 
 
@@ -178,8 +178,8 @@ def test_another_secret_does_not_fit():
     off = own.copy()
     off[5] = (int(off[5]) + 1) % Q
     for wrong in (secret_of(1).reveal(), off, np.zeros_like(own)):
-        assert not fits(P2048, R, combined, U.at(wrong))
-    assert fits(P2048, R, combined, U.at(own))
+        assert not fits(LAYOUT, R, combined, U.at(wrong))
+    assert fits(LAYOUT, R, combined, U.at(own))
 
 
 def test_two_check_elements_count_each():
@@ -187,7 +187,7 @@ def test_two_check_elements_count_each():
     for element in range(CHECK_ELEMENTS):
         rows = bytearray(rows_of(0))
         rows[element * LAYOUT.element_bytes + 5] ^= 0x40
-        assert not fits(P2048, R, combine_checks(LAYOUT, bytes(rows), R), U.at(secret_of(0).reveal()))
+        assert not fits(LAYOUT, R, combine_checks(LAYOUT, bytes(rows), R), U.at(secret_of(0).reveal()))
 
 
 def test_rows_of_another_size_or_with_a_wild_coefficient_are_refused():
@@ -198,11 +198,11 @@ def test_rows_of_another_size_or_with_a_wild_coefficient_are_refused():
 
 
 def test_the_largest_coefficients_and_challenges_do_not_overflow():
-    top = np.full((CHECK_ELEMENTS, 2048), P2048.max_wire, np.uint64)
+    top = np.full((CHECK_ELEMENTS, 2048), LAYOUT.max_wire, np.uint64)
     rows = b"".join(
         (row & np.uint64(0xFFFFFFFF)).astype("<u4").tobytes() + (row >> np.uint64(32)).astype("<u2").tobytes()
         for row in top
     )
     challenges = np.full_like(top, 65535)
-    expected = 2 * 2048 * 65535 * (P2048.max_wire << P2048.dropped_bits) % Q
+    expected = 2 * 2048 * 65535 * (LAYOUT.max_wire << PACK15.dropped_bits) % Q
     assert combine_checks(LAYOUT, rows, challenges) == expected
