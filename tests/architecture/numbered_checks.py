@@ -7,12 +7,16 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from fl_core.protocol import client, coordinator, header_check, member, share_check
+from fl_core.protocol import blame, client, coordinator, header_check, member, prekeys, share_check
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "explanation" / "protocol.md"
 
 CHECKS: dict[str, tuple[Callable[..., object], tuple[object, ...]]] = {
+    "Prekey checks": (prekeys.check_prekey, (prekeys.check_prekey,)),
+    "Seat checks": (prekeys.check_seats, (prekeys.check_seats,)),
+    "Blame checks": (blame.answer_blame, (blame.answer_blame, blame._check_failure)),
+    "Blame answer checks": (blame.verify_blame_answer, (blame.verify_blame_answer,)),
     "Header checks": (header_check.check_header, (header_check,)),
     "Contribution checks": (coordinator.Collector.accept, (coordinator.Collector,)),
     "Share checks": (share_check.answer_check, (share_check.answer_check,)),
@@ -54,7 +58,7 @@ def performed(code: object) -> set[int]:
     source = inspect.getsource(code)  # type: ignore[arg-type]
     direct = re.findall(r"_expect(?:_signed|ing|, )?\(?\s*(\d+)", source)
     listed = re.findall(r"^ +\(?(\d+),", source, re.MULTILINE)
-    spelled = re.findall(r"check (?:answer )?\((\d+)\)", source)
+    spelled = re.findall(r"(?:check|answer) \((\d+)\)", source)
     return {int(number) for number in direct + listed + spelled}
 
 
