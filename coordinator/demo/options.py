@@ -32,7 +32,8 @@ class DemoOptions:
         rounds: Number of rounds.
         seed: Decides the order of the training examples; encryption never depends on it.
         folder: Where everything is kept.
-        data: CSV file.
+        data: CSV file; its name.
+        table: What is in it. It was read once, since it may be a pipe.
         plain: Run without protection and ledger, for comparison.
         drop: Round in the middle of which the last hospital dies for good; 0 for none.
         port: Port of the SuperLink; None for any free one.
@@ -44,6 +45,7 @@ class DemoOptions:
     seed: int
     folder: Path
     data: Path
+    table: bytes
     plain: bool
     drop: int
     port: int | None
