@@ -97,33 +97,34 @@ def demo(
     real processes and takes about 20 seconds a round, hence fewer rounds.
     """
     starting(quiet=as_json)
-    with INTERRUPTIONS.nothing_to_tidy_up():
-        from coordinator.demo.options import ROUNDS, DemoOptions, Engine
-        from coordinator.demo.preflight import check_import_names, check_python, preflight
+    from coordinator.demo.options import ROUNDS, DemoOptions, Engine
+    from coordinator.demo.preflight import check_import_names, check_python, preflight
 
-        check_python()
-        check_import_names()
-        from coordinator.demo.holders import bundled_csv, read_csv
+    check_python()
+    check_import_names()
+    from coordinator.demo.holders import bundled_csv, read_csv
 
-        if engine not in {kind.value for kind in Engine}:
-            raise InputError(f"--engine is 'local' or 'deployment', not {engine!r}.")
-        kind = Engine(engine)
-        csv = bundled_csv() if data is None else data
-        options = DemoOptions(
-            engine=kind,
-            hospitals=hospitals,
-            rounds=ROUNDS[kind] if rounds is None else rounds,
-            seed=seed,
-            folder=_temporary_folder() if keep is None else keep,
-            data=csv,
-            table=read_csv(csv),
-            plain=plain,
-            drop=drop,
-            port=port,
-        )
-        preflight(options)  # also what the demo begins with; here before seconds of imports
-        from coordinator.demo.show import show_demo
-    with _folder_is_looked_after(options.folder, made_here=keep is None):
+    if engine not in {kind.value for kind in Engine}:
+        raise InputError(f"--engine is 'local' or 'deployment', not {engine!r}.")
+    kind = Engine(engine)
+    csv = bundled_csv() if data is None else data
+    options = DemoOptions(
+        engine=kind,
+        hospitals=hospitals,
+        rounds=ROUNDS[kind] if rounds is None else rounds,
+        seed=seed,
+        folder=_temporary_folder() if keep is None else keep,
+        data=csv,
+        table=read_csv(csv),
+        plain=plain,
+        drop=drop,
+        port=port,
+    )
+    preflight(options)  # also what the demo begins with; here before seconds of imports
+    from coordinator.demo.show import show_demo
+
+    looked_after = _folder_is_looked_after(options.folder, made_here=keep is None)
+    with INTERRUPTIONS.something_to_tidy_up(), looked_after:
         audited = show_demo(options, as_json=as_json)
     if not audited:
         raise typer.Exit(EXIT_AUDIT_FAILED)

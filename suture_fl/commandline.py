@@ -22,8 +22,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 _FIXES = {
-    errno.ENOSPC: "Make some room on that disk, or work in a folder on another.",
-    errno.EDQUOT: "Make some room within your quota, or work in a folder on another disk.",
+    errno.ENOSPC: "Make some room where the command writes to, its output included.",
+    errno.EDQUOT: "Make some room within your quota, or work on another disk.",
     errno.EFBIG: "Raise the limit on the size of files (ulimit -f).",
     errno.EMFILE: "Raise the limit on open files (ulimit -n).",
     errno.ENOENT: "Check the path.",
@@ -45,7 +45,8 @@ def run(app: typer.Typer) -> NoReturn:
     except OSError as error:
         silence(sys.stdout)
         if status == 0:
-            _report_system(error, as_json=as_json)
+            message = f"the output cannot be written: {explain(error)[0]}"
+            report(message, fix="Send it elsewhere.", kind=type(error).__name__, as_json=as_json)
             status = EXIT_FAILED
     raise SystemExit(status)
 
@@ -86,19 +87,8 @@ def _report_usage(error: click.UsageError, *, as_json: bool) -> None:
 def _report_system(error: OSError | sqlite3.Error, *, as_json: bool) -> None:
     """Report what the operating system or the database refused."""
     message, fix = explain(error)
-    if isinstance(error, OSError) and error.filename is None and _output_is_broken():
-        message, fix = f"the output cannot be written: {message}", "Send it elsewhere."
     fix = " ".join([fix, *notes_of(error)])
     report(message, fix=fix, kind=type(error).__name__, as_json=as_json)
-
-
-def _output_is_broken() -> bool:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        silence(sys.stdout)
-        return True
-    return False
 
 
 def notes_of(error: BaseException) -> list[str]:

@@ -1,8 +1,8 @@
 """Ctrl-C, SIGTERM and SIGHUP: one way out for all three.
 
-Each raises :class:`KeyboardInterrupt` in the main thread, so that everything is tidied up on the way out, and the process
-ends with 128 plus the number of the signal: 130, 143 or 129. Where there is nothing to tidy up yet, while modules are being
-imported, the process ends at once: an exception in the middle of an import could be swallowed, or look like another one.
+The process ends with 128 plus the number of the signal: 130, 143 or 129. Usually it ends at once: there is nothing to tidy
+up, and an exception in the middle of an import could be swallowed, or look like another one. A command that makes files or
+starts processes says so, and is then sent :class:`KeyboardInterrupt`, so that everything is tidied up on the way out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Interruptions:
         self._end = end
         self._number: int = signal.SIGINT
         self._deaf_until = -1.0
-        self._at_once = 0
+        self._untidy = False
 
     @property
     def status(self) -> int:
@@ -59,9 +59,9 @@ class Interruptions:
         """Handle a signal.
 
         Raises:
-            KeyboardInterrupt: The command ends; what it began is tidied up on the way.
+            KeyboardInterrupt: There is something to tidy up on the way out.
         """
-        if self._at_once:
+        if not self._untidy:
             self._end(128 + number)
         now = self._clock()
         if now < self._deaf_until:
@@ -70,13 +70,13 @@ class Interruptions:
         raise KeyboardInterrupt
 
     @contextmanager
-    def nothing_to_tidy_up(self) -> Iterator[None]:
-        """End the process at once if a signal comes while the block runs."""
-        self._at_once += 1
+    def something_to_tidy_up(self) -> Iterator[None]:
+        """Raise :class:`KeyboardInterrupt` if a signal comes while the block runs."""
+        self._untidy = True
         try:
             yield
         finally:
-            self._at_once -= 1
+            self._untidy = False
 
 
 INTERRUPTIONS = Interruptions()

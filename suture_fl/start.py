@@ -35,14 +35,12 @@ def suture_audit() -> None:
 
 def _begin(module: str) -> None:
     INTERRUPTIONS.install()
-    with INTERRUPTIONS.nothing_to_tidy_up():
-        lenient_output()
-        if foreign := foreign_package():
-            message, fix = foreign
-            report(message, fix=fix, kind="InputError", as_json=JSON_OPTION in sys.argv)
-            raise SystemExit(EXIT_FAILED)
-        main = import_module(module).main
-    main()
+    lenient_output()
+    if foreign := foreign_package():
+        message, fix = foreign
+        report(message, fix=fix, kind="InputError", as_json=JSON_OPTION in sys.argv)
+        raise SystemExit(EXIT_FAILED)
+    import_module(module).main()
 
 
 def foreign_package() -> tuple[str, str] | None:

@@ -25,11 +25,11 @@ def command(program: str, *arguments: str) -> str:
 def _runnable(program: str) -> str:
     candidates = [Path(sys.argv[0]).with_name(program)] if sys.argv[0] else []
     candidates.append(Path(sysconfig.get_path("scripts")) / program)
-    beside = next((str(path) for path in candidates if path.is_file()), None)
+    beside = next((path for path in candidates if path.is_file()), None)
     found = shutil.which(program)
     if found is not None and (beside is None or Path(found).samefile(beside)):
         return program
-    return beside or program
+    return program if beside is None else str(beside) if beside.parent.name else f"./{beside}"
 
 
 def safe_path(path: Path) -> str:

@@ -60,12 +60,11 @@ def verify(
     made and passed.
     """
     starting(quiet=as_json)
-    with INTERRUPTIONS.nothing_to_tidy_up():
-        from ledger.audit.verify import verify as audit
+    from ledger.audit.verify import verify as audit
 
     errors = Console(stderr=True, no_color=no_color or None)
     try:
-        with screen.progress(errors) as watch:
+        with INTERRUPTIONS.something_to_tidy_up(), screen.progress(errors) as watch:
             report = audit(folder, fail_fast=fail_fast, watch=watch)
     except (InputError, OSError) as error:
         _give_up(error, as_json=as_json)
@@ -93,12 +92,12 @@ def trace(
     that something the lineage is read from is not sound.
     """
     starting(quiet=as_json)
-    with INTERRUPTIONS.nothing_to_tidy_up():
-        from ledger.audit.trace import trace as follow
-        from ledger.seal import hash_file
+    from ledger.audit.trace import trace as follow
+    from ledger.seal import hash_file
 
     try:
-        lineage = follow(hash_file(model), folder)
+        with INTERRUPTIONS.something_to_tidy_up():
+            lineage = follow(hash_file(model), folder)
     except (InputError, OSError) as error:
         _give_up(error, as_json=as_json)
     if as_json:
