@@ -26,7 +26,7 @@ from ledger.chain.embedded import EmbeddedChain, open_embedded
 from ledger.errors import ArchiveError
 from ledger.papers import PublicFolder, RunPaper
 from ledger.reader import LedgerReader
-from ledger.signer import Signer, open_signer
+from ledger.signer import Signer, open_keystore
 from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
@@ -83,7 +83,7 @@ class RunContext:
 
 def coordinator_signer(private: Path) -> Signer:
     """Open the coordinator's account from its private folder."""
-    return open_signer(f"file:{private / 'account.json'}?passphrase-file={private / 'passphrase'}")
+    return open_keystore(private / "account.json", private / "passphrase")
 
 
 def _sweep(folder: Path) -> None:

@@ -43,7 +43,8 @@ class DemoOptions:
         rounds: Number of rounds.
         seed: Decides the order of the training examples; encryption never depends on it.
         folder: Where everything is kept.
-        data: CSV file.
+        data: CSV file; its name.
+        table: What is in it. It was read once, since it may be a pipe.
         protection: What protects the updates.
         drop: Round in the middle of which the last hospital dies for good; 0 for none.
         port: Port of the SuperLink; None for any free one.
@@ -55,6 +56,7 @@ class DemoOptions:
     seed: int
     folder: Path
     data: Path
+    table: bytes
     protection: Protection
     drop: int
     port: int | None

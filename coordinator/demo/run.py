@@ -66,7 +66,7 @@ def run_demo(options: DemoOptions, listener: Listener) -> DemoResult:
         CoordinatorError: The run failed; its folder is kept.
     """
     files = preflight(options)
-    _make_folder(options.folder)
+    _make_folder(options)
     hospitals = _create_hospitals(options, files)
     try:
         return _run(options, hospitals, listener)
@@ -75,10 +75,17 @@ def run_demo(options: DemoOptions, listener: Listener) -> DemoResult:
             hospital.close()
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(options: DemoOptions) -> None:
+    """Make the folder, private; an empty one that exists keeps its mode, what is secret lies in private ones below it."""
+    folder, private = options.folder, ["nodes"]
+    if options.engine is Engine.DEPLOYMENT:
+        private += ["bundle", "deployment"]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+        for name in private:
+            (folder / name).mkdir(mode=0o700)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be made ({error.strerror}).", fix="Choose another --keep."
@@ -185,7 +192,7 @@ def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -
             "no round made a model.", fix=f"The events are in {options.folder}/coordinator/events.jsonl."
         )
     accuracy = comparison()(
-        options.data,
+        options.table,
         [hospital.name for hospital in hospitals],
         model.read_bytes(),
         settings=terms.task_settings,

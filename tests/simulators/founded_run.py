@@ -22,7 +22,7 @@ from clients.hospital import Hospital
 from clients.node.house import open_house
 from coordinator.context import RunContext, open_run
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
-from coordinator.demo.holders import bundled_csv, hospital_files, training_task
+from coordinator.demo.holders import bundled_csv, hospital_files, read_csv, training_task
 from coordinator.demo.options import DemoOptions, Engine, Protection
 from coordinator.history import MAX_MODEL_BYTES, newest_model
 from coordinator.session import RoundSession
@@ -57,6 +57,7 @@ def options(
         seed=seed,
         folder=folder,
         data=bundled_csv(),
+        table=read_csv(bundled_csv()),
         protection=Protection.NONE if plain else Protection.CKKS if ckks else Protection.LATTICE,
         drop=0,
         port=None,
@@ -77,7 +78,7 @@ def found(folder: Path, *, rounds: int) -> Path:
             random=random,
             scrypt_cost=SCRYPT_COST,
         )
-        for name, records in hospital_files(bundled_csv()).items()
+        for name, records in hospital_files(read_csv(bundled_csv()), bundled_csv()).items()
     ]
     chosen = options(folder, rounds=rounds)
     terms, model = write_terms(chosen, training_task(TASK), len(hospitals), "")
