@@ -267,7 +267,7 @@ def test_noise_in_a_check_element_that_voids_a_round_is_named_in_most_rounds():
     """Open: noise beyond the key's bound passes the share check if its coefficient's challenge happens to be small."""
     r = challenge(P2048, bytes(32), bytes(32))
     bound = MAX_DEVIATIONS * math.sqrt(noise_variance(PACK15) * int((r * r).sum()))
-    least = key_noise_bound(PACK15)
+    least = key_noise_bound(P2048)
     assert 1 / 400 < bound / least / (1 << CHALLENGE_BITS) < 1 / 200
     assert 1 / 400 < np.mean(r.astype(float) * least < bound) < 1 / 150
 
