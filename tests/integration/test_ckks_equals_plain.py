@@ -117,7 +117,7 @@ def run_with_refusals(folder: Path, refusing: int) -> list[Event]:
     """Run one round after the policies of the first hospitals by account, the dealers to be, forbid the mode."""
     chosen, events = options(folder, rounds=1, ckks=True), list[Event]()
     files = preflight(chosen)
-    demo._make_folder(chosen.folder)
+    demo._make_folder(chosen)
     hospitals = demo._create_hospitals(chosen, files)
     for hospital in sorted(hospitals, key=lambda h: h.account)[:refusing]:
         config = hospital._house.folder / "node.toml"

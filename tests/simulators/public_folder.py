@@ -404,8 +404,11 @@ class Consortium:
             leaves={m.hex(): self._put(frame.leaf.encode()) for m, frame in frames.items()},
             included=[member.hex() for member in included.members],
             ciphertexts={m.hex(): self._put(frame.ciphertext) for m, frame in frames.items()},
+            prekeys={m.hex(): self._put(prekey.encode()) for m, prekey in session.prekeys.items()},
             checks={m.hex(): self._put(said.encode()) for m, said in session.machine.checks.items()},
             reveals={m.hex(): self._put(reveal.encode()) for m, reveal in reveals.items()},
+            blames={},
+            blamed=[],
             **{name: self._put(data) for name, data in objects.items()},
         )
         entries = {
