@@ -27,12 +27,14 @@ from fl_core.digests import Label, digest
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import TensorSpec, decode_model, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
-from fl_core.protocol.coordinator import combine
 from fl_core.protocol.member import Committed, answer
 from fl_core.protocol.messages import Frame, RevealRequest
 from fl_core.protocol.opening import Aggregate, key_digest
+from fl_core.protocol.recovery import opens, recover_key
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
+from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
 from fl_core.randomness import SystemRandomSource
@@ -347,9 +349,9 @@ class Consortium:
         number, header, c = session.header.round, session.header, self.context
         parameters = PARAMETER_SETS[header.parameter_set]
         reveals = dict(sorted(session.machine.reveals.items()))
-        key = combine(
-            header, {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
-        )
+        shares = {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
+        sums = session.machine._collector.sums
+        key = recover_key(header, shares, accept=opens(header, sums, len(included.members))).key
         truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
         metrics = lie.metrics(truth)
         model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
@@ -360,7 +362,7 @@ class Consortium:
         )
         objects = {
             "header": header.encode(),
-            "exclusions": included.exclusions,
+            "exclusions": included.exclusions.encode(),
             "aggregate_key": shamir.encode_vector(parameters, key),
             "metrics": metrics,
             "rewards": rewards,
@@ -372,7 +374,12 @@ class Consortium:
             leaves={m.hex(): self._put(frame.leaf.encode()) for m, frame in frames.items()},
             included=[member.hex() for member in included.members],
             ciphertexts={m.hex(): self._put(frame.ciphertext) for m, frame in frames.items()},
+            checks={
+                m.hex(): self._put(given.encode()) for m, given in sorted(session.machine.checks.items())
+            },
             reveals={m.hex(): self._put(reveal.encode()) for m, reveal in reveals.items()},
+            blames={},
+            blamed=[],
             **{name: self._put(data) for name, data in objects.items()},
         )
         entries = {
@@ -380,6 +387,7 @@ class Consortium:
             Entry.MODEL: model_digest(model),
             Entry.BLOCKS: encode_blocks(lie.blocks(blocks)),
             Entry.REWARDS: rewards,
+            Entry.BLAMED: b"",
         }
         for entry, value in entries.items():
             c.journal.write(number, entry, value)
@@ -400,7 +408,9 @@ class Consortium:
     ) -> tuple[RoundSession, IncludedSet, Aggregate]:
         session = self._open()
         self._contribute(session, away)
-        included = session.commit()
+        session.commit()
+        self._check(session, {*away, *silent})
+        included = session.include()
         self._answer(session, {*away, *silent})
         return session, included, session.open()
 
@@ -439,6 +449,24 @@ class Consortium:
             )
             session.accept(prepared.frame.encode())
             self._sent[account] = prepared.frame
+
+    def _check(self, session: RoundSession, silent: set[str]) -> None:
+        header, record = session.header, self.reader.round(self.context.run, session.header.round)
+        signers = {account: self.reader.keys(account).signer for account in header.cohort}
+        committed = AcceptedOnLedger(root=record.root, count=record.count, signers=signers)
+        for account, request in session.check_requests().items():
+            holder = self.holders[account]
+            if holder.name not in silent:
+                given = answer_check(
+                    header,
+                    CheckRequest.decode(request),
+                    me=account,
+                    committed=committed,
+                    transport=holder.transport,
+                    notary=self.notary,
+                    signer=LedgerSigner(self.notary, holder.signer),
+                )
+                session.add_check(given.encode())
 
     def _answer(self, session: RoundSession, silent: set[str]) -> None:
         header, record = session.header, self.reader.round(self.context.run, session.header.round)
