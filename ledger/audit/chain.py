@@ -15,7 +15,7 @@ from fl_core.errors import DecodeError
 from ledger.chain.abi import Function, revert_reason
 from ledger.chain.embedded import EmbeddedChain, open_embedded
 from ledger.chain.embedded.evm import ExecutionFailed, Message
-from ledger.chain.ports import Log
+from ledger.chain.ports import Log, Sent
 from ledger.errors import Reverted, WrongChain
 from ledger.records import EMPTY_ADDRESS, Head
 
@@ -118,3 +118,7 @@ class FolderChain:
     def code(self, address: bytes) -> bytes:
         """Return the code at an address; empty when there is none."""
         return bytes(self._chain.state(self._chain.head()).get_code(address))
+
+    def transaction(self, tx_hash: bytes) -> Sent | None:
+        """Return a transaction of a block, or None when there is none with this hash."""
+        return self._chain.sent(tx_hash)

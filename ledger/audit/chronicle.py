@@ -89,6 +89,7 @@ class Chronicle:
 
     Attributes:
         run: The run as it stands at the newest block.
+        created: Block in which it was created.
         deposit: Tokens paid into its escrow.
         refunded: Tokens of the escrow that went back to the sponsor.
         keys: Account -> its key sets, oldest first.
@@ -101,6 +102,7 @@ class Chronicle:
     """
 
     run: Run
+    created: int
     deposit: int
     refunded: int
     keys: Mapping[bytes, tuple[KeySet, ...]]
@@ -159,6 +161,7 @@ def read_chronicle(reader: LedgerReader, run: bytes) -> Chronicle:
     openings = {e.values["round"]: _opening(e) for e in _of_run(reader, "RoundOpened", run)}
     return Chronicle(
         run=record,
+        created=min((e.block_number for e in created), default=0),
         deposit=sum(e.values["escrow"] for e in created),
         refunded=sum(e.values["amount"] for e in _of_run(reader, "Refunded", run)),
         keys=_keys(reader),

@@ -44,7 +44,6 @@ class Evidence:
         self.combined: dict[int, dict[bytes, int]] = {}
         """Round -> account -> what the share check compares of its ciphertext; filled by the check of the ciphertexts."""
         self._scratch = tempfile.TemporaryDirectory(prefix="suture-audit-")
-        self._chain: FolderChain | None = None
         self._rounds: dict[int, RoundFacts] = {}
         self._headers: dict[int, RoundHeader] = {}
 
@@ -54,8 +53,8 @@ class Evidence:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._chain is not None:
-            self._chain.close()
+        if "chain" in self.__dict__:
+            self.chain.close()
         self._scratch.cleanup()
 
     # ------------------------------------------------------------------ papers and archive
@@ -91,10 +90,14 @@ class Evidence:
         return copy_chain(self.public.chain, Path(self._scratch.name))
 
     @cached_property
+    def chain(self) -> FolderChain:
+        """The copy, opened."""
+        return FolderChain(self.chain_copy, self.run.chain_id)
+
+    @cached_property
     def reader(self) -> LedgerReader:
-        """Reads the copy."""
-        self._chain = FolderChain(self.chain_copy, self.run.chain_id)
-        return LedgerReader(self._chain, self.run.contract)
+        """Reads the run's contract."""
+        return LedgerReader(self.chain, self.run.contract)
 
     @cached_property
     def chronicle(self) -> Chronicle:
