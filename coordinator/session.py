@@ -34,7 +34,7 @@ from fl_core.secagg import shamir
 from ledger.documents import encode_metrics, encode_rewards
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.papers import RoundPaper
-from ledger.records import EMPTY_WORD
+from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
 
@@ -106,7 +106,7 @@ class RoundSession:
     def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return the registered key digests of those who may take part: one who may not would make all others refuse.
 
-        Left out are accounts that are no members, do not consent to the run's terms now, registered another transport
+        Left out are accounts that are no holders, do not consent to the run's terms now, registered another transport
         key than the one that the coordinator has to hand out, or spoilt the sum of an earlier round.
         """
         c, able = self._context, {}
@@ -116,7 +116,7 @@ class RoundSession:
             known = c.transport_keys.get(account)
             if (
                 account not in spoilers
-                and c.reader.member(account).since
+                and Role.HOLDER in c.reader.member(account).roles
                 and consent == c.terms.digest
                 and known is not None
                 and transport_key_digest(known) == keys.encryption

@@ -22,6 +22,7 @@ from ledger.errors import ForkDetected, RecordMissing, WrongChain
 from ledger.records import (
     EMPTY_ADDRESS,
     EMPTY_WORD,
+    WORD_SIZE,
     Head,
     Keys,
     Member,
@@ -224,8 +225,24 @@ class LedgerReader:
         )
 
     def consent(self, run: bytes, holder: bytes) -> bytes:
-        """Return the digest of the terms that a holder accepts now; zero when it does not consent."""
-        return bytes(self._ask("consent", run, holder))
+        """Return the digest of the terms that a holder accepts now; zero when it does not consent.
+
+        The contract keeps the consent of an account that is removed. Here it counts no more: neither while the account
+        is no holder, nor when it is admitted again and has not consented since.
+        """
+        terms = bytes(self._ask("consent", run, holder))
+        if terms == EMPTY_WORD:
+            return EMPTY_WORD
+        member = self.member(holder)
+        if Role.HOLDER not in member.roles or self._consented_at(run, holder, member.since) <= member.since:
+            return EMPTY_WORD
+        return terms
+
+    def _consented_at(self, run: bytes, holder: bytes, since: int) -> int:
+        """Return the block of the newest consent event of a holder from ``since`` on; 0 when there is none."""
+        topics = [self._interface.event("Consent").topic, run, holder.rjust(WORD_SIZE, b"\0")]
+        found = self._connection.logs(self._address, topics, since, self._connection.head().number)
+        return max((log.block_number for log in found), default=0)
 
     def round(self, run: bytes, number: int) -> Round:
         """Return a round; its state is NONE when there is none."""

@@ -27,7 +27,8 @@ class MemberView:
     Attributes:
         transport_key: Registered digest of its transport public key.
         registered_at: Block in which its current keys were registered.
-        consented: Digest of the terms that it accepted for this run, or 32 zero bytes.
+        consented: Digest of the terms that it accepted for this run as a holder, since its last admission; 32 zero
+            bytes where it did not, or is no holder.
     """
 
     transport_key: bytes

@@ -86,11 +86,14 @@ def trace(
     ledger's roots; everything else is checked by verify. Exit code 1 means that the ledger does not know the file, or
     that something the lineage is read from is not sound.
     """
+    from ledger.archive import MAX_OBJECT_BYTES
     from ledger.audit.trace import trace as follow
     from ledger.seal import hash_file
 
     try:
-        lineage = follow(hash_file(model), folder)
+        lineage = follow(hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder)
+    except OSError as error:
+        _give_up(InputError(f"{model} cannot be read ({error.strerror})."))
     except InputError as error:
         _give_up(error)
     if as_json:
