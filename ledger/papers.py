@@ -24,6 +24,12 @@ from typing import ClassVar, Self
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 
+MAX_RUN_PAPER = 1 << 21
+"""Bytes; ten thousand holders."""
+MAX_ROUND_PAPER = 1 << 23
+"""Bytes; ten thousand contributions."""
+MAX_SEAL_PAPER = 1 << 24
+"""Bytes; a hundred thousand files."""
 MAX_CHAIN_BYTES = 1 << 28
 """Largest file of an embedded chain that is audited: some thirty thousand blocks."""
 
@@ -92,7 +98,7 @@ class RunPaper(_Paper):
     """
 
     FORMAT: ClassVar[str] = "suture-run-v1"
-    LIMIT: ClassVar[int] = 1 << 21  # ten thousand holders
+    LIMIT: ClassVar[int] = MAX_RUN_PAPER
 
     chain_id: int
     contract: str
@@ -126,7 +132,7 @@ class RoundPaper(_Paper):
     """
 
     FORMAT: ClassVar[str] = "suture-round-v1"
-    LIMIT: ClassVar[int] = 1 << 23  # ten thousand contributions
+    LIMIT: ClassVar[int] = MAX_ROUND_PAPER
 
     round: int
     header: str
@@ -155,7 +161,7 @@ class SealPaper(_Paper):
     """
 
     FORMAT: ClassVar[str] = "suture-seal-v1"
-    LIMIT: ClassVar[int] = 1 << 24  # a hundred thousand files
+    LIMIT: ClassVar[int] = MAX_SEAL_PAPER
 
     run: str
     files: dict[str, str]

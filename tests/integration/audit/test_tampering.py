@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
 from fl_core.protocol.messages import Leaf
 from ledger.archive import Archive
 from ledger.audit.findings import Fault
@@ -633,3 +634,34 @@ def test_a_coordinator_asks_nobody_whose_consent_does_not_count_and_everybody_wh
         False,
         True,
     ]
+
+
+# ---------------------------------------------------------------------- reasons for leaving somebody out
+
+
+def test_a_holder_that_is_left_out_for_a_reason_that_the_answers_do_not_give_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = insecure_key(CEDAR).address
+    reason = Exclusion(client=client, reason=Reason.WRONG_KEY, disputed_by=())
+    monkeypatch.setattr(
+        "coordinator.rounds.machine.judge", lambda *_, **__: Exclusions(excluded=(reason,), unreliable=())
+    )
+    consortium = Consortium(tmp_path / "run")
+    consortium.play()
+    run = consortium.close()
+    found = failures(run, run)
+    assert {number: [fault.problem for fault in faults] for number, faults in found.items()} == {
+        ANSWERS: ["the share check leaves out others than the document says"]
+    }
+
+
+@pytest.mark.parametrize("document", [b"[NaN]", b"{}", b""])
+def test_what_is_no_document_of_exclusions_is_found(
+    copied: PublicRun, honest: PublicRun, document: bytes
+) -> None:
+    name = substitute(copied, 1, "exclusions", lambda _: document)
+    copied.seal()
+    found = failures(copied, honest)
+    assert found.keys() == {LEAVES}
+    assert name in {fault.path for fault in found[LEAVES]}  # rounds without exclusions share the document
