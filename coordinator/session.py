@@ -37,7 +37,7 @@ from fl_core.secagg import shamir
 from ledger.documents import encode_metrics, encode_rewards
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.papers import RoundPaper
-from ledger.records import EMPTY_WORD
+from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
 
@@ -114,7 +114,7 @@ class RoundSession:
     def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
         """Return the prekeys' digests of those who may take part: one who may not would make all others refuse.
 
-        Left out are accounts that are no members, do not consent to the run's terms now, signed no prekey with their
+        Left out are accounts that are no holders, do not consent to the run's terms now, signed no prekey with their
         registered key, or spoilt the sum of an earlier round.
         """
         c, able = self._context, {}
@@ -124,7 +124,7 @@ class RoundSession:
             prekey = c.prekeys.get(account)
             if (
                 account not in spoilers
-                and c.reader.member(account).since
+                and Role.HOLDER in c.reader.member(account).roles
                 and consent == c.terms.digest
                 and prekey is not None
                 and self._signed(prekey, keys.signer)

@@ -196,7 +196,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
 
 
 def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]]:
-    """Open the ledger for reading; it must run the contract that this software ships.
+    """Open the ledger for reading; it must run the contract that this software ships, created by its own code.
 
     Returns:
         The reader, and what lets go of the ledger again.
@@ -212,7 +212,12 @@ def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]
     else:
         connection, close = Web3Connection(ledger.chain, chain_id=ledger.chain_id), _nothing
     reader = WatchingReader(connection, bytes.fromhex(ledger.contract))
-    reader.check_code()
+    try:
+        reader.check_code()
+        reader.check_creation()
+    except BaseException:
+        close()
+        raise
     return reader, close
 
 

@@ -12,7 +12,7 @@ from fl_core.protocol.header_check import LedgerView, MemberView
 from fl_core.protocol.member import Committed
 from fl_core.protocol.share_check import AcceptedOnLedger
 from ledger.reader import LedgerReader
-from ledger.records import RoundState
+from ledger.records import EMPTY_WORD, Role, RoundState
 
 
 def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
@@ -29,11 +29,12 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
     accounts = sorted({*header.cohort, *(seat.address for seat in header.committee)})
     members = {}
     for account in accounts:
-        keys = reader.keys(account)
-        if reader.member(account).since and keys.epoch:
+        keys, member = reader.keys(account), reader.member(account)
+        if member.since and keys.epoch:
+            holder = Role.HOLDER in member.roles
             members[account] = MemberView(
                 registered_at=keys.block,
-                consented=reader.consent(header.run, account),
+                consented=reader.consent(header.run, account) if holder else EMPTY_WORD,
             )
     return LedgerView(
         chain_id=reader.chain_id,

@@ -26,7 +26,8 @@ class MemberView:
 
     Attributes:
         registered_at: Block in which its current keys were registered.
-        consented: Digest of the terms that it accepted for this run, or 32 zero bytes.
+        consented: Digest of the terms that it accepted for this run as a holder, since its last admission; 32 zero
+            bytes where it did not, or is no holder.
     """
 
     registered_at: int

@@ -15,6 +15,7 @@ from fl_core.codec import read_json
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from fl_core.models import TensorSpec
+from fl_core.secagg.layout import MAX_LENGTH
 
 MAX_TERMS = 1 << 20  # bytes
 FORMAT = "suture-terms-v1"
@@ -84,6 +85,8 @@ class Terms:
             raise ValueError("clips are positive finite numbers")
         if not self.tensors or [t.name for t in self.tensors] != sorted({t.name for t in self.tensors}):
             raise ValueError("tensors are sorted by name and named once")
+        if sum(spec.size for spec in self.tensors) + 1 + len(self.counters) > MAX_LENGTH:
+            raise ValueError(f"parameters, weight and counters are at most {MAX_LENGTH} values")
 
     @property
     def digest(self) -> bytes:

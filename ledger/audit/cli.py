@@ -92,13 +92,16 @@ def trace(
     that something the lineage is read from is not sound.
     """
     starting(quiet=as_json)
+    from ledger.archive import MAX_OBJECT_BYTES
     from ledger.audit.trace import trace as follow
     from ledger.seal import hash_file
 
     try:
         with INTERRUPTIONS.something_to_tidy_up():
-            lineage = follow(hash_file(model), folder)
-    except (InputError, OSError) as error:
+            lineage = follow(hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder)
+    except OSError as error:
+        _give_up(InputError(f"{model} cannot be read ({error.strerror})."), as_json=as_json)
+    except InputError as error:
         _give_up(error, as_json=as_json)
     if as_json:
         _print_json(screen.lineage_json(lineage))

@@ -36,6 +36,7 @@ from fl_core.protocol.member import Committed, answer
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, boxes_digest
 from fl_core.protocol.opening import Aggregate, key_digest
 from fl_core.protocol.prekeys import sign_prekey
+from fl_core.protocol.recovery import opens, recover_key
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
 from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
 from fl_core.protocol.terms import Terms
@@ -380,8 +381,9 @@ class Consortium:
         number, header, c = session.header.round, session.header, self.context
         parameters = PARAMETER_SETS[header.parameter_set]
         reveals = dict(sorted(session.machine.reveals.items()))
-        shares = {header.point_of(m): shamir.decode_vector(parameters, r.shares) for m, r in reveals.items()}
-        key = shamir.combine(parameters, header.threshold, shares)
+        shares = {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
+        sums = session.machine._collector.sums
+        key = recover_key(header, shares, accept=opens(header, sums, len(included.members))).key
         truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
         metrics = lie.metrics(truth)
         model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
@@ -416,6 +418,7 @@ class Consortium:
             Entry.MODEL: model_digest(model),
             Entry.BLOCKS: encode_blocks(lie.blocks(blocks)),
             Entry.REWARDS: rewards,
+            Entry.BLAMED: b"",
         }
         for entry, value in entries.items():
             c.journal.write(number, entry, value)

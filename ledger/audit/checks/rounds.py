@@ -85,7 +85,7 @@ def _view(evidence: Evidence, header: RoundHeader, number: int) -> LedgerView:
     members = {}
     for account in {*header.cohort, *(seat.address for seat in header.committee)}:
         keys = chronicle.keys_before(account, opening.block)
-        if keys is not None and chronicle.is_member_before(account, opening.block):
+        if keys is not None and chronicle.membership_before(account, opening.block):
             consent = chronicle.consent_before(account, opening.block)
             members[account] = MemberView(
                 registered_at=keys.block,

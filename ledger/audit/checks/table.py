@@ -25,17 +25,17 @@ class Check:
 SEAL = Check(
     number=1,
     name="seal",
-    proves="The folder holds exactly the files that the run's coordinator signed for, byte for byte.",
+    proves="The folder holds exactly the files that its seal lists, byte for byte.",
 )
 LEDGER = Check(
     number=2,
     name="ledger",
-    proves="Executing every block again from the first gives the recorded chain, and its contract is this version's.",
+    proves="Executing every block again gives the recorded chain, which holds contracts of this version and nothing else.",
 )
 MEMBERS = Check(
     number=3,
     name="members",
-    proves="Every transport key is the registered one, and whoever contributed had consented to the terms before.",
+    proves="The coordinator signed the seal, transport keys are registered, and whoever contributed had consented before.",
     needs=(2,),
 )
 TERMS = Check(

@@ -81,7 +81,8 @@ class OnTheChain:
         )
 
     def accept(self, account):
-        self.writers[account].accept(RUN, TERMS.digest, intent="accept")
+        block = self.reader.head().number
+        self.writers[account].accept(RUN, TERMS.digest, intent=f"accept after block {block}")
 
     def register_root(self):
         self.lead.register_root(RUN, ARTIFACT, EMPTY_WORD, intent="root")
@@ -99,8 +100,18 @@ class OnTheChain:
         self.lead.abort_round(RUN, number, intent=f"{number}/abort")
 
     def remove(self, account):
+        self._vote(Act.REMOVE, account)
+
+    def admit(self, account, roles):
+        self._vote(Act.ADMIT, account, roles)
+
+    def _vote(self, *proposal):
+        block = self.reader.head().number
         for voter in ACCOUNTS[:2]:
-            self.writers[voter.address].vote(Act.REMOVE, account, intent="remove")
+            self.writers[voter.address].vote(*proposal, intent=f"vote after block {block}")
+
+    def withdraw(self, account):
+        self.writers[account].withdraw(RUN, intent="withdraw")
 
     def close(self):
         for writer in self.writers.values():
@@ -143,6 +154,12 @@ class OnFacts:
     def remove(self, account):
         self.facts.remove(account)
 
+    def admit(self, account, roles):
+        self.facts.admit(account, roles)
+
+    def withdraw(self, account):
+        self.facts.withdraw(RUN, account)
+
     def close(self):
         pass
 
@@ -181,7 +198,16 @@ def told(told_to, folder):
     look(first)
     second = header_for(world.reader, 2)
     world.open_round(2, second)
-    world.remove(ACCOUNTS[3].address)
+    leaver = ACCOUNTS[3].address
+    world.remove(leaver)
+    look(second)
+    world.admit(leaver, Role.AUDITOR)
+    look(second)
+    world.remove(leaver)
+    world.admit(leaver, Role.HOLDER | Role.AUDITOR)
+    look(second)
+    world.withdraw(leaver)
+    world.accept(leaver)
     look(second)
     world.close()
     return seen
@@ -218,3 +244,13 @@ def test_the_story_has_views_and_refusals_of_every_kind(stories):
     refusals = {entry for entry in chain if isinstance(entry, str)}
     assert len(refusals) >= 4
     assert sum(not isinstance(entry, str) for entry in chain) >= 5
+
+
+def test_a_consent_ends_with_the_membership_that_it_was_given_in(stories):
+    leaver = ACCOUNTS[3].address
+    for story in stories:
+        removed, auditor, holder, consenting = story[-8::2]
+        assert leaver not in removed[0].members
+        assert auditor[0].members[leaver].consented == EMPTY_WORD
+        assert holder[0].members[leaver].consented == EMPTY_WORD
+        assert consenting[0].members[leaver].consented == TERMS.digest
