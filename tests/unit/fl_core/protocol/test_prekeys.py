@@ -54,7 +54,7 @@ def test_a_prekey_is_read_back_as_it_was_signed(dry):
 @pytest.mark.parametrize("epoch", [-1, 0, 2**32])
 def test_an_epoch_is_a_number_from_1_of_four_bytes(dry, epoch):
     prekey = prekey_of(dry, 0)
-    with pytest.raises(ValueError, match="a number of an? epoch"):
+    with pytest.raises(ValueError, match=r"a number of an? epoch"):
         replace(prekey, epoch=epoch)
 
 
@@ -62,7 +62,7 @@ def test_an_epoch_is_a_number_from_1_of_four_bytes(dry, epoch):
 def test_a_prekey_with_a_part_of_another_size_does_not_exist(dry, sizes):
     prekey = prekey_of(dry, 0)
     assert len(prekey.public) == PUBLIC_KEY_BYTES
-    with pytest.raises(ValueError, match="length|is a transport public key"):
+    with pytest.raises(ValueError, match=r"length|is a transport public key"):
         replace(prekey, **{name: bytes(size) for name, size in sizes.items()})
 
 
