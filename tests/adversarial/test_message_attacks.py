@@ -10,7 +10,7 @@ import pytest
 
 from clients.errors import PolicyRefusal
 from fl_core.errors import VerificationError
-from fl_core.lattice.parameters import P2048
+from fl_core.lattice.parameters import P2048, PACK15
 from fl_core.protocol.check_messages import NO_VALUE, CheckRequest
 from fl_core.protocol.exclusions import NO_EXCLUSIONS, Exclusion, Reason
 from fl_core.protocol.messages import Frame
@@ -249,7 +249,7 @@ def test_noise_in_a_check_element(dry):
     """Noise that no honest client has: the share check names its author, or lets it through where no value is in it."""
     dry.send(1, 2, 3)
     dry.deliver(noisy_checks(dry, 0, 60))
-    assert 32 * 60 > noise_bound(P2048, 4)  # beyond what four honest clients cause together
+    assert 32 * 60 > noise_bound(PACK15, 4)  # beyond what four honest clients cause together
     assert dry.pass_check(0, 1, 2, 3) == NO_EXCLUSIONS
     opened = dry.open(dry.key(0, 1, 2, 3))
     honest = DryRound(4)
@@ -266,7 +266,7 @@ def test_noise_in_a_check_element(dry):
 def test_noise_in_a_check_element_that_voids_a_round_is_named_in_most_rounds():
     """Open: noise beyond the key's bound passes the share check if its coefficient's challenge happens to be small."""
     r = challenge(P2048, bytes(32), bytes(32))
-    bound = MAX_DEVIATIONS * math.sqrt(noise_variance(P2048) * int((r * r).sum()))
+    bound = MAX_DEVIATIONS * math.sqrt(noise_variance(PACK15) * int((r * r).sum()))
     least = key_noise_bound(P2048)
     assert 1 / 400 < bound / least / (1 << CHALLENGE_BITS) < 1 / 200
     assert 1 / 400 < np.mean(r.astype(float) * least < bound) < 1 / 150

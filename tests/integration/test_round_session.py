@@ -71,7 +71,7 @@ def include(world: RunWithNodes, session: RoundSession) -> IncludedSet:
 
 def complete(world: RunWithNodes, session: RoundSession) -> Tensors:
     """Carry a round whose included set is committed to its model."""
-    for account, request in session.requests().items():
+    for account, request in session.requests():
         session.add_reveal(world.holders[account].call(Method.REVEAL, request))
     tensors = apply_step(world.run.terms.strategy, session.tensors, session.open().update)
     session.finalise(tensors)
@@ -408,5 +408,5 @@ def test_a_node_refuses_a_request_for_a_round_that_it_never_began(world: RunWith
         session.add_check(world.holders[account].call(Method.CHECK, asked[account]))
     session.include()
     with pytest.raises(PolicyRefusal, match="no header"):
-        world.holders[away].call(Method.REVEAL, session.requests()[away])
+        world.holders[away].call(Method.REVEAL, dict(session.requests())[away])
     assert state(world, session) is RoundState.INCLUDED

@@ -169,7 +169,7 @@ def test_a_damaged_seed_is_an_error_that_says_what_to_do(world, damage):
     (world.folder / "00000001.seed").write_bytes(damage)
     again = world.start()
     for ask in (again.newest, lambda: again.named(digest)):
-        with pytest.raises(NodeStateError, match="00000001.seed is damaged") as caught:
+        with pytest.raises(NodeStateError, match=r"00000001\.seed is damaged") as caught:
             ask()
         assert "Delete it" in caught.value.fix
 
