@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 
@@ -22,7 +21,7 @@ class World:
 
     def __init__(self, folder):
         self.folder = folder / "prekeys"
-        self.now = int(time.time())
+        self.now = 1_000_000_000
         self.random = InsecureRandomSource("prekeys")
         self.prekeys = self.start()
 
@@ -154,6 +153,14 @@ def test_a_day_after_the_newest_was_made_the_older_ones_are_erased_and_not_earli
     world.now += 120
     assert world.prekeys.newest()[0] == 2
     gone(world.prekeys, first)
+    assert world.files() == ["00000002.seed"]
+
+
+def test_a_day_later_a_seat_names_the_older_one_in_vain_also_if_nobody_asked_for_the_newest(world):
+    first = digest_of(world.prekeys.newest())
+    world.prekeys.begin(1)
+    world.now += KEEP_S + 1
+    gone(world.start(), first)
     assert world.files() == ["00000002.seed"]
 
 
