@@ -401,7 +401,7 @@ def test_a_node_refuses_a_request_for_a_round_that_it_never_began(world: RunWith
     for account in present:
         session.accept(world.contribution(session, account))
     session.commit()
-    asked = session.check_requests()
+    asked = dict(session.check_requests())
     with pytest.raises(PolicyRefusal, match="no header"):
         world.holders[away].call(Method.CHECK, asked[away])
     for account in present:

@@ -57,12 +57,11 @@ def lazily(grid, made):
 
 
 def test_one_message_more_than_the_window_holds_is_made_at_most():
-    clock, made, answered = Clock(), [], 0
+    clock, made = Clock(), []
     grid = ScriptedGrid(clock, {node: float(node) for node in range(1, 10)})
     answers = exchange(grid, lazily(grid, made), deadline_s=100.0, window=2, clock=clock, sleep=clock.sleep)
     assert len(made) <= 1
-    for answer in answers:
-        answered += 1
+    for answered, answer in enumerate(answers, 1):
         assert answer.why is Why.ANSWERED
         assert len(made) <= answered + 2 + 1
     assert made == list(range(1, 10))
