@@ -478,7 +478,7 @@ class Consortium:
         keys = tuple(self.holders[seat.address].transport.public for seat in header.committee)
         self._sent = {}
         for account, holder in self.holders.items():
-            if holder.name in away:
+            if holder.name in away or account not in header.cohort:
                 continue
             prepared = contribute(
                 header,

@@ -114,7 +114,7 @@ def test_a_round_that_is_not_over_is_asked_for_again_until_it_is(watched: Watche
         return reader.round(run, 2).state
 
     def twice_asked() -> bool:
-        question = lambda r: r.round(run, 2)  # noqa: E731 - a question like the others
+        question = lambda r: r.round(run, 2)
         return watched.asked(question) == watched.asked(question) == 1
 
     assert twice_asked()
