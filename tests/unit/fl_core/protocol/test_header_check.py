@@ -9,6 +9,7 @@ import pytest
 from fl_core.errors import VerificationError
 from fl_core.protocol.header import Seat
 from fl_core.protocol.header_check import MAX_CLIP_GROWTH, LedgerView, MemberView, check_header
+from fl_core.protocol.rules import committee_of
 from fl_core.quantise import Block
 from tests.simulators.consortium import NOW, TERMS
 
