@@ -64,6 +64,7 @@ class Prekeys:
             NodeStateError: A seed is damaged.
         """
         with self._lock:
+            self._sweep()
             for epoch in reversed(self._epochs()):
                 found = self._open(epoch)
                 if transport_key_digest(found[1].public) == digest:
@@ -87,7 +88,9 @@ class Prekeys:
         return self._folder / f"{epoch:08d}.seed"
 
     def _make(self, epoch: int) -> tuple[int, TransportPrivateKey]:
-        write_atomically(self._path(epoch), self._random.secret(SEED_SIZE).reveal(), _PRIVATE)
+        path = self._path(epoch)
+        write_atomically(path, self._random.secret(SEED_SIZE).reveal(), _PRIVATE)
+        os.utime(path, (self._clock(), self._clock()))  # when it was made, by the clock that the sweep asks
         return self._open(epoch)
 
     def _open(self, epoch: int) -> tuple[int, TransportPrivateKey]:

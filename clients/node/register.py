@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clients.errors import NodeStateError, PolicyRefusal
@@ -60,7 +62,7 @@ class Register:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._frames = Archive(folder / "frames")
         try:
             self._db = sqlite3.connect(
@@ -165,13 +167,14 @@ class Register:
         stored = self.frame(header)
         if stored is not None:
             return stored
-        advance_client(self.client_phase(header), ClientStep.CONTRIBUTE)
         digest = self._frames.put(frame)
-        with self._lock:
-            self._db.execute(
-                "INSERT OR IGNORE INTO contributions VALUES (?, ?, ?, ?, ?)",
-                (header, digest, len(frame), weight_salt, metrics_salt),
-            )
+        with self._alone():
+            if self.frame(header) is None:
+                advance_client(self.client_phase(header), ClientStep.CONTRIBUTE)
+                self._db.execute(
+                    "INSERT INTO contributions VALUES (?, ?, ?, ?, ?)",
+                    (header, digest, len(frame), weight_salt, metrics_salt),
+                )
         stored = self.frame(header)
         assert stored is not None
         return stored
@@ -219,22 +222,32 @@ class Register:
             PolicyRefusal: The node answered for another set of this round, or a later question already, or the header is
                 unknown.
         """
-        if self.answer(step, header, about) is None:
-            try:
-                advance_member(self.member_phase(header), step)
-            except LocalProtocolError as error:
-                raise PolicyRefusal(str(error)) from error
+        try:
+            with self._alone():
+                stored = self.answer(step, header, about)
+                if stored is None:
+                    advance_member(self.member_phase(header), step)
+                    self._db.execute(
+                        "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
+                        (header, step.value, about, answer, receipt),
+                    )
+        except LocalProtocolError as error:
+            raise PolicyRefusal(str(error)) from error
+        except sqlite3.IntegrityError as error:
+            raise PolicyRefusal("this node accepted no header with that digest") from error
+        return answer if stored is None else stored
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Look and write in one transaction: no other thread or process writes between the two."""
         with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute(
-                    "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)",
-                    (header, step.value, about, answer, receipt),
-                )
-            except sqlite3.IntegrityError as error:
-                raise PolicyRefusal("this node accepted no header with that digest") from error
-        stored = self.answer(step, header, about)
-        assert stored is not None
-        return stored
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the register."""

@@ -211,8 +211,9 @@ def name_spoilers(
 ) -> tuple[bytes, ...]:
     """Return the clients whose ciphertext is not well-formed at ``place``, ascending. Anybody gets the same names.
 
-    A client is cleared as soon as t members' values combine to a secret under which its coefficient is well-formed; t
-    members tell the truth, so nobody honest is named.
+    A client is cleared as soon as t members' values combine to a secret under which its coefficient is well-formed. So
+    nobody honest is named if t of those who answered tell the truth. If just t answered and one of them lies, somebody
+    honest can be named: that is why all members are asked, not t.
 
     Args:
         header: The round.

@@ -33,6 +33,7 @@ from tests.simulators.cheating import (
 )
 from tests.simulators.consortium import Consortium
 from tests.simulators.dry_round import DryRound
+from tests.simulators.spoilt_round import NOISE, OVERFLOW, SpoiltRound
 
 
 @pytest.fixture
@@ -273,7 +274,7 @@ def test_noise_in_a_check_element_that_voids_a_round_is_named_in_most_rounds():
 
 
 def test_garbage_in_a_ring_element_is_visible(dry):
-    """A client sends noise in its payload element: the sum is reported as failed, never as a number. Not named yet."""
+    """A client garbles the element with the weights: the sum is reported as failed, never as a number, and nobody is named."""
     dry.send(1, 2, 3)
     frame, layout = dry.prepare(0).frame, layout_of(dry.header)
     garbage = bytearray(frame.ciphertext)
@@ -286,6 +287,20 @@ def test_garbage_in_a_ring_element_is_visible(dry):
     )
     with pytest.raises(VerificationError, match="garbled: the round has no aggregate"):
         dry.open(dry.key(1, 2, 3))
+
+
+@pytest.mark.parametrize("liar", [None, 0, 1, 2, 3])
+def test_garbage_in_a_ring_element_is_named(liar):
+    """One value of every update is opened where the sum failed: the spoiler is named, by honest members and with one liar."""
+    spoilt = SpoiltRound({0: {(3, 5): NOISE, (2, 77): OVERFLOW}})
+    assert spoilt.aggregate.failed == (2, 3)
+    half = 4096
+    assert not spoilt.aggregate.update[: 2 * half].any()  # both elements count as zero updates
+    assert spoilt.aggregate.update[2 * half :].any()
+    said = {spoilt.account(p): spoilt.answer(p).values for p in range(4)}
+    if liar is not None:
+        said[spoilt.account(liar)] = tuple((3 * v + 1) % P2048.modulus for v in said[spoilt.account(liar)])
+    assert spoilt.names_from(said) == (spoilt.account(0),)
 
 
 @pytest.mark.parametrize("delta", [1, 2, 1 << 20, (1 << 53) - 126975 - 1])

@@ -20,10 +20,14 @@ from clients.node.register import Register
 from coordinator.rounds.machine import RoundMachine
 from fl_core.digests import Label
 from fl_core.errors import VerificationError
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.messages import RevealRequest
+from fl_core.protocol.setup import box_context
 from fl_core.randomness import Stream
 from fl_core.secagg import boxes
-from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secagg.boxes import SEED_BYTES, TransportPrivateKey
+from fl_core.secret import Secret
+from ledger.records import RoundState
 from tests.simulators.consortium import MODEL, Consortium, seed
 from tests.simulators.dry_round import DryRound
 from tests.simulators.insecure_random import StuckRandomSource
@@ -92,11 +96,46 @@ def test_harvest_now_decrypt_later():
     assert "KEM.MLKEM768_X25519" in (ROOT / "fl_core/secagg/boxes.py").read_text()
 
 
-def test_a_transport_key_is_still_the_same_in_every_round(consortium):
-    """Not yet closed: prekeys are not erased each epoch, so a key that is stolen later opens archived boxes of all rounds."""
-    first = consortium.plan(1).committee
-    second = consortium.plan(2).committee
-    assert first == second
+def opened_boxes(consortium, header, machine, position):
+    """How many boxes for a holder's seat everything that is in its folder opens, whoever has the machine."""
+    holder = consortium.holders[position]
+    keys = [holder.transport]
+    for path in holder.folder.rglob("*"):
+        data = path.read_bytes() if path.is_file() else b""
+        keys += [TransportPrivateKey.from_seed(Secret(data))] if len(data) == SEED_BYTES else []
+    seat, opened = header.committee[header.point_of(holder.account) - 1], 0
+    for sealed in CheckRequest.decode(consortium.check_request(machine, position)).accepted:
+        context = box_context(header, sealed.leaf.statement.member, seat)
+        for key in keys:
+            try:
+                key.open(context, sealed.box)
+            except VerificationError:
+                continue
+            opened += 1
+    return opened
+
+
+def test_a_machine_seized_later_opens_no_old_box(consortium):
+    """Seats name prekeys. Once the node has begun the next round, no key it has opens the archived boxes of this one."""
+    header = consortium.open_round(1)
+    machine = consortium.contributed(header)
+    consortium.commit_accepted(machine)
+    assert opened_boxes(consortium, header, machine, 0) == 4
+    request = consortium.check_request(machine, 0)
+    consortium.facts.end(consortium.run, 1)
+    second = consortium.open_round(2)
+    keys = zip(header.committee, second.committee, strict=True)
+    assert not [one.address for one, other in keys if one.transport_key == other.transport_key]
+    consortium.begin(0, second)
+    assert opened_boxes(consortium, header, machine, 0) == 0
+    assert opened_boxes(consortium, header, machine, 1) == 4  # this one has not begun the second round
+    consortium.facts.end(
+        consortium.run, 1, RoundState.COMMITTED
+    )  # the ledger itself says that the round goes on
+    for _ in range(2):
+        with pytest.raises(PolicyRefusal, match="no such prekey, or has erased it"):
+            consortium.check(0, request)
+        consortium.restart(0)
 
 
 def test_restored_backup_of_a_node(consortium, tmp_path):

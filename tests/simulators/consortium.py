@@ -22,13 +22,17 @@ from clients.node.register import Register
 from clients.node.service import DataSet, Node
 from coordinator.rounds.machine import IncludedSet, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
+from fl_core.lattice.parameters import PACK15, PARAMETER_SETS
 from fl_core.models import TensorSpec, encode_model
 from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.messages import Frame, Leaf
 from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.setup import transport_key_digest
 from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
 from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secagg.commitment import ciphertext_root
+from fl_core.secagg.layout import Layout
 from fl_core.secret import Secret
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.records import Role
@@ -36,6 +40,7 @@ from ledger.signer import KeySigner
 from ledger.typed_data import run_id
 from tests.simulators.insecure_random import InsecureRandomSource
 from tests.simulators.ledger_facts import LedgerFacts
+from tests.simulators.spoilt_round import Garbage, garbled
 
 NOW = 1_800_000_000
 MODEL = encode_model({"a": np.zeros(3, np.float32), "b": np.zeros(2, np.float32)})
@@ -91,6 +96,7 @@ class Consortium:
         policy: Every holder's policy.
         facts: The ledger to found the consortium on.
         terms: The run's terms.
+        model: The first model.
     """
 
     def __init__(
@@ -101,7 +107,9 @@ class Consortium:
         policy: Policy = POLICY,
         facts: LedgerFacts | None = None,
         terms: Terms = TERMS,
+        model: bytes = MODEL,
     ) -> None:
+        self.model = model
         self.facts = facts or LedgerFacts()
         self.terms, self.policy, self.now = terms, policy, NOW
         self.random = InsecureRandomSource("consortium")
@@ -121,7 +129,7 @@ class Consortium:
         self.facts.create_run(self.run, terms.digest, self.coordinator.address, min_clients=terms.n_min)
         for holder in self.holders:
             self.facts.accept(self.run, holder.account, terms.digest)
-        self.parent = self.facts.register_root(self.run, hashlib.sha256(MODEL).digest())
+        self.parent = self.facts.register_root(self.run, hashlib.sha256(model).digest())
 
     def _found(self, folder: Path, position: int) -> Holder:
         folder.mkdir(parents=True)
@@ -166,6 +174,12 @@ class Consortium:
     def close(self) -> None:
         for holder in self.holders:
             holder.node.close()
+
+    @property
+    def layout(self) -> Layout:
+        """The shape of the run's ciphertexts."""
+        length = sum(spec.size for spec in self.terms.tensors) + 1 + len(self.terms.counters)
+        return Layout(params=PARAMETER_SETS[self.terms.parameter_set], packing=PACK15, length=length)
 
     # ------------------------------------------------------------------ the coordinator's side
 
@@ -250,8 +264,8 @@ class Consortium:
 
     # ------------------------------------------------------------------ the glue's side
 
-    def begin(self, position: int, header: RoundHeader, model: bytes = MODEL) -> Order:
-        call = BeginCall(header=header.encode(), model=model)
+    def begin(self, position: int, header: RoundHeader, model: bytes | None = None) -> Order:
+        call = BeginCall(header=header.encode(), model=self.model if model is None else model)
         order = Order.decode(self.holders[position].node.call(Method.BEGIN, call.encode()))
         self.begun.add(position)
         return order
@@ -275,6 +289,20 @@ class Consortium:
 
     def reveal(self, position: int, request: bytes) -> bytes:
         return self.holders[position].node.call(Method.REVEAL, request)
+
+    def blame(self, position: int, request: bytes) -> bytes:
+        return self.holders[position].node.call(Method.BLAME, request)
+
+    def garbled(self, position: int, data: bytes, garbage: Garbage) -> bytes:
+        """Return a holder's frame with another ciphertext that the holder signed."""
+        layout = self.layout
+        frame = Frame.decode(data, ciphertext_bytes=layout.ciphertext_bytes)
+        ciphertext = garbled(layout, frame.ciphertext, garbage)
+        statement = replace(frame.leaf.statement, ciphertext=ciphertext_root(layout, ciphertext))
+        signature = LedgerSigner(self.notary, self.holders[position].signer).sign(statement)
+        return replace(
+            frame, leaf=Leaf(statement=statement, signature=signature), ciphertext=ciphertext
+        ).encode()
 
     def contributed(self, header: RoundHeader, positions: Iterable[int] | None = None) -> RoundMachine:
         """Let holders begin and contribute; return the machine that has their frames."""

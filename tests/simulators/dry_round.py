@@ -14,7 +14,7 @@ import numpy as np
 from fl_core.digests import Label, digest
 from fl_core.protocol.check_messages import CheckAnswer, CheckRequest, encode_values
 from fl_core.protocol.client import Prepared, contribute
-from fl_core.protocol.coordinator import Collector, check_reveal
+from fl_core.protocol.coordinator import BoxSpool, Collector, check_reveal
 from fl_core.protocol.dry_run import DryNotary, Party, make_header, make_parties
 from fl_core.protocol.exclusions import NO_EXCLUSIONS, Exclusions
 from fl_core.protocol.header import RoundHeader
@@ -65,8 +65,8 @@ class DryRound:
     def party(self, address: bytes) -> Party:
         return next(party for party in self.parties if party.address == address)
 
-    def new_collector(self) -> Collector:
-        return Collector(self.header, signers=self.signers, notary=self.notary)
+    def new_collector(self, spool: BoxSpool | None = None) -> Collector:
+        return Collector(self.header, signers=self.signers, notary=self.notary, spool=spool)
 
     # ------------------------------------------------------------------ the honest steps
 

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from fl_core.models import TensorSpec
+from fl_core.protocol.blame_messages import ROWS, BlameAnswer, BlameRequest, Place, Shown
 from fl_core.protocol.check_messages import NO_VALUE, CheckAnswer, CheckRequest
 from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
 from fl_core.protocol.header import RoundHeader, Seat
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed
-from fl_core.protocol.statements import CheckStatement, Contribution, RevealStatement
+from fl_core.protocol.prekeys import SignedPrekey
+from fl_core.protocol.statements import BlameStatement, CheckStatement, Contribution, RevealStatement
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
+from fl_core.secagg.boxes import PUBLIC_KEY_BYTES
 from ledger.papers import RoundPaper, RunPaper, SealPaper
 
 addresses = st.binary(min_size=20, max_size=20)
@@ -112,7 +115,48 @@ def sealed_sets(draw: st.DrawFn) -> tuple[Sealed, ...]:
     return tuple(found)
 
 
+blame_answers = st.builds(
+    BlameAnswer,
+    statement=st.builds(
+        BlameStatement,
+        run=words,
+        round=rounds,
+        member=addresses,
+        header=words,
+        included=words,
+        place=words,
+        values=words,
+    ),
+    values=st.lists(st.integers(0, 2**64 - 1), max_size=4).map(tuple),
+    signature=signatures,
+)
+prekeys = st.builds(
+    SignedPrekey,
+    member=addresses,
+    epoch=rounds,
+    public=st.binary(min_size=PUBLIC_KEY_BYTES, max_size=PUBLIC_KEY_BYTES),
+    signature=signatures,
+)
 check_requests = st.builds(CheckRequest, header=words, accepted=sealed_sets(), receipt=receipts)
+
+
+def exactly(count: int, made: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(made, min_size=count, max_size=count).map(tuple)
+
+
+@st.composite
+def blame_requests(draw: st.DrawFn) -> BlameRequest:
+    proofs = st.lists(words, max_size=2).map(tuple)
+    included = tuple(
+        Shown(
+            sealed=sealed,
+            rows=draw(exactly(ROWS, st.binary(max_size=20))),
+            proofs=draw(exactly(ROWS, proofs)),
+        )
+        for sealed in draw(sealed_sets())
+    )
+    place = Place(element=draw(st.integers(0, 2**64 - 1)), coefficient=draw(st.integers(0, 2**32 - 1)))
+    return BlameRequest(header=draw(words), key=draw(st.binary(max_size=40)), place=place, included=included)
 
 
 @st.composite
@@ -225,6 +269,9 @@ KINDS = (
     Kind("check request", check_requests, CheckRequest.decode),
     Kind("check answer", check_answers, CheckAnswer.decode),
     Kind("exclusions", exclusions(), Exclusions.decode, text=True),
+    Kind("prekey", prekeys, SignedPrekey.decode),
+    Kind("blame request", blame_requests(), BlameRequest.decode),
+    Kind("blame answer", blame_answers, BlameAnswer.decode),
     Kind("reveal request", requests(), RevealRequest.decode),
     Kind("reveal", reveals, Reveal.decode),
     Kind("terms", terms(), Terms.decode, text=True),

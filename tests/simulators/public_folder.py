@@ -25,9 +25,11 @@ from coordinator.session import RoundSession
 from coordinator.store.events import EventLog
 from coordinator.store.journal import Entry, Journal
 from fl_core.digests import Label, digest
-from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.lattice.parameters import PACK15, PARAMETER_SETS
 from fl_core.models import TensorSpec, decode_model, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
+from fl_core.protocol.blame import answer_blame
+from fl_core.protocol.blame_messages import BlameRequest
 from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
 from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
@@ -44,6 +46,8 @@ from fl_core.quantise import Block
 from fl_core.randomness import SystemRandomSource
 from fl_core.secagg import shamir
 from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secagg.commitment import ciphertext_root
+from fl_core.secagg.layout import Layout
 from fl_core.secret import Secret
 from ledger.archive import Archive
 from ledger.chain.connection import Web3Connection
@@ -60,6 +64,7 @@ from ledger.seal import write_seal
 from ledger.signer import KeySigner
 from ledger.typed_data import Domain, KeyPossession, model_id, run_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
+from tests.simulators.spoilt_round import Garbage, garbled
 
 CHAIN_ID = 20_262
 HOLDERS = ("Alder Hospital", "Birch Clinic", "Cedar Hospital", "Damson Clinic")
@@ -155,6 +160,8 @@ class Consortium:
         registered: Whether the initial model is put on the ledger.
         careful: Whether the coordinator leaves out holders that do not consent.
         seed: Of the updates.
+        specs: The model's tensors.
+        blame_opening: Whether the terms allow to ask who spoilt a sum.
     """
 
     folder: Path
@@ -162,10 +169,13 @@ class Consortium:
     registered: bool = True
     careful: bool = True
     seed: int = 1
+    specs: tuple[TensorSpec, ...] = SPECS
+    blame_opening: bool = False
     _now: int = field(default=1_790_000_000, init=False)
     _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
     _closed: dict[str, Sequence[int]] = field(default_factory=dict, init=False)
     _liars: set[str] = field(default_factory=set, init=False)
+    _garbage: dict[str, Garbage] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.random = SystemRandomSource()
@@ -192,7 +202,7 @@ class Consortium:
 
     def begin_with_clips(self, clip: float) -> None:
         """Have round 1 use another clip than the terms say; only a dishonest coordinator does."""
-        blocks = tuple(Block(name=spec.name, size=spec.size, clip=clip) for spec in SPECS)
+        blocks = tuple(Block(name=spec.name, size=spec.size, clip=clip) for spec in self.specs)
         self._first_blocks = blocks
 
     # ------------------------------------------------------------------ founding
@@ -240,7 +250,7 @@ class Consortium:
             purpose="Testing the audit",
             task="none",
             task_settings={},
-            tensors=SPECS,
+            tensors=self.specs,
             initial_model=model_digest(model).hex(),
             strategy=FEDAVG,
             rounds=ROUNDS,
@@ -255,10 +265,11 @@ class Consortium:
             reward_policy="equal",
             reward_per_round=REWARD if self.rewards else 0,
             bundle="",
+            blame_opening=self.blame_opening,
         )
 
     def _found_run(self) -> RunContext:
-        model = encode_model({spec.name: np.zeros(spec.shape, np.float32) for spec in SPECS})
+        model = encode_model({spec.name: np.zeros(spec.shape, np.float32) for spec in self.specs})
         terms = self._terms(model)
         run, token = self._fund(terms)
         for holder in self.holders.values():
@@ -330,6 +341,8 @@ class Consortium:
         silent: Sequence[str] = (),
         closed: Mapping[str, Sequence[int]] | None = None,
         liars: Sequence[str] = (),
+        garbage: Mapping[str, Garbage] | None = None,
+        mute: Sequence[str] = (),
     ) -> None:
         """Play one round of an honest coordinator.
 
@@ -338,11 +351,14 @@ class Consortium:
             silent: Holders that contribute but do not answer.
             closed: Holder -> seats, from 0, for which its boxes do not open.
             liars: Holders that give a false sum at the reveal.
+            garbage: Holder -> what it adds to its ciphertext.
+            mute: Holders that do not answer who spoilt a sum.
         """
-        self._closed, self._liars = dict(closed or {}), set(liars)
+        self._closed, self._liars, self._garbage = dict(closed or {}), set(liars), dict(garbage or {})
         session, _, aggregate = self._until_opened(away, silent)
+        self._blame(session, {*away, *silent, *mute})
         session.finalise(apply_step(FEDAVG, session.tensors, aggregate.update))
-        self._closed, self._liars = {}, set()
+        self._closed, self._liars, self._garbage = {}, set(), {}
 
     def play_without(self, name: str) -> None:
         """Play a round that leaves out a holder against the members' values; only a dishonest coordinator does."""
@@ -468,7 +484,7 @@ class Consortium:
         keys = tuple(self.holders[seat.address].transport.public for seat in header.committee)
         self._sent = {}
         for account, holder in self.holders.items():
-            if holder.name in away:
+            if holder.name in away or account not in header.cohort:
                 continue
             prepared = contribute(
                 header,
@@ -488,12 +504,23 @@ class Consortium:
     def _spoiled(self, holder: Holder, frame: Frame) -> Frame:
         """Return the frame with the boxes closed that are to be, signed again."""
         seats = self._closed.get(holder.name, ())
+        if holder.name in self._garbage:
+            return self._garbled(holder, frame)
         if not seats:
             return frame
         sealed = tuple(bytes(len(box)) if seat in seats else box for seat, box in enumerate(frame.boxes))
         statement = replace(frame.leaf.statement, boxes=boxes_digest(sealed))
         signature = LedgerSigner(self.notary, holder.signer).sign(statement)
         return replace(frame, leaf=Leaf(statement=statement, signature=signature), boxes=sealed)
+
+    def _garbled(self, holder: Holder, frame: Frame) -> Frame:
+        """Return the frame with another ciphertext, signed again."""
+        size = sum(spec.size for spec in self.specs) + 2
+        layout = Layout(params=PARAMETER_SETS["P2048"], packing=PACK15, length=size)
+        ciphertext = garbled(layout, frame.ciphertext, self._garbage[holder.name])
+        statement = replace(frame.leaf.statement, ciphertext=ciphertext_root(layout, ciphertext))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return replace(frame, leaf=Leaf(statement=statement, signature=signature), ciphertext=ciphertext)
 
     def _false(self, holder: Holder, header: RoundHeader, reveal: Reveal) -> Reveal:
         """Return another sum of shares that the member signed all the same."""
@@ -527,15 +554,35 @@ class Consortium:
             )
             session.add_check(said.encode())
 
-    def _answer(self, session: RoundSession, silent: set[str]) -> None:
-        header, record = session.header, self.reader.round(self.context.run, session.header.round)
-        committed = Committed(
+    def _committed(self, header: RoundHeader) -> Committed:
+        record = self.reader.round(self.context.run, header.round)
+        return Committed(
             accepted_root=record.root,
             accepted_count=record.count,
             included_root=record.included,
             included_count=record.included_count,
             signers={account: self.reader.keys(account).signer for account in header.cohort},
         )
+
+    def _blame(self, session: RoundSession, silent: set[str]) -> None:
+        committed = self._committed(session.header)
+        for account, request in session.blame_requests():
+            holder = self.holders[account]
+            if holder.name not in silent:
+                said = answer_blame(
+                    session.header,
+                    BlameRequest.decode(request),
+                    me=account,
+                    committed=committed,
+                    transport=holder.transport,
+                    notary=self.notary,
+                    signer=LedgerSigner(self.notary, holder.signer),
+                )
+                session.add_blame(said.encode())
+
+    def _answer(self, session: RoundSession, silent: set[str]) -> None:
+        header = session.header
+        committed = self._committed(header)
         for account, request in session.requests():
             holder = self.holders[account]
             if holder.name not in silent:

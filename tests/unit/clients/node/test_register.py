@@ -8,19 +8,20 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.register import Register
-from fl_core.protocol.phases import MemberStep
+from fl_core.protocol.phases import ClientPhase, MemberPhase, MemberStep
 from ledger.errors import ArchiveError
 
 ROOT = Path(__file__).resolve().parents[4]
 HEADER, OTHER, RUN = b"\x01" * 32, b"\x02" * 32, b"\x0a" * 32
 U, U2 = b"\x0b" * 32, b"\x0c" * 32
-CHECK, REVEAL = MemberStep.CHECK, MemberStep.REVEAL
+CHECK, REVEAL, BLAME = MemberStep.CHECK, MemberStep.REVEAL, MemberStep.BLAME
 EVERY_QUESTION = pytest.mark.parametrize("question", list(MemberStep))
 SALTS = (bytes(32), bytes(32))
 
@@ -113,6 +114,100 @@ def test_the_same_question_of_another_round_has_an_answer_of_its_own(register):
     register.store_answer(CHECK, HEADER, U, b"values", b"")
     assert register.answer(CHECK, OTHER, U2) is None
     assert register.store_answer(CHECK, OTHER, U2, b"others", b"") == b"others"
+
+
+ORDER = [CHECK, REVEAL, BLAME]
+PHASES = dict(zip(ORDER, [MemberPhase.CHECKED, MemberPhase.REVEALED, MemberPhase.BLAMED], strict=True))
+
+
+@pytest.mark.parametrize(("earlier", "later"), [(CHECK, REVEAL), (CHECK, BLAME), (REVEAL, BLAME)])
+def test_an_earlier_question_is_refused_after_a_later_one_and_the_later_one_is_not_after_it(
+    register, tmp_path, earlier, later
+):
+    register.store_answer(later, HEADER, U, b"later", b"")
+    for again in now_and_after_a_restart(register, tmp_path):
+        with pytest.raises(PolicyRefusal, match=f"does not answer a {earlier.value}"):
+            again.store_answer(earlier, HEADER, U2, b"earlier", b"")
+        assert again.answer(earlier, HEADER, U2) is None
+        assert again.member_phase(HEADER) is PHASES[later]
+        again.accept_header(OTHER, RUN, 2, b"the next round")
+        again.store_answer(earlier, OTHER, U, b"earlier", b"")
+        assert again.store_answer(later, OTHER, U2, b"later", b"") == b"later"
+
+
+def test_an_answer_that_is_stored_is_sent_again_after_later_questions_too(register, tmp_path):
+    for step in ORDER:
+        register.store_answer(step, HEADER, U, step.value.encode(), b"")
+    for again in now_and_after_a_restart(register, tmp_path):
+        for step in ORDER:
+            assert again.answer(step, HEADER, U) == step.value.encode()
+            assert again.store_answer(step, HEADER, U, b"another", b"") == step.value.encode()
+
+
+def test_a_members_phase_is_what_it_answered_last_also_after_a_restart(register, tmp_path):
+    assert register.member_phase(HEADER) is MemberPhase.SEATED
+    for step in ORDER:
+        register.store_answer(step, HEADER, U, b"answer", b"")
+        register = reopened(register, tmp_path)
+        assert register.member_phase(HEADER) is PHASES[step]
+    register.close()
+
+
+def test_a_clients_phase_is_what_is_on_disk_also_after_a_restart(register, tmp_path):
+    assert register.client_phase(HEADER) is ClientPhase.BEGUN
+    register = reopened(register, tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.BEGUN
+    register.store_contribution(HEADER, b"frame", *SALTS)
+    register = reopened(register, tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.CONTRIBUTED
+    register.drop_frames(RUN, 2)
+    register = reopened(register, tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.OVER
+    assert register.has_contributed(HEADER)
+    register.close()
+
+
+def test_a_header_that_was_not_accepted_has_no_phase(register):
+    with pytest.raises(PolicyRefusal, match="no header with that digest"):
+        register.client_phase(OTHER)
+
+
+def test_a_round_that_is_over_takes_no_contribution_although_none_was_made(register, tmp_path):
+    register.accept_header(OTHER, RUN, 2, b"the next round")
+    register.drop_frames(RUN, 2)
+    for again in now_and_after_a_restart(register, tmp_path):
+        with pytest.raises(PolicyRefusal, match="this round is over"):
+            again.store_contribution(HEADER, b"late", *SALTS)
+        assert not again.has_contributed(HEADER)
+        assert again.store_contribution(OTHER, b"in time", *SALTS) == b"in time"
+
+
+def test_no_later_question_comes_between_the_look_at_the_phase_and_the_write(register, tmp_path):
+    """Another process on the folder waits until an answer is written; then the phase forbids the earlier question."""
+    other, asked, refused = Register(tmp_path), threading.Event(), []
+    look = register.member_phase
+
+    def slow_look(header):
+        phase = look(header)
+        asked.set()
+        time.sleep(0.3)  # the other one tries meanwhile
+        return phase
+
+    def check():
+        asked.wait()
+        try:
+            other.store_answer(CHECK, HEADER, U, b"values", b"")
+        except PolicyRefusal:
+            refused.append(CHECK)
+
+    register.member_phase = slow_look
+    thread = threading.Thread(target=check)
+    thread.start()
+    register.store_answer(REVEAL, HEADER, U2, b"sum", b"")
+    thread.join()
+    assert refused == [CHECK]
+    assert other.answer(CHECK, HEADER, U) is None
+    other.close()
 
 
 def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register, tmp_path):

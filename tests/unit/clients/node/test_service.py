@@ -191,6 +191,67 @@ def test_the_frame_of_an_earlier_round_is_dropped_when_a_later_one_begins(consor
     assert consortium.protect(0, second)
 
 
+# ---------------------------------------------------------------------- prekeys
+
+
+def prekey(consortium, position):
+    status = json.loads(consortium.holders[position].node.call(Method.STATUS, b""))
+    return SignedPrekey.decode(bytes.fromhex(status["prekey"]))
+
+
+def test_a_round_that_begins_makes_the_next_prekey_and_one_that_begins_again_does_not(consortium):
+    first = prekey(consortium, 0)
+    header = consortium.open_round()
+    consortium.begin(0, header)
+    second = prekey(consortium, 0)
+    consortium.begin(0, header)
+    assert prekey(consortium, 0).digest == second.digest
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert first.digest != second.digest
+
+
+@pytest.mark.parametrize("named", ["unknown", "erased"])
+def test_a_seat_that_names_a_prekey_that_the_node_does_not_have_is_refused_and_nothing_changes(
+    consortium, named
+):
+    first = consortium.open_round(1)
+    consortium.begin(0, first)
+    consortium.facts.end(consortium.run, 1)
+    second = consortium.open_round(2)
+    consortium.begin(0, second)  # this erases the prekey of round 1
+    consortium.facts.end(consortium.run, 2)
+    honest = consortium.plan(3).committee
+    old = first.committee[0] if named == "erased" else replace(honest[0], transport_key=b"\x66" * 32)
+    newest = prekey(consortium, 0)
+    third = consortium.open_round(3, committee=(old, *honest[1:]))
+    with pytest.raises(PolicyRefusal, match="no such prekey, or has erased it"):
+        consortium.begin(0, third)
+    assert prekey(consortium, 0).digest == newest.digest
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        consortium.protect(0, third)
+    consortium.facts.end(consortium.run, 3)
+    assert consortium.begin(0, consortium.open_round(4)).round == 4
+
+
+def test_a_refused_round_erases_nothing(consortium):
+    first = consortium.open_round(1)
+    machine = consortium.contributed(first)
+    consortium.commit_accepted(machine)
+    header = consortium.plan(2)
+    with pytest.raises(VerificationError):
+        consortium.begin(0, header)  # it is not on the ledger
+    assert consortium.check(0, consortium.check_request(machine, 0))
+
+
+def test_a_second_round_may_name_a_prekey_that_still_exists(consortium):
+    first = consortium.open_round(1)
+    consortium.begin(0, first)
+    consortium.facts.end(consortium.run, 1)
+    again = consortium.open_round(2, committee=first.committee)
+    assert consortium.begin(0, again).round == 2
+    assert prekey(consortium, 0).epoch == 2
+
+
 # ---------------------------------------------------------------------- share check
 
 
