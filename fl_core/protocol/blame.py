@@ -211,9 +211,9 @@ def name_spoilers(
 ) -> tuple[bytes, ...]:
     """Return the clients whose ciphertext is not well-formed at ``place``, ascending. Anybody gets the same names.
 
-    A client is cleared as soon as t members' values combine to a secret under which its coefficient is well-formed. So
-    nobody honest is named if t of those who answered tell the truth. If just t answered and one of them lies, somebody
-    honest can be named: that is why all members are asked, not t.
+    A client is cleared as soon as t members' values combine to a secret under which its coefficient is well-formed. So of
+    k who answer, k - t may lie and nobody honest is named. With just t answers one lie would do it, and nobody is named
+    at all: the price is that a spoiler goes unnamed while only t members answer.
 
     Args:
         header: The round.
@@ -226,6 +226,8 @@ def name_spoilers(
     """
     if len(answers) < header.threshold:
         raise LocalProtocolError(f"{header.threshold} members must answer, {len(answers)} did")
+    if len(answers) == header.threshold:
+        return ()
     layout, threshold = layout_of(header), header.threshold
     q, scale = layout.params.modulus, 1 << layout.packing.dropped_bits
     spoilers = []

@@ -111,6 +111,8 @@ def _check_blame(evidence: Evidence, number: int, sums: Words, key: Words, aggre
     )
     if not paper.blames and not paper.blamed:
         return
+    if not evidence.terms.blame_opening:
+        raise DecodeError("the terms of this run allow no blame opening")
     place = find_place(header, sums, aggregate.count, key, aggregate.failed)
     if place is None:
         raise DecodeError("clients are blamed for a sum that did not fail where it may be opened")

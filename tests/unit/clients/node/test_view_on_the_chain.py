@@ -234,7 +234,7 @@ def stories(tmp_path_factory):
 
 def test_the_simulator_and_the_contract_show_a_node_the_same(stories):
     chain, facts = stories
-    assert len(chain) == 30
+    assert len(chain) == 39
     for position, (one, other) in enumerate(zip(chain, facts, strict=True)):
         assert one == other, position
 
@@ -249,7 +249,7 @@ def test_the_story_has_views_and_refusals_of_every_kind(stories):
 def test_a_consent_ends_with_the_membership_that_it_was_given_in(stories):
     leaver = ACCOUNTS[3].address
     for story in stories:
-        removed, auditor, holder, consenting = story[-8::2]
+        removed, auditor, holder, consenting = story[-12::3]
         assert leaver not in removed[0].members
         assert auditor[0].members[leaver].consented == EMPTY_WORD
         assert holder[0].members[leaver].consented == EMPTY_WORD

@@ -265,9 +265,8 @@ def test_4_an_answer_that_another_key_signed(spoilt):
 # ---------------------------------------------------------------------- who is named
 
 
-@pytest.mark.parametrize("answering", [(0, 1, 2), (0, 1, 3), (1, 2, 3), (0, 1, 2, 3)])
-def test_honest_members_name_the_spoiler_and_nobody_else(spoilt, answering):
-    assert spoilt.names(spoilt.answer(p) for p in answering) == (spoilt.account(2),)
+def test_honest_members_name_the_spoiler_and_nobody_else(spoilt):
+    assert spoilt.names(spoilt.answer(p) for p in range(4)) == (spoilt.account(2),)
 
 
 def test_two_spoilers_of_one_coefficient_are_both_named():
@@ -294,11 +293,11 @@ def test_with_one_lying_member_of_four_the_spoiler_is_named_and_nobody_honest(sp
         assert spoilt.names_from({**honest, spoilt.account(liar): lie}) == (spoilt.account(2),)
 
 
-def test_a_lie_among_just_t_answers_is_not_noticed_so_more_than_t_are_asked(spoilt):
-    """With t answers any values combine: a member that lies has honest clients named, and says so under its signature."""
-    lie = tuple((v + (1 << 40)) % Q for v in spoilt.answer(0).values)
-    named = spoilt.names([spoilt.say(0, lie), spoilt.answer(1), spoilt.answer(3)])
-    assert set(named) > {spoilt.account(2)}
+@pytest.mark.parametrize("answering", [(0, 1, 2), (0, 1, 3), (1, 2, 3)])
+def test_just_t_answers_name_nobody_for_a_lie_among_them_would_not_be_noticed(spoilt, answering):
+    truth = [spoilt.answer(p) for p in answering]
+    lie = spoilt.say(answering[0], tuple((v + (1 << 40)) % Q for v in truth[0].values))
+    assert spoilt.names(truth) == spoilt.names([lie, *truth[1:]]) == ()
 
 
 def test_fewer_than_t_answers_name_nobody(spoilt):
