@@ -64,7 +64,7 @@ _COMPARED_FIELDS = (
 )  # fmt: skip
 _MALFORMED = (
     RLPException, ValidationError, PyEVMError, MissingTrieNode, MissingTraversalNode, evm.InvalidTransaction, InputError,
-    KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError,
+    KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
 """What py-evm and rlp raise over stored bytes that were tampered with."""
 

@@ -34,6 +34,9 @@ _CACHE_ENTRIES = 20_000
 _BUSY_SECONDS = 10.0
 """How long to wait for another connection; a block takes milliseconds."""
 _HASH_SIZE = 32
+_SCHEMA_STEPS = 1_000_000
+"""Most steps of sqlite's machine to read the list of tables: many times what ours takes. Pages of a hostile file can lead to the
+same rows again and again; sqlite's check of the pages finds that, but comes after."""
 
 _SCHEMA = {
     "kv": "CREATE TABLE kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
@@ -89,8 +92,8 @@ class Store:
         try:
             with _translated(path):
                 connection = _connect(_uri(path, "rwc"))
-                connection.execute("PRAGMA synchronous=FULL")
                 _check_ours(path, connection)
+                connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA journal_mode=WAL")
         except BaseException:
             lock.release()
@@ -307,13 +310,17 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
     """Refuse files of other programs and schemas with anything added to them (triggers, views)."""
-    rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchmany(len(_SCHEMA) + 1)
-    found = dict(rows)
-    if not found:
-        return
-    marks = [
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    ]
+    connection.set_progress_handler(lambda: 1, _SCHEMA_STEPS)
+    try:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchmany(len(_SCHEMA) + 1)
+        found = dict(rows)
+        if not found:
+            return
+        marks = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        ]
+    finally:
+        connection.set_progress_handler(None, 0)
     if marks != [APPLICATION_ID, SCHEMA_VERSION]:
         raise WrongChain(f"{path} is not a chain of this version.", fix="Name the file of a Suture chain.")
     if found != _SCHEMA or len(rows) != len(_SCHEMA):

@@ -307,6 +307,17 @@ def test_trace_says_that_the_ledger_does_not_know_a_file(
     assert hashlib.sha256(b"another model").hexdigest() in result.stderr
 
 
+def test_trace_does_not_wait_for_a_pipe_and_follows_a_link_to_a_model(
+    honest: PublicRun, audit: Invoke, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = audit("trace", tmp_path / "pipe", "--in", honest.path)
+    assert result.exit_code == 3
+    assert "it is not a plain file" in result.stderr
+    (tmp_path / "link").symlink_to(honest.public.model)
+    assert audit("trace", tmp_path / "link", "--in", honest.path).exit_code == 0
+
+
 def test_trace_does_not_show_contributors_whose_leaves_are_not_the_ledgers(
     copied: PublicRun, audit: Invoke
 ) -> None:

@@ -18,6 +18,7 @@ from ledger.audit.papers import open_folder
 from ledger.audit.trace import _chain, trace
 from ledger.audit.verify import Report, verify
 from ledger.papers import RunPaper, SealPaper
+from tests.simulators.endless_database import endless_database
 from tests.simulators.public_folder import HOLDERS, PublicRun
 from tests.simulators.tampering import digest_of, object_name, read_paper, write_paper
 
@@ -219,3 +220,12 @@ def test_a_device_in_the_folder_is_not_opened(copied: PublicRun) -> None:
     if not path.exists():
         pytest.skip("only the superuser makes devices")
     assert _failed(verify(copied.path)) == {SEAL}
+
+
+def test_a_ledger_whose_list_of_tables_has_no_end_is_found_soon(copied: PublicRun) -> None:
+    copied.public.chain.unlink()
+    endless_database(copied.public.chain)
+    copied.seal()
+    report = verify(copied.path)
+    assert _failed(report) == {LEDGER}
+    assert {fault.path for fault in report.outcomes[LEDGER - 1].faults} == {"ledger.sqlite"}

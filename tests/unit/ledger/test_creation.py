@@ -11,6 +11,7 @@ from ledger.artifacts import load
 from ledger.chain.abi import interface
 from ledger.chain.ports import Sent
 from ledger.creation import LEDGER, TOKEN, OurContracts, contract_address, read_creation
+from ledger.errors import WrongChain
 from ledger.reader import LedgerReader
 from tests.unit.ledger.embedded_world import CHAIN_ID
 from tests.unit.ledger.ledger_world import LedgerWorld
@@ -71,6 +72,20 @@ def test_a_chain_of_ours_holds_creations_and_calls_of_what_they_created() -> Non
     assert contracts.created.keys() == {address}
 
 
+def test_a_node_that_has_forgotten_the_creation_is_no_node_to_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = LedgerWorld(tmp_path)
+    try:
+        world.reader.check_creation()
+        monkeypatch.setattr(world.connection, "transaction", lambda tx_hash: None)
+        with pytest.raises(WrongChain, match="no transaction that created it") as caught:
+            world.reader.check_creation()
+        assert "use a node that keeps all blocks" in str(caught.value)
+    finally:
+        world.chain.close()
+
+
 def test_a_creation_says_which_code_it_leaves(tmp_path: Path) -> None:
     world = LedgerWorld(tmp_path)
     try:
@@ -84,7 +99,7 @@ def test_a_creation_says_which_code_it_leaves(tmp_path: Path) -> None:
         for address, found in contracts.created.items():
             assert world.connection.code(address) == found.code(CHAIN_ID)
         world.reader.check_creation()
-        with pytest.raises(Exception, match="no transaction that created it"):
+        with pytest.raises(WrongChain, match="no transaction that created it"):
             LedgerReader(world.connection, world.token).check_creation()
         assert world.connection.transaction(bytes(32)) is None
         assert world.chain.sent(bytes(32)) is None
