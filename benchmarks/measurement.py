@@ -1,4 +1,4 @@
-"""What a benchmark gives back. Less is better, for every figure."""
+"""What a benchmark gives back. Less is better, unless a figure says otherwise."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Measurement:
         id: Stable name; tools that follow a figure over time know it by this.
         value: The figure.
         unit: Its unit.
-        goal: The figure should not be above this; None where no goal is set.
+        goal: The figure should not be above this (below it, where more is better); None where no goal is set.
         peers: What to compare it with, in the same unit, timed in the same run.
         detail: Whatever explains the figure; JSON values.
+        more_is_better: Whether the goal is a least value.
     """
 
     id: str
@@ -33,11 +34,14 @@ class Measurement:
     goal: float | None = None
     peers: Mapping[str, float] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    more_is_better: bool = False
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is met; None where there is none."""
-        return None if self.goal is None else self.value <= self.goal
+        if self.goal is None:
+            return None
+        return self.value >= self.goal if self.more_is_better else self.value <= self.goal
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -96,4 +100,5 @@ def _merged(same: Sequence[Measurement]) -> Measurement:
         goal=typical.goal,
         peers={name: statistics.median(one.peers[name] for one in same) for name in typical.peers},
         detail={**typical.detail, "samples": samples},
+        more_is_better=typical.more_is_better,
     )

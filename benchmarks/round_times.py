@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from coordinator.demo.holders import bundled_csv
-from coordinator.demo.options import DemoOptions, Engine
+from coordinator.demo.holders import bundled_csv, read_csv
+from coordinator.demo.options import DemoOptions, Engine, Protection
 from coordinator.demo.run import run_demo
 from coordinator.store.events import Event
 
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str]) -> None:
         seed=int(seed),
         folder=Path(folder),
         data=bundled_csv(),
-        plain=kind == "plain",
+        table=read_csv(bundled_csv()),
+        protection=Protection.NONE if kind == "plain" else Protection.LATTICE,
         drop=0,
         port=None,
     )

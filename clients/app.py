@@ -17,6 +17,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricR
 from flwr.clientapp import ClientApp
 
 from clients.calls import BeginCall, Order, ProtectCall
+from clients.ckks_glue import relay_ckks, train_ckks
 from clients.door import Door, Method, connect
 from clients.training.tasks import TrainingResult, load_task
 from fl_core.errors import DecodeError
@@ -36,13 +37,15 @@ app = ClientApp()
 def enrol(message: Message, context: Context) -> Message:
     """Say which account this node belongs to. A false answer gains nothing: every contribution is signed."""
     status = _door(context).call(Method.STATUS, b"")
-    return Message(RecordDict({envelope.CONTROL: ConfigRecord({"status": status})}), reply_to=message)
+    return Message(RecordDict({envelope.CONTROL: ConfigRecord({envelope.STATUS: status})}), reply_to=message)
 
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train for one round and return the sealed frame, or in a run without protection the model itself."""
     control = _control(message)
+    if envelope.CKKS in control:
+        return train_ckks(message, _door(context))
     if envelope.HEADER not in control:
         return _train_in_the_clear(message, context)
     door = _door(context)
@@ -59,7 +62,7 @@ def train(message: Message, context: Context) -> Message:
         update=update.astype("<f4").tobytes(),
         examples=result.examples,
         counters=result.counters,
-        transport_keys=tuple(_list_of_bytes(control, envelope.TRANSPORT_KEYS)),
+        prekeys=tuple(_list_of_bytes(control, envelope.PREKEYS)),
     )
     frame = door.call(Method.PROTECT, protect.encode())
     metrics = MetricRecord(
@@ -68,16 +71,47 @@ def train(message: Message, context: Context) -> Message:
             envelope.PROTECT_MS: 1000 * (time.perf_counter() - trained),
         }
     )
-    content = RecordDict({envelope.SEALED: _sealed(envelope.FRAME, frame), envelope.METRICS: metrics})
+    status = ConfigRecord(
+        {envelope.STATUS: door.call(Method.STATUS, b"")}
+    )  # has the prekey of the next round
+    content = RecordDict(
+        {
+            envelope.SEALED: _sealed(envelope.FRAME, frame),
+            envelope.METRICS: metrics,
+            envelope.CONTROL: status,
+        }
+    )
     return Message(content, reply_to=message)
+
+
+@app.query("check")
+def check(message: Message, context: Context) -> Message:
+    """Pass the share check's question to the node, and its answer back."""
+    return _pass_on(message, context, Method.CHECK, envelope.CHECK)
 
 
 @app.query("reveal")
 def reveal(message: Message, context: Context) -> Message:
     """Pass a request for a sum of shares to the node, and its answer back."""
+    return _pass_on(message, context, Method.REVEAL, envelope.REVEAL)
+
+
+@app.query("blame")
+def blame(message: Message, context: Context) -> Message:
+    """Pass a question about a spoilt sum to the node, and its answer back."""
+    return _pass_on(message, context, Method.BLAME, envelope.BLAME)
+
+
+def _pass_on(message: Message, context: Context, method: Method, name: str) -> Message:
     request = _arrays(message, envelope.SEALED)[envelope.REQUEST].data
-    answer = _door(context).call(Method.REVEAL, request)
-    return Message(RecordDict({envelope.SEALED: _sealed(envelope.REVEAL, answer)}), reply_to=message)
+    answer = _door(context).call(method, request)
+    return Message(RecordDict({envelope.SEALED: _sealed(name, answer)}), reply_to=message)
+
+
+@app.query("ckks")
+def ckks(message: Message, context: Context) -> Message:
+    """Pass a step of the CKKS mode to the node, and its answer back."""
+    return relay_ckks(message, _door(context))
 
 
 def _train_in_the_clear(message: Message, context: Context) -> Message:

@@ -11,9 +11,9 @@ from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
 from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
 from fl_core.protocol.messages import MAX_REQUEST
+from fl_core.protocol.prekeys import MAX_PREKEY
 
 MAX_MODEL = 1 << 32  # bytes; 1e9 float32 parameters
-MAX_TRANSPORT_KEY = 4096  # bytes
 MAX_ORDER = 1 << 16  # bytes
 
 
@@ -103,14 +103,14 @@ class ProtectCall:
         update: Trained minus received model, little-endian float32 values.
         examples: Number of examples trained on.
         counters: Values of the header's counters.
-        transport_keys: Transport public keys of the committee, in seat order.
+        prekeys: The committee's signed prekeys, in seat order.
     """
 
     header: bytes
     update: bytes
     examples: int
     counters: tuple[int, ...]
-    transport_keys: tuple[bytes, ...]
+    prekeys: tuple[bytes, ...]
 
     def encode(self) -> bytes:
         """Return the payload."""
@@ -120,33 +120,33 @@ class ProtectCall:
         w.count(len(self.counters), MAX_COUNTERS)
         for value in self.counters:
             w.uint(value, 8)
-        w.count(len(self.transport_keys), MAX_COMMITTEE)
-        for key in self.transport_keys:
-            w.opaque(key, MAX_TRANSPORT_KEY)
+        w.count(len(self.prekeys), MAX_COMMITTEE)
+        for prekey in self.prekeys:
+            w.opaque(prekey, MAX_PREKEY)
         w.opaque(self.update, MAX_MODEL - 1)
         return w.bytes()
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
-        limit = MAX_MODEL + MAX_COMMITTEE * (MAX_TRANSPORT_KEY + 4) + 1024
+        limit = MAX_MODEL + MAX_COMMITTEE * (MAX_PREKEY + 4) + 1024
         r = Reader(data, limit=limit, what="protect call")
         header, examples = r.fixed(DIGEST_SIZE), r.uint(8)
         counters = tuple(r.uint(8) for _ in range(r.count(MAX_COUNTERS)))
-        keys = tuple(r.opaque(MAX_TRANSPORT_KEY) for _ in range(r.count(MAX_COMMITTEE)))
+        prekeys = tuple(r.opaque(MAX_PREKEY) for _ in range(r.count(MAX_COMMITTEE)))
         update = r.opaque(MAX_MODEL)
         r.end()
         if len(update) % 4:
             raise DecodeError("protect call: an update is made of four-byte numbers")
-        return cls(header=header, update=update, examples=examples, counters=counters, transport_keys=keys)
+        return cls(header=header, update=update, examples=examples, counters=counters, prekeys=prekeys)
 
     def __repr__(self) -> str:
         return f"ProtectCall(header={self.header.hex()}, update=<{len(self.update)} bytes>)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RevealCall:
-    """Passes the coordinator's request for a sum of shares to the node."""
+class QuestionCall:
+    """Passes a question of the coordinator to the node: the share check's or the reveal's."""
 
     request: bytes
 
@@ -158,5 +158,5 @@ class RevealCall:
     def decode(cls, data: bytes) -> Self:
         """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
         if len(data) > MAX_REQUEST:
-            raise DecodeError(f"reveal call: at most {MAX_REQUEST} bytes are accepted, {len(data)} came")
+            raise DecodeError(f"question: at most {MAX_REQUEST} bytes are accepted, {len(data)} came")
         return cls(request=data)

@@ -15,9 +15,7 @@ from typing import Annotated
 
 import typer
 
-from fl_core.errors import SutureError
-
-EXIT_FAILED = 1
+from suture_fl.commandline import run
 
 cli = typer.Typer(
     name="suture-node",
@@ -40,7 +38,7 @@ def serve(
     folder: Folder,
     socket: Annotated[Path, typer.Option(help="Unix socket for the glue; only its owner can connect.")],
 ) -> None:
-    """Answer the glue's calls on a Unix socket until SIGTERM or Ctrl-C."""
+    """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C."""
     from clients.node.house import open_house, open_node
     from clients.node.server import NodeServer
     from fl_core.randomness import SystemRandomSource
@@ -49,7 +47,7 @@ def serve(
     node = open_node(open_house(folder), clock=lambda: int(time.time()), random=SystemRandomSource())
     server = NodeServer(node, socket)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     server.start()
     logging.getLogger("suture.node").info("%s answers on %s", node.name, socket)
@@ -74,6 +72,7 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
         "data set commitment": house.manifest.commitment.hex(),
         "tasks": list(house.policy.tasks),
         "plaintext allowed": house.policy.allow_plaintext,
+        "CKKS allowed": house.policy.allow_ckks,
         "accepted terms": [terms.title for terms in accepted_terms(folder).values()],
     }
     if json:
@@ -85,11 +84,7 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
 
 def main() -> None:
     """Run the command line; one line for an error, no traceback for what a person can mend."""
-    try:
-        cli()
-    except SutureError as error:
-        typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(EXIT_FAILED)
+    run(cli)
 
 
 if __name__ == "__main__":

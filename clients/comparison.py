@@ -25,19 +25,34 @@ def bundled_csv() -> Path:
     return BUNDLED
 
 
-def hospital_files(path: Path) -> dict[str, bytes]:
+def read_csv(path: Path) -> bytes:
+    """Read a CSV file once; it may be a pipe.
+
+    Raises:
+        InputError: It is missing, unreadable or too large.
+    """
+    from clients.training.heart_disease import read_csv
+
+    return read_csv(path)
+
+
+def hospital_files(table: bytes, path: Path) -> dict[str, bytes]:
     """Divide a CSV file by its column ``hospital``; every cell is checked on the way.
+
+    Args:
+        table: The file.
+        path: Its name, for messages.
 
     Returns:
         Hospital -> CSV file with its rows, in the order of the names.
 
     Raises:
-        InputError: The file is missing or malformed; says which row and how to mend it.
+        InputError: The file is malformed; says which row and how to mend it.
     """
-    from clients.training.heart_disease import load_hospitals
+    from clients.training.heart_disease import parse_hospitals
 
-    names = load_hospitals(path)
-    header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""))
+    names = parse_hospitals(table, path)
+    header, *rows = filter(None, csv.reader(io.StringIO(table.decode("utf-8-sig"), newline="")))
     column = header.index("hospital")
     return {name: _table(header, [row for row in rows if row[column] == name]) for name in names}
 
@@ -62,19 +77,22 @@ def choose(available: Sequence[str], wanted: str) -> list[str]:
         return list(available[:count])
     folded = {name.casefold(): name for name in available}
     names = [part.strip() for part in wanted.split(",")]
-    unknown = [name for name in names if name.casefold() not in folded]
-    if unknown or len(set(names)) != len(names):
+    if any(name not in available and name.casefold() not in folded for name in names):
         raise InputError(f"{wanted!r} does not name hospitals, each once.", fix=f"There are: {listing}.")
-    return [folded[name.casefold()] for name in names]
+    chosen = [name if name in available else folded[name.casefold()] for name in names]
+    twice = sorted({name for name in chosen if chosen.count(name) > 1})
+    if twice:
+        raise InputError(f"{wanted!r} names {twice[0]} twice.", fix="Name each hospital once.")
+    return chosen
 
 
 def compare(
-    path: Path, hospitals: Sequence[str], model: bytes, *, settings: Settings, rounds: int
+    table: bytes, hospitals: Sequence[str], model: bytes, *, settings: Settings, rounds: int
 ) -> Mapping[str, object]:
     """Judge a federation's model on the pooled test split, beside what the hospitals could do alone or all in one place.
 
     Args:
-        path: The CSV file.
+        table: The CSV file.
         hospitals: Who took part.
         model: The federation's model file.
         settings: The task's settings.
@@ -86,11 +104,11 @@ def compare(
     import torch
 
     from clients.training.baselines import Plan, local_only, pooled
-    from clients.training.heart_disease import Examples, load_hospitals
+    from clients.training.heart_disease import Examples, parse_hospitals
     from clients.training.local import evaluate
 
     torch.set_num_threads(1)
-    loaded = load_hospitals(path)
+    loaded = parse_hospitals(table, Path("the data"))
     chosen = [loaded[name] for name in hospitals]
     test = Examples.joined(hospital.test for hospital in chosen)
     plan = Plan(

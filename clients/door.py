@@ -1,4 +1,4 @@
-"""The one door between the glue and the node: four calls, bytes in and bytes out.
+"""The one door between the glue and the node: a few calls, bytes in and bytes out.
 
 The glue (:mod:`clients.app`) runs in a process that Flower starts and whose code a bundle can bring; it must never see a key.
 It reaches the node through a :class:`Door`:
@@ -36,6 +36,9 @@ class Method(Enum):
     PROTECT = 3
     REVEAL = 4
     PLAIN = 5
+    CHECK = 6
+    BLAME = 7
+    CKKS = 16
 
 
 class Door(Protocol):

@@ -54,12 +54,18 @@ class Hospital:
         *,
         tasks: tuple[str, ...],
         allow_plaintext: bool,
+        allow_ckks: bool = False,
         clock: Callable[[], int],
         random: RandomSource,
         scrypt_cost: int,
     ) -> Hospital:
         """Make the folder with fresh keys and a policy that allows ``tasks``, and open it."""
-        policy = Policy(tasks=tasks, allow_plaintext=allow_plaintext)
+        policy = Policy(
+            tasks=tasks,
+            allow_plaintext=allow_plaintext,
+            allow_ckks=allow_ckks,
+            release_ckks_model=allow_ckks,  # without it the coordinator would end such a run without a model
+        )
         create_house(folder, name, records, policy, random=random, scrypt_cost=scrypt_cost)
         return cls(folder, clock=clock, random=random)
 

@@ -14,6 +14,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
+from coordinator.ckks import run_ckks
 from coordinator.context import RunContext, open_run
 from coordinator.engines.settings import Setting
 from coordinator.enrolment import enrol, wait_for_nodes
@@ -30,7 +31,7 @@ NODES = "nodes"
 ROUNDS = "rounds"
 TRAIN_DEADLINE = "train-deadline"
 REVEAL_DEADLINE = "reveal-deadline"
-PLAIN = "plain"
+PROTECTION = "protection"
 POLL = "poll"
 
 SETTINGS: Mapping[str, Setting] = {
@@ -39,12 +40,12 @@ SETTINGS: Mapping[str, Setting] = {
     ROUNDS: 15,
     TRAIN_DEADLINE: 3600.0,
     REVEAL_DEADLINE: 600.0,
-    PLAIN: False,
+    PROTECTION: "lattice",
     POLL: 0.5,
 }
 """The app's run config and its defaults: the run's folder, how many nodes to wait for, how many rounds to try, how many
-seconds to wait for contributions and for answers, whether the run has no protection, and the longest pause in seconds
-between two looks for a reply."""
+seconds to wait for contributions and for answers, the protection (``lattice``, ``ckks`` or ``none``), and the longest pause in
+seconds between two looks for a reply."""
 
 CONNECT_DEADLINE_S = 120.0
 
@@ -63,7 +64,10 @@ def make_server_app(listener: Listener | None = None) -> ServerApp:
     def main(grid: Grid, context: Context) -> None:
         config = context.run_config
         wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
-        (_run_plain if config[PLAIN] else _run_protected)(grid, config, listener)
+        if config[PROTECTION] == "none":
+            _run_plain(grid, config, listener)
+        else:
+            _run_protected(grid, config, listener)
 
     return app
 
@@ -71,7 +75,12 @@ def make_server_app(listener: Listener | None = None) -> ServerApp:
 def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener | None) -> None:
     run = open_run(Path(str(config[FOLDER])), clock=_now, random=SystemRandomSource(), listener=listener)
     try:
-        _run_rounds(grid, config, run)
+        if config[PROTECTION] == "ckks":
+            run_ckks(
+                grid, Path(str(config[FOLDER])), run, rounds=int(config[ROUNDS]), patience=_patience(config)
+            )
+        else:
+            _run_rounds(grid, config, run)
     except Exception as error:
         run.events.emit("run-failed", reason=f"{type(error).__name__}: {error}")
         raise
@@ -79,11 +88,18 @@ def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener
         run.close()
 
 
-def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
-    patience = Patience(
+def _patience(config: Mapping[str, Setting]) -> Patience:
+    return Patience(
         train=float(config[TRAIN_DEADLINE]), reveal=float(config[REVEAL_DEADLINE]), poll=float(config[POLL])
     )
-    accounts = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=patience.reveal)
+
+
+def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
+    patience = _patience(config)
+    accounts, run_prekeys = enrol(
+        grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=patience.reveal
+    )
+    run.prekeys.update(run_prekeys)
     run.events.emit(
         "enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()]
     )

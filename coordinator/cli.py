@@ -1,24 +1,29 @@
 """``suture``: the researcher's command line.
 
-Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage; 3 the audit of the demo's run failed; 130 interrupted.
+Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage; 3 the audit of the demo's run failed;
+130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
+import secrets
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fl_core.errors import InputError, SutureError
+from coordinator.demo.options import Protection
+from coordinator.parameters_command import EPILOG, parameters
+from fl_core.errors import InputError
+from suture_fl.commandline import run
+from suture_fl.interruptions import INTERRUPTIONS
+from suture_fl.report import starting
 
-EXIT_FAILED = 1
 EXIT_AUDIT_FAILED = 3
-EXIT_INTERRUPTED = 130
 
 cli = typer.Typer(
     name="suture",
@@ -35,7 +40,7 @@ def root() -> None:
 
 
 @cli.command(
-    epilog="Examples: suture demo | suture demo --plain | suture demo --drop 7 --keep runs/one"
+    epilog="Examples: suture demo | suture demo --plain | suture demo --protection ckks | suture demo --drop 7 --keep runs/one"
     " | suture demo --engine deployment --rounds 3"
 )
 def demo(
@@ -70,10 +75,20 @@ def demo(
             help="CSV file with a column 'hospital'. The UCI data that ships with Suture by default."
         ),
     ] = None,
+    protection: Annotated[
+        str | None,
+        typer.Option(
+            help="'lattice' (default), 'ckks' or 'none'. With 'ckks' not even the coordinator sees the aggregate, but any"
+            " holder could open another holder's upload if it got the bytes, and there is no audit of the aggregate from"
+            " ciphertexts: use the default unless a blind coordinator is what you need.",
+            show_default=False,
+        ),
+    ] = None,
     plain: Annotated[
         bool,
         typer.Option(
-            "--plain", help="No protection and no ledger: updates in the clear, for comparison only."
+            "--plain",
+            help="Same as --protection none: no protection and no ledger, updates in the clear, for comparison only.",
         ),
     ] = False,
     drop: Annotated[
@@ -93,71 +108,79 @@ def demo(
     seconds for 15 rounds. The engine 'deployment' runs the same app with
     real processes and takes about 20 seconds a round, hence fewer rounds.
     """
+    starting(quiet=as_json)
     from coordinator.demo.options import ROUNDS, DemoOptions, Engine
     from coordinator.demo.preflight import check_import_names, check_python, preflight
 
     check_python()
     check_import_names()
-    from coordinator.demo.holders import bundled_csv
+    from coordinator.demo.holders import bundled_csv, read_csv
 
     if engine not in {kind.value for kind in Engine}:
         raise InputError(f"--engine is 'local' or 'deployment', not {engine!r}.")
     kind = Engine(engine)
+    csv = bundled_csv() if data is None else data
     options = DemoOptions(
         engine=kind,
         hospitals=hospitals,
         rounds=ROUNDS[kind] if rounds is None else rounds,
         seed=seed,
-        folder=Path(tempfile.mkdtemp(prefix="suture-demo-")) if keep is None else keep,
-        data=bundled_csv() if data is None else data,
-        plain=plain,
+        folder=_temporary_folder() if keep is None else keep,
+        data=csv,
+        table=read_csv(csv),
+        protection=_protection(protection, plain),
         drop=drop,
         port=port,
     )
-    try:
-        preflight(options)  # also what the demo begins with; here before seconds of imports
-        from coordinator.demo.show import show_demo
+    preflight(options)  # also what the demo begins with; here before seconds of imports
+    from coordinator.demo.show import show_demo
 
+    looked_after = _folder_is_looked_after(options.folder, made_here=keep is None)
+    with INTERRUPTIONS.something_to_tidy_up(), looked_after:
         audited = show_demo(options, as_json=as_json)
-    except BaseException as error:
-        _remove_if_empty(options.folder, made_here=keep is None)
-        if isinstance(error, KeyboardInterrupt):
-            typer.echo("interrupted", err=True)  # typer ends the process with 130 and says nothing
-        raise
     if not audited:
         raise typer.Exit(EXIT_AUDIT_FAILED)
 
 
-def _remove_if_empty(folder: Path, *, made_here: bool) -> None:
-    """Take back a temporary folder that nothing was written to."""
-    if made_here and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+cli.command(epilog=EPILOG)(parameters)
 
 
-def report(error: SutureError, arguments: list[str]) -> None:
-    """Print an error: one line for a person, one JSON object where ``--json`` was asked for."""
-    if "--json" in arguments:
-        values: dict[str, Any] = {"error": error.message, "fix": error.fix, "kind": type(error).__name__}
-        typer.echo(json.dumps(values))
-    else:
-        typer.secho(
-            f"error: {error}",
-            fg=typer.colors.RED,
-            err=True,
-            color=None if "NO_COLOR" not in os.environ else False,
-        )
+def _protection(name: str | None, plain: bool) -> Protection:
+    """Return the protection that the options name.
+
+    Raises:
+        InputError: There is none of that name, or the options contradict each other.
+    """
+    if name is not None and name not in {kind.value for kind in Protection}:
+        raise InputError(f"--protection is 'lattice', 'ckks' or 'none', not {name!r}.")
+    if plain and name not in (None, Protection.NONE.value):
+        raise InputError(f"--plain means --protection none, which contradicts --protection {name}.")
+    return Protection.NONE if plain else Protection(name or Protection.LATTICE.value)
+
+
+def _temporary_folder() -> Path:
+    """Return where a new temporary folder will be; the demo makes it, and nobody else can guess its name."""
+    return Path(tempfile.gettempdir()) / f"suture-demo-{secrets.token_hex(8)}"
+
+
+@contextmanager
+def _folder_is_looked_after(folder: Path, *, made_here: bool) -> Iterator[None]:
+    """Leave no unnamed temporary folder behind: an interrupted run's is removed, a failed run's is named."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if made_here:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except Exception as error:
+        if made_here and folder.is_dir():
+            error.add_note(f"What was made so far, keys included, is in {folder}; delete it when done.")
+        raise
 
 
 def main() -> None:
     """Run the command line; one line for an error, no traceback for what a person can mend."""
-    try:
-        cli()
-    except SutureError as error:
-        report(error, sys.argv)
-        sys.exit(EXIT_FAILED)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    run(cli)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from coordinator.errors import RunStateError
 from coordinator.store.events import Event, EventLog
 from coordinator.store.journal import Journal
 from fl_core.errors import DecodeError, InputError
+from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import RandomSource
 from ledger.archive import Archive
@@ -25,7 +26,7 @@ from ledger.chain.embedded import EmbeddedChain, open_embedded
 from ledger.errors import ArchiveError
 from ledger.papers import PublicFolder, RunPaper
 from ledger.reader import LedgerReader
-from ledger.signer import Signer, open_signer
+from ledger.signer import Signer, open_keystore
 from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
@@ -38,6 +39,7 @@ class RunContext:
 
     Attributes:
         public: The public folder.
+        private: The coordinator's private folder.
         archive: Its archive.
         chain: The embedded chain, open for writing.
         reader: Reads the ledger.
@@ -46,7 +48,8 @@ class RunContext:
         run: Run id.
         terms: The run's terms.
         names: Account -> name, for people.
-        transport_keys: Account -> transport public key.
+        transport_keys: Account -> registered transport public key; the CKKS mode seals its key to it.
+        prekeys: Account -> its newest prekey, checked before it is used.
         journal: What was done.
         events: What people see.
         clock: Unix time in seconds.
@@ -54,6 +57,7 @@ class RunContext:
     """
 
     public: PublicFolder
+    private: Path
     archive: Archive
     chain: EmbeddedChain
     reader: LedgerReader
@@ -63,6 +67,7 @@ class RunContext:
     terms: Terms
     names: dict[bytes, str]
     transport_keys: dict[bytes, bytes]
+    prekeys: dict[bytes, SignedPrekey]
     journal: Journal
     events: EventLog
     clock: Callable[[], int]
@@ -78,7 +83,7 @@ class RunContext:
 
 def coordinator_signer(private: Path) -> Signer:
     """Open the coordinator's account from its private folder."""
-    return open_signer(f"file:{private / 'account.json'}?passphrase-file={private / 'passphrase'}")
+    return open_keystore(private / "account.json", private / "passphrase")
 
 
 def _sweep(folder: Path) -> None:
@@ -126,6 +131,7 @@ def open_run(
         writer.recover()
         return RunContext(
             public=public,
+            private=private,
             archive=archive,
             chain=chain,
             reader=WatchingReader(connection, contract),
@@ -138,6 +144,7 @@ def open_run(
                 bytes.fromhex(address): archive.get(bytes.fromhex(digest), MAX_TRANSPORT_KEY)
                 for address, digest in paper.transport_keys.items()
             },
+            prekeys={},
             journal=Journal(private / "journal.sqlite"),
             events=EventLog(private / "events.jsonl", listener),
             clock=clock,

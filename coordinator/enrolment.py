@@ -1,9 +1,10 @@
-"""Finds out which Flower node belongs to which account of the ledger."""
+"""Finds out which Flower node belongs to which account of the ledger, and learns the nodes' prekeys."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
@@ -13,12 +14,21 @@ from coordinator.errors import CoordinatorError
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 from fl_core.protocol import envelope
+from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.statements import ADDRESS_SIZE
 
 POLL_S = 0.25
 MAX_STATUS = 1 << 14  # bytes
 ATTEMPTS = 3
 """How often a node that does not answer is asked; a node that is just starting may need a second time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What a node says of itself: its account, and the prekey for its next round if it follows a ledger."""
+
+    account: bytes
+    prekey: SignedPrekey | None
 
 
 def wait_for_nodes(
@@ -47,11 +57,11 @@ def wait_for_nodes(
 
 def enrol(
     grid: Grid, nodes: Iterable[int], *, members: Container[bytes], deadline_s: float
-) -> dict[int, bytes]:
-    """Ask each node for its account.
+) -> tuple[dict[int, bytes], dict[bytes, SignedPrekey]]:
+    """Ask each node for its account and its prekey.
 
-    The answers are not signed: a node that claims a false account gains nothing, since only the account's key can sign a
-    contribution; two nodes that claim the same account are both left out.
+    The answers as a whole are not signed: a node that claims a false account gains nothing, since only the account's key
+    can sign a contribution or a prekey; two nodes that claim the same account are both left out.
 
     Args:
         grid: Flower's grid.
@@ -60,23 +70,36 @@ def enrol(
         deadline_s: How long to wait.
 
     Returns:
-        Flower node id -> account, for the nodes that answered with an account of a member.
+        Flower node id -> account, for the nodes that answered with an account of a member; and account -> prekey, not
+        checked yet, for those of them that have one.
     """
-    claimed: dict[int, bytes] = {}
+    claimed: dict[int, Status] = {}
     silent = set(nodes)
     for _ in range(ATTEMPTS):
-        for node, account in _ask(grid, sorted(silent), deadline_s):
+        for node, status in _ask(grid, sorted(silent), deadline_s):
             silent.discard(node)
-            if account is not None and account in members:
-                claimed[node] = account
+            if status is not None and status.account in members:
+                claimed[node] = status
         if not silent:
             break
-    claims = list(claimed.values())
-    return {node: account for node, account in claimed.items() if claims.count(account) == 1}
+    claims = [status.account for status in claimed.values()]
+    unique = {node: status for node, status in claimed.items() if claims.count(status.account) == 1}
+    accounts = {node: status.account for node, status in unique.items()}
+    return accounts, {s.account: s.prekey for s in unique.values() if s.prekey is not None}
 
 
-def _ask(grid: Grid, nodes: Iterable[int], deadline_s: float) -> Iterator[tuple[int, bytes | None]]:
-    """Yield the nodes that answer, and the account that each claims."""
+def learn_prekey(prekeys: dict[bytes, SignedPrekey], account: bytes, reply: Message) -> None:
+    """Take the next round's prekey from a reply; one that is older or of somebody else is ignored."""
+    status = _status(reply)
+    if status is None or status.prekey is None or status.account != account:
+        return
+    known = prekeys.get(account)
+    if known is None or status.prekey.epoch > known.epoch:
+        prekeys[account] = status.prekey
+
+
+def _ask(grid: Grid, nodes: Iterable[int], deadline_s: float) -> Iterator[tuple[int, Status | None]]:
+    """Yield the nodes that answer, and what each says of itself."""
     messages = [
         Message(
             RecordDict({envelope.CONTROL: ConfigRecord({})}),
@@ -87,15 +110,19 @@ def _ask(grid: Grid, nodes: Iterable[int], deadline_s: float) -> Iterator[tuple[
     ]
     for answer in exchange(grid, messages, deadline_s=deadline_s):
         if answer.reply is not None:
-            yield answer.node_id, _account(answer.reply)
+            yield answer.node_id, _status(answer.reply)
 
 
-def _account(reply: Message) -> bytes | None:
-    """Return the account that a node claims, or None when its answer has no such form."""
+def _status(reply: Message) -> Status | None:
+    """Return what a node says of itself, or None when its answer has no such form."""
     try:
-        status = reply.content.config_records[envelope.CONTROL]["status"]
+        status = reply.content.config_records[envelope.CONTROL][envelope.STATUS]
         values = read_json(status, limit=MAX_STATUS, what="status") if isinstance(status, bytes) else None
-        account = bytes.fromhex(values["account"]) if isinstance(values, dict) else b""
+        if not isinstance(values, dict):
+            return None
+        account = bytes.fromhex(values["account"])
+        prekey = SignedPrekey.decode(bytes.fromhex(values["prekey"])) if "prekey" in values else None
     except (KeyError, ValueError, TypeError, DecodeError):
         return None
-    return account if len(account) == ADDRESS_SIZE else None
+    mine = prekey is None or prekey.member == account
+    return Status(account=account, prekey=prekey) if len(account) == ADDRESS_SIZE and mine else None

@@ -7,7 +7,7 @@ from coordinator.errors import RunStateError
 from coordinator.store.journal import Entry
 from ledger.documents import decode_rewards
 from ledger.files import write_atomically
-from ledger.records import RoundState
+from ledger.records import ADDRESS_SIZE, RoundState
 from ledger.typed_data import model_id
 
 MAX_MODEL_BYTES = 1 << 32
@@ -75,3 +75,11 @@ def publish(context: RunContext, number: int) -> None:
     write_atomically(context.public.round(number), paper)
     write_atomically(context.public.model, context.archive.get(artifact, MAX_MODEL_BYTES))
     context.journal.write(number, Entry.DONE, b"finalised")
+
+
+def blamed(context: RunContext) -> frozenset[bytes]:
+    """Return the clients that a blame opening of an earlier round named: they are not asked again in this run."""
+    noted_lists = context.journal.all(Entry.BLAMED).values()
+    return frozenset(
+        names[at : at + ADDRESS_SIZE] for names in noted_lists for at in range(0, len(names), ADDRESS_SIZE)
+    )

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from coordinator.flower_messages import array_record, tensors_of
 from coordinator.store.events import EventLog
-from coordinator.strategy import StreamingGrid
+from coordinator.streaming import StreamingGrid
 from fl_core.models import decode_model, encode_model
 from fl_core.protocol import envelope
 from fl_core.protocol.terms import Terms

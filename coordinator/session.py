@@ -7,35 +7,42 @@ repeated after a crash is sent once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from coordinator.context import RunContext
 from coordinator.errors import RunStateError
 from coordinator.evidence import EvidenceWriter
-from coordinator.history import earned, newest_finalised, newest_model, noted, publish, settle
+from coordinator.history import blamed, earned, newest_finalised, newest_model, noted, publish, settle
 from coordinator.papers import decode_blocks, encode_blocks, round_paper
+from coordinator.rounds.blame import BlameMachine
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
+from coordinator.store.boxes import BoxFolder
 from coordinator.store.journal import Entry
 from coordinator.timing import Stopwatch
 from fl_core.digests import DIGEST_SIZE
+from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import Tensors, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame
 from fl_core.protocol.opening import Aggregate, key_digest
-from fl_core.protocol.setup import quantiser_of, transport_key_digest
+from fl_core.protocol.prekeys import SignedPrekey, check_prekey
+from fl_core.protocol.setup import layout_of, quantiser_of
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
 from fl_core.secagg import shamir
 from ledger.documents import encode_metrics, encode_rewards
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.papers import RoundPaper
-from ledger.records import EMPTY_WORD
+from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
 from ledger.typed_data import model_id
+
+Requests = Iterator[tuple[bytes, bytes]]
+"""Account and encoded request of one member after the other."""
 
 
 class RoundSession:
@@ -63,11 +70,15 @@ class RoundSession:
         self._evidence = EvidenceWriter(context.archive)
         with self.stopwatch.measure("ledger"):
             self.header = self._open(at_hand, deadline)
+            self.prekeys = {seat.address: context.prekeys[seat.address] for seat in self.header.committee}
             signers = {a: context.reader.keys(a).signer for a in self.header.cohort}
-        self.machine = RoundMachine(self.header, signers=signers, notary=self._notary)
+        self._spool = BoxFolder(context.private / "boxes")
+        self.machine = RoundMachine(self.header, signers=signers, notary=self._notary, spool=self._spool)
         self._archived: dict[bytes, tuple[Future[bytes], Future[bytes]]] = {}
+        self._receipts: dict[bytes, bytes] = {}
         self._included: IncludedSet | None = None
         self._opened: Opened | None = None
+        self._blame: BlameMachine | None = None
 
     # ------------------------------------------------------------------ steps, in order
 
@@ -101,25 +112,34 @@ class RoundSession:
         return header
 
     def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
-        """Return the registered key digests of those who may take part: one who may not would make all others refuse.
+        """Return the prekeys' digests of those who may take part: one who may not would make all others refuse.
 
-        Left out are accounts that are no members, do not consent to the run's terms now, or registered another transport
-        key than the one that the coordinator has to hand out.
+        Left out are accounts that are no holders, do not consent to the run's terms now, signed no prekey with their
+        registered key, or spoilt the sum of an earlier round.
         """
         c, able = self._context, {}
+        spoilers = blamed(c)
         for account in at_hand:
             keys, consent = c.reader.keys(account), c.reader.consent(c.run, account)
-            known = c.transport_keys.get(account)
+            prekey = c.prekeys.get(account)
             if (
-                c.reader.member(account).since
+                account not in spoilers
+                and Role.HOLDER in c.reader.member(account).roles
                 and consent == c.terms.digest
-                and known is not None
-                and transport_key_digest(known) == keys.encryption
+                and prekey is not None
+                and self._signed(prekey, keys.signer)
             ):
-                able[account] = keys.encryption
+                able[account] = prekey.digest
             else:
                 c.events.emit("holder-left-out", holder=c.names.get(account, account.hex()))
         return able
+
+    def _signed(self, prekey: SignedPrekey, signer: bytes) -> bool:
+        try:
+            check_prekey(prekey, signer=signer, notary=self._notary)
+        except VerificationError:
+            return False
+        return True
 
     def accept(self, data: bytes) -> Frame:
         """Check, fold and archive one contribution.
@@ -136,8 +156,8 @@ class RoundSession:
         self._archived[frame.leaf.statement.member] = (leaf, ciphertext)
         return frame
 
-    def commit(self) -> IncludedSet:
-        """Commit V, then U, on the ledger.
+    def commit(self) -> None:
+        """Commit V on the ledger.
 
         Raises:
             RoundFailed: Too few contributions arrived.
@@ -151,37 +171,55 @@ class RoundSession:
             c.writer.commit_round(
                 c.run, number, accepted.root, accepted.count, 0, intent=self._intent(number, "commit")
             )
-            self._included = included = self.machine.include()
-            self._evidence.put(included.exclusions).result()
+
+    def check_requests(self) -> Requests:
+        """Yield what to ask each member of the committee in the share check; one is in memory at a time."""
+        for member in self._seats():
+            with self.stopwatch.measure("protection"):
+                request = self.machine.check_request(member, self._receipt(member)).encode()
+            yield member, request
+
+    def add_check(self, data: bytes) -> None:
+        """Check and archive one member's values.
+
+        Raises:
+            DecodeError: They are malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        with self.stopwatch.measure("protection"):
+            self.machine.add_check(data)
+        self._evidence.put(data)
+
+    def include(self) -> IncludedSet:
+        """Commit U on the ledger: who passed the share check.
+
+        Raises:
+            RoundFailed: Too few members answered, or too few contributions are left.
+        """
+        c, number = self._context, self.header.round
+        with self.stopwatch.measure("protection"):
+            self._included = included = self.machine.include(self._ciphertext_of)
+        self._evidence.put(included.exclusions.encode())
+        with self.stopwatch.measure("archive"):
+            self._evidence.wait()
+        with self.stopwatch.measure("ledger"):
             c.journal.write(number, Entry.INCLUDED, included.root)
             c.writer.commit_included(
                 c.run,
                 number,
                 included.root,
                 len(included.members),
-                included.exclusions_digest,
+                included.exclusions.digest,
                 intent=self._intent(number, "include"),
             )
         return included
 
-    def requests(self) -> Mapping[bytes, bytes]:
-        """Return what to ask each member of the committee, by account."""
-        receipts = {
-            accepted.leaf.statement.member: self._signer.sign(
-                Acceptance(
-                    run=self.header.run,
-                    round=self.header.round,
-                    member=accepted.leaf.statement.member,
-                    contribution=accepted.digest,
-                )
-            )
-            for accepted in self.machine.accepted
-        }
-        with self.stopwatch.measure("protection"):
-            return {
-                seat.address: self.machine.request(seat.address, receipts.get(seat.address, b"")).encode()
-                for seat in self.header.committee
-            }
+    def requests(self) -> Requests:
+        """Yield what to ask each member of the committee at the reveal; one is in memory at a time."""
+        for member in self._seats():
+            with self.stopwatch.measure("protection"):
+                request = self.machine.request(member, self._receipt(member)).encode()
+            yield member, request
 
     def add_reveal(self, data: bytes) -> None:
         """Check and archive one member's answer.
@@ -193,6 +231,11 @@ class RoundSession:
         with self.stopwatch.measure("protection"):
             self.machine.add_reveal(data)
         self._evidence.put(data)
+
+    @property
+    def liars(self) -> tuple[bytes, ...]:
+        """Members whose answers were not their shares of the aggregate key."""
+        return () if self._opened is None else self._opened.liars
 
     def open(self) -> Aggregate:
         """Open the aggregate.
@@ -206,6 +249,32 @@ class RoundSession:
         key = key_digest(self.header, self._opened.key)
         self._context.journal.write(self.header.round, Entry.KEY, key)
         return self._opened.aggregate
+
+    def blame_requests(self) -> Requests:
+        """Yield what to ask each member about a sum that failed; nothing where none failed or the terms allow no question."""
+        assert self._opened is not None
+        if self._context.terms.blame_opening:
+            self._blame = self.machine.blame(self._opened, self._ciphertext_of)
+        for member in self._seats() if self._blame is not None else ():
+            assert self._blame is not None
+            with self.stopwatch.measure("protection"):
+                request = self._blame.request(member).encode()
+            yield member, request
+
+    def add_blame(self, data: bytes) -> None:
+        """Check and archive one member's answer about a sum that failed.
+
+        Raises:
+            DecodeError: It is malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        assert self._blame is not None
+        self._blame.add(data)
+        self._evidence.put(data)
+
+    def spoilers(self) -> tuple[bytes, ...]:
+        """Return the clients who spoilt the sum, as far as the members' answers tell."""
+        return () if self._blame is None else self._blame.spoilers()
 
     def finalise(self, tensors: Tensors) -> bytes:
         """Put the new model on the ledger and return its id.
@@ -236,6 +305,7 @@ class RoundSession:
         c.journal.write(number, Entry.MODEL, model_digest(model))
         c.journal.write(number, Entry.BLOCKS, encode_blocks(blocks))
         c.journal.write(number, Entry.REWARDS, rewards)
+        c.journal.write(number, Entry.BLAMED, b"".join(self.spoilers()))
         with self.stopwatch.measure("ledger"):
             c.writer.finalise_round(
                 c.run,
@@ -248,7 +318,7 @@ class RoundSession:
                 intent=self._intent(number, "finalise"),
             )
         publish(c, number)
-        self._evidence.close()
+        self._close()
         self.machine.finalise()
         return model_id(c.run, number, model_digest(model))
 
@@ -260,6 +330,10 @@ class RoundSession:
             header=self.header,
             archived=self._archived,
             included=self._included,
+            prekeys={member: prekey.encode() for member, prekey in self.prekeys.items()},
+            checks={member: answer.encode() for member, answer in self.machine.checks.items()},
+            blames={} if self._blame is None else {m: a.encode() for m, a in self._blame.answers.items()},
+            blamed=self.spoilers(),
             reveals={member: reveal.encode() for member, reveal in self.machine.reveals.items()},
             objects={"aggregate_key": key, "metrics": metrics, "rewards": rewards, "model": model},
             put=self._evidence.put,
@@ -269,9 +343,34 @@ class RoundSession:
 
     def abort(self) -> None:
         """Give the round up; the run goes on with the next number and the same model."""
-        self._evidence.close()
+        self._close()
         settle(self._context, self.header.round)
         self.machine.abort()
+
+    def _close(self) -> None:
+        self._evidence.close()
+        self._spool.clear()
+
+    def _seats(self) -> tuple[bytes, ...]:
+        return tuple(seat.address for seat in self.header.committee)
+
+    def _receipt(self, member: bytes) -> bytes:
+        """Return the signed receipt for a member's contribution, or nothing when it made none."""
+        if member not in self._receipts:
+            mine = next((a for a in self.machine.accepted if a.leaf.statement.member == member), None)
+            if mine is None:
+                return b""
+            self._receipts[member] = self._signer.sign(
+                Acceptance(
+                    run=self.header.run, round=self.header.round, member=member, contribution=mine.digest
+                )
+            )
+        return self._receipts[member]
+
+    def _ciphertext_of(self, client: bytes) -> bytes:
+        """Return an accepted client's ciphertext from the archive."""
+        digest = self._archived[client][1].result()
+        return self._context.archive.get(digest, layout_of(self.header).ciphertext_bytes)
 
     # ------------------------------------------------------------------ what earlier rounds left
 

@@ -2,25 +2,27 @@
 
 ``ProtectedStrategy(FedAvg(), ...)`` is a Flower strategy like any other. The inner strategy samples nodes and configures
 training; this one opens the round on the ledger, attaches the header, folds the encrypted replies one by one, commits the
-accepted and the included set, asks the committee, opens the aggregate and hands the inner strategy a single reply that
-carries the next model. Strategies that look at single updates (Krum, median, trimmed mean) cannot work this way, on purpose.
+accepted set, has the committee check the shares, commits the included set, asks for the sums of shares, opens the aggregate
+and hands the inner strategy a single reply that carries the next model. Strategies that look at single updates (Krum, median, trimmed mean) cannot work this way, on purpose.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from coordinator.context import RunContext
-from coordinator.engines.exchange import Answer, Why, exchange
+from coordinator.engines.exchange import Answer, exchange
+from coordinator.enrolment import learn_prekey
 from coordinator.errors import RoundFailed
 from coordinator.flower_messages import array_record, sealed_bytes, sealed_record, tensors_of
-from coordinator.session import RoundSession
+from coordinator.rounds.machine import IncludedSet
+from coordinator.session import Requests, RoundSession
+from coordinator.streaming import StreamingGrid, reason_of
 from fl_core.errors import RemoteProtocolError
 from fl_core.models.step import apply_step
 from fl_core.protocol import envelope
@@ -41,6 +43,51 @@ class Patience:
     train: float
     reveal: float
     poll: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What the committee is asked, and where its answers go.
+
+    Attributes:
+        name: For people.
+        message_type: Flower's message type.
+        field: Name of the sealed answer.
+        requests: Yields account and request of one member after the other.
+        take: Takes one answer.
+    """
+
+    name: str
+    message_type: str
+    field: str
+    requests: Callable[[RoundSession], Requests]
+    take: Callable[[RoundSession, bytes], None]
+
+
+QUESTIONS_AT_A_TIME = 16
+"""Unanswered questions to the committee: each carries a box of every client, half a megabyte for 16 clients."""
+
+SHARE_CHECK = Question(
+    name="share check",
+    message_type=envelope.CHECK_TYPE,
+    field=envelope.CHECK,
+    requests=RoundSession.check_requests,
+    take=RoundSession.add_check,
+)
+REVEAL = Question(
+    name="reveal",
+    message_type=envelope.REVEAL_TYPE,
+    field=envelope.REVEAL,
+    requests=RoundSession.requests,
+    take=RoundSession.add_reveal,
+)
+BLAME = Question(
+    name="question about a spoilt sum",
+    message_type=envelope.BLAME_TYPE,
+    field=envelope.BLAME,
+    requests=RoundSession.blame_requests,
+    take=RoundSession.add_blame,
+)
 
 
 class ProtectedStrategy(Strategy):
@@ -123,7 +170,7 @@ class ProtectedStrategy(Strategy):
         control = ConfigRecord(
             {
                 envelope.HEADER: header.encode(),
-                envelope.TRANSPORT_KEYS: [c.transport_keys[seat.address] for seat in header.committee],
+                envelope.PREKEYS: [self._round.prekeys[seat.address].encode() for seat in header.committee],
             }
         )
         return [
@@ -147,12 +194,14 @@ class ProtectedStrategy(Strategy):
             return None, None
         try:
             times = self._collect(session, replies)
-            included = session.commit()
-            self._emit(
-                "sets-committed", session, included=[self._name(member) for member in included.members]
-            )
-            self._reveal(session)
+            session.commit()
+            self._ask(session, SHARE_CHECK)
+            included = session.include()
+            self._emit_sets(session, included)
+            self._ask(session, REVEAL)
             aggregate = session.open()
+            if aggregate.failed:
+                self._ask(session, BLAME)
             tensors = apply_step(self._context.terms.strategy, session.tensors, aggregate.update)
             arrays, metrics = self._hand_over(server_round, array_record(tensors), session.header, aggregate)
             session.finalise(tensors_of(arrays))
@@ -173,6 +222,7 @@ class ProtectedStrategy(Strategy):
             except RemoteProtocolError as error:
                 self._emit("contribution-refused", session, holder=self._name(account), reason=str(error))
                 continue
+            learn_prekey(self._context.prekeys, account, reply)
             reported = _times(reply)
             times = {name: max(times[name], reported.get(name, 0.0)) for name in times}
             self._emit(
@@ -184,40 +234,40 @@ class ProtectedStrategy(Strategy):
             )
         return times
 
-    def _reveal(self, session: RoundSession) -> None:
-        """Ask the committee until enough answers are in."""
+    def _ask(self, session: RoundSession, question: Question) -> None:
+        """Ask the committee until all have answered or the patience is over."""
         assert self._grid is not None
-        requests = session.requests()
         nodes = {account: node for node, account in self._accounts.items()}
         alive = set(self._grid.get_node_ids())
-        messages = [
+        messages = (
             Message(
                 RecordDict({envelope.SEALED: sealed_record(envelope.REQUEST, request)}),
                 dst_node_id=nodes[account],
-                message_type=envelope.REVEAL_TYPE,
+                message_type=question.message_type,
                 group_id=str(session.header.round),
                 ttl=self._patience.reveal,
             )
-            for account, request in requests.items()
+            for account, request in question.requests(session)
             if nodes[account] in alive
-        ]
+        )
         for answer in exchange(
             self._grid,
             messages,
             deadline_s=self._patience.reveal,
-            window=self._window,
+            window=QUESTIONS_AT_A_TIME if self._window is None else self._window,
             max_poll_s=self._patience.poll,
         ):
             holder = self._name(self._accounts[answer.node_id])
+            told = {"holder": holder, "question": question.name}
             if answer.reply is None:
-                self._emit("answer-lost", session, holder=holder, reason=reason_of(answer))
+                self._emit("answer-lost", session, **told, reason=reason_of(answer))
                 continue
             try:
-                session.add_reveal(sealed_bytes(answer.reply, envelope.REVEAL))
+                question.take(session, sealed_bytes(answer.reply, question.field))
             except RemoteProtocolError as error:
-                self._emit("answer-refused", session, holder=holder, reason=str(error))
+                self._emit("answer-refused", session, **told, reason=str(error))
                 continue
-            self._emit("answer", session, holder=holder)
+            self._emit("answer", session, **told)
 
     def _hand_over(
         self, server_round: int, arrays: ArrayRecord, header: RoundHeader, aggregate: Aggregate
@@ -257,6 +307,16 @@ class ProtectedStrategy(Strategy):
     def _emit(self, event: str, session: RoundSession, **values: object) -> None:
         self._context.events.emit(event, round=session.header.round, **values)
 
+    def _emit_sets(self, session: RoundSession, included: IncludedSet) -> None:
+        found = included.exclusions
+        self._emit(
+            "sets-committed",
+            session,
+            included=[self._name(member) for member in included.members],
+            excluded=[{"holder": self._name(e.client), "reason": e.reason.value} for e in found.excluded],
+            unreliable=[self._name(member) for member in found.unreliable],
+        )
+
     def _emit_finalised(
         self, session: RoundSession, aggregate: Aggregate, times: Mapping[str, float]
     ) -> None:
@@ -265,6 +325,9 @@ class ProtectedStrategy(Strategy):
             "round-finalised",
             session,
             included=aggregate.count,
+            failed_elements=len(aggregate.failed),
+            blamed=[self._name(client) for client in session.spoilers()],
+            liars=[self._name(member) for member in session.liars],
             counters=dict(zip(session.header.counters, aggregate.counters, strict=True)),
             train_ms=round(times[envelope.TRAIN_MS], 1),
             holder_protection_ms=round(times[envelope.PROTECT_MS], 1),
@@ -272,79 +335,6 @@ class ProtectedStrategy(Strategy):
             ledger_ms=watch.milliseconds("ledger"),
             archive_ms=watch.milliseconds("archive"),
         )
-
-
-class StreamingGrid(Grid):
-    """A grid whose ``send_and_receive`` yields replies as they arrive, one in memory at a time.
-
-    Args:
-        grid: The grid to use.
-        window: How many messages may be unanswered at a time.
-        poll_s: Longest pause between two looks, in seconds.
-        lost: Told about every message that got no usable reply.
-    """
-
-    def __init__(
-        self, grid: Grid, *, window: int | None, poll_s: float, lost: Callable[[Answer], None]
-    ) -> None:
-        self._grid = grid
-        self._poll_s = poll_s
-        self._window = window
-        self._lost = lost
-
-    def set_run(self, run: Any) -> None:  # noqa: ANN401 - Flower's interface
-        """Pass on."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Any:  # noqa: ANN401 - Flower's interface
-        """Pass on."""
-        return self._grid.run
-
-    def create_message(
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> Message:
-        """Return a new message."""
-        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Pass on."""
-        return self._grid.get_node_ids()
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Pass on."""
-        return self._grid.push_messages(list(messages))
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pass on."""
-        return self._grid.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterator[Message]:
-        """Yield usable replies in the order of arrival."""
-        for answer in exchange(
-            self._grid,
-            list(messages),
-            deadline_s=timeout if timeout is not None else 3600.0,
-            window=self._window,
-            max_poll_s=self._poll_s,
-        ):
-            if answer.reply is None or answer.why is not Why.ANSWERED:
-                self._lost(answer)
-            else:
-                yield answer.reply
-
-
-def reason_of(answer: Answer) -> str:
-    """Return why there is no usable reply; what the node itself says is added where the reason alone does not tell."""
-    telling = answer.why in (Why.RAISED, Why.FAILED, Why.REFUSED) and answer.detail
-    return f"{answer.why.value}: {answer.detail}" if telling else answer.why.value
 
 
 def _times(reply: Message) -> dict[str, float]:

@@ -162,7 +162,7 @@ def construct(what: str, build: Callable[[], T]) -> T:
         raise DecodeError(f"{what}: {error}") from error
 
 
-def read_json(data: bytes, *, limit: int, what: str) -> object:
+def read_json(data: bytes, *, limit: int, what: str, containers: int | None = None) -> object:
     """Read a JSON document in UTF-8 without trusting it: size and nesting are bounded before it is parsed.
 
     The standard parser recurses in C. Its guard is the interpreter's recursion limit, which libraries raise when they are
@@ -173,18 +173,23 @@ def read_json(data: bytes, *, limit: int, what: str) -> object:
         data: The document.
         limit: Largest acceptable size in bytes.
         what: Name of the document for error texts.
+        containers: Most lists and objects in it, where its form says how many there are; millions of them are slow.
 
     Raises:
-        DecodeError: It is longer than ``limit``, nested deeper than :data:`MAX_JSON_DEPTH`, or not JSON in UTF-8.
+        DecodeError: It is longer than ``limit``, nested deeper than :data:`MAX_JSON_DEPTH`, has more ``containers``, or is
+            not JSON in UTF-8.
     """
     if len(data) > limit:
         raise DecodeError(f"{what}: at most {limit} bytes are accepted, {len(data)} came")
     try:
-        text, depth = data.decode(), 0
+        text, depth, opened = data.decode(), 0, 0
         for token in _JSON_NESTING.finditer(text):
-            depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+            change = {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+            depth, opened = depth + change, opened + (change > 0)
             if depth > MAX_JSON_DEPTH:
                 raise DecodeError(f"{what}: nested deeper than {MAX_JSON_DEPTH} levels")
+            if containers is not None and opened > containers:
+                raise DecodeError(f"{what}: more than {containers} lists and objects")
         value: object = json.loads(text)
     except ValueError as error:
         raise DecodeError(f"{what}: not JSON in UTF-8 ({type(error).__name__})") from error

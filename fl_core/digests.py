@@ -42,8 +42,22 @@ class Label(Enum):
     TRAINING_SEED = "suture/v1/training-seed"
     DATA_SPLIT = "suture/v1/data-split"
     EXCLUSIONS = "suture/v1/exclusions"
+    CHECK_CHALLENGE = "suture/v1/check-challenge"
+    CHECK_VALUES = "suture/v1/check-values"
+    COMMITTEE = "suture/v1/committee"
+    PROBE = "suture/v1/probe"
+    BLAME_PLACE = "suture/v1/blame-place"
+    BLAME_VALUES = "suture/v1/blame-values"
     SEAL = "suture/v1/seal"
     POLICY = "suture/v1/policy"
+    CKKS_CONTEXT = "suture/v1/ckks-context"
+    CKKS_KEY = "suture/v1/ckks-key"
+    CKKS_PLAN = "suture/v1/ckks-plan"
+    CKKS_BOX = "suture/v1/ckks-box"
+    CKKS_PACKAGE = "suture/v1/ckks-package"
+    CKKS_UPLOAD = "suture/v1/ckks-upload"
+    CKKS_SUM = "suture/v1/ckks-sum"
+    CKKS_REPORT = "suture/v1/ckks-report"
 
 
 def digest(label: Label, *parts: bytes) -> bytes:

@@ -21,6 +21,9 @@ from fl_core.secret import Secret
 SEED_SIZE = 32
 """Bytes of every seed."""
 
+BLOCK_SIZE = 16
+"""Bytes of one block of a keystream."""
+
 _ZEROS = np.zeros(1 << 20, dtype=np.uint8)
 _ZEROS.flags.writeable = False
 
@@ -44,20 +47,27 @@ class SystemRandomSource:
 class Stream:
     """A keystream: AES-256-CTR under a key derived from a seed and a label.
 
-    The counter starts at zero and the key is used for one label and one seed only, so no keystream block repeats
-    before 2^64 bytes.
+    The counter counts blocks of 16 bytes from zero, and the key is used for one label and one seed only, so no keystream
+    block repeats before 2^64 bytes. Readers of one stream at different positions give pieces of the same bytes.
 
     Args:
         seed: Secret or public seed of :data:`SEED_SIZE` bytes. Public seeds give public streams.
         label: What the stream is for.
+        position: Byte to begin at, a multiple of :data:`BLOCK_SIZE` in [0, 2^64).
+
+    Raises:
+        LocalProtocolError: The seed or the position is not as described.
     """
 
-    def __init__(self, seed: Secret | bytes, label: Label) -> None:
+    def __init__(self, seed: Secret | bytes, label: Label, position: int = 0) -> None:
         raw = seed.reveal() if isinstance(seed, Secret) else seed
         if len(raw) != SEED_SIZE:
             raise LocalProtocolError(f"a stream's seed has {SEED_SIZE} bytes, not {len(raw)}")
+        if position % BLOCK_SIZE or not 0 <= position < 1 << 64:
+            raise LocalProtocolError(f"a stream is entered at a multiple of {BLOCK_SIZE} bytes below 2^64")
         key = digest(Label.STREAM, label.value.encode(), raw)
-        self._encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+        counter = (position // BLOCK_SIZE).to_bytes(BLOCK_SIZE, "big")
+        self._encryptor = Cipher(algorithms.AES(key), modes.CTR(counter)).encryptor()
 
     def fill(self, out: npt.NDArray[Any]) -> None:
         """Overwrite ``out``, a C-contiguous writable array of integers, with the next bytes of the stream."""

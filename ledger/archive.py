@@ -9,6 +9,7 @@ again: an altered object is an error that names it, never data. No index and no 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -20,10 +21,14 @@ from typing import BinaryIO
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import LocalProtocolError
 from ledger.errors import ArchiveError
+from ledger.files import open_plain, read_plain
 
-MAX_OBJECT_BYTES = 1 << 34
-"""16 GiB; nothing larger is written."""
+MAX_OBJECT_BYTES = 1 << 31
+"""2 GiB, twice the largest model; nothing larger is written or read."""
+_PARTS = 3
+"""Of an object's path, the last three lie in the archive's own folder: the archive, a folder of two digits, the object."""
 _PIECE = 1 << 20
+_ALTERED = "its bytes were altered; they hash to something else."
 
 
 class Archive:
@@ -88,7 +93,11 @@ class Archive:
         Raises:
             ArchiveError: It is missing, larger than ``max_bytes``, or not what its name says.
         """
-        return b"".join(self.get_stream(digest, max_bytes))
+        with self._reading(digest, max_bytes):
+            data = read_plain(self.path_of(digest), max_bytes, parts=_PARTS)
+        if hashlib.sha256(data).digest() != digest:
+            raise ArchiveError(digest, _ALTERED)
+        return data
 
     def get_stream(self, digest: bytes, max_bytes: int) -> Iterator[bytes]:
         """Yield an object in pieces; the hash is known, and an error raised, only after the last one.
@@ -97,20 +106,30 @@ class Archive:
             ArchiveError: As for :meth:`get`.
         """
         hasher, size = hashlib.sha256(), 0
+        with (
+            self._reading(digest, max_bytes),
+            open_plain(self.path_of(digest), max_bytes, parts=_PARTS) as file,
+        ):
+            while piece := file.read(_PIECE):
+                size += len(piece)
+                if size > max_bytes:
+                    raise ArchiveError(digest, f"it is larger than the {max_bytes} bytes allowed.")
+                hasher.update(piece)
+                yield piece
+        if hasher.digest() != digest:
+            raise ArchiveError(digest, _ALTERED)
+
+    @contextmanager
+    def _reading(self, digest: bytes, max_bytes: int) -> Iterator[None]:
+        """Turn what can go wrong with an object's file into errors that name the object."""
         try:
-            with self.path_of(digest).open("rb") as file:
-                while piece := file.read(_PIECE):
-                    size += len(piece)
-                    if size > max_bytes:
-                        raise ArchiveError(digest, f"it is larger than the {max_bytes} bytes allowed.")
-                    hasher.update(piece)
-                    yield piece
+            yield
         except FileNotFoundError as error:
             raise ArchiveError(digest, f"it is not in the archive {self.root}.") from error
         except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise ArchiveError(digest, f"it is larger than the {max_bytes} bytes allowed.") from error
             raise ArchiveError(digest, f"it cannot be read ({error.strerror}).") from error
-        if hasher.digest() != digest:
-            raise ArchiveError(digest, "its bytes were altered; they hash to something else.")
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[BinaryIO, Path]]:

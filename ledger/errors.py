@@ -13,6 +13,7 @@
         ├── IntentConflict         one idempotency key, two different calls: a bug in the caller
         ├── ForkDetected           a block that was seen is no longer there
         ├── ReplayMismatch         re-execution does not give the recorded block
+        ├── ForeignTransaction     a block holds what has no place on a chain of our contracts
         ├── StoreCorrupt           the chain's or the outbox's file does not hold what it must
         ├── RecordMissing          the ledger has no such member, run, round or model
         ├── SignerError            a key cannot be opened or made
@@ -116,6 +117,19 @@ class ReplayMismatch(LedgerError):
         super().__init__(f"Block {number} does not follow from its transactions: {field} differs.")
         self.number = number
         self.field = field
+
+
+class ForeignTransaction(LedgerError):
+    """A block holds a transaction that has no place on a chain of our contracts.
+
+    Args:
+        number: Height of the block.
+        reason: Why not.
+    """
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"Block {number} holds a transaction that has no place here: {reason}.")
+        self.number = number
 
 
 class StoreCorrupt(LedgerError):

@@ -1,10 +1,106 @@
-"""Files that are either the old or the new version, never half of one."""
+"""Files that are either the old or the new version, never half of one; and files of strangers, read without surprises.
+
+Whoever hands over a folder decides what its entries are: a link to somewhere else, a pipe that never ends, a file with a
+hole of a terabyte. :func:`open_plain` opens plain files of a bounded size only, and no link leads out of the folder.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
+
+_CLOSED_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+_BASE = os.O_RDONLY | _CLOSED_ON_EXEC | getattr(os, "O_DIRECTORY", 0)
+_FOLDER = _BASE | getattr(os, "O_NOFOLLOW", 0)
+_FILE = (
+    os.O_RDONLY
+    | _CLOSED_ON_EXEC
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_RELATIVE = {os.open, os.stat} <= os.supports_dir_fd
+"""Whether each part of a path can be opened from the one before it, so that nobody can exchange one in between."""
+
+
+def open_plain(path: Path, limit: int, *, parts: int = 1) -> BinaryIO:
+    """Open a plain file of at most ``limit`` bytes for reading; it never waits.
+
+    Where the system cannot open a path part by part (Windows), the parts are looked at one by one before.
+
+    Args:
+        path: The file.
+        limit: Most bytes it may have.
+        parts: How many parts of the path, counted from its end, lie in the stranger's folder; none of them may be a link.
+
+    Raises:
+        OSError: It is missing, no plain file, behind a link, too large, or may not be read; ``strerror`` says which.
+    """
+    try:
+        descriptor = _open_below(path, parts) if _RELATIVE else _open_looked_at(path, parts)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise _refusal(errno.ELOOP, "it is no plain file in a plain folder", path) from error
+        raise
+    try:
+        found = os.fstat(descriptor)
+        _expect_plain(found, path)
+        if found.st_size > limit:
+            raise _refusal(errno.EFBIG, f"it is larger than the {limit} bytes allowed", path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_plain(path: Path, limit: int, *, parts: int = 1) -> bytes:
+    """Read a whole plain file of at most ``limit`` bytes; arguments and errors are those of :func:`open_plain`.
+
+    Raises:
+        OSError: As for :func:`open_plain`.
+    """
+    with open_plain(path, limit, parts=parts) as file:
+        data = file.read(os.fstat(file.fileno()).st_size + 1)  # it may grow meanwhile
+    if len(data) > limit:
+        raise _refusal(errno.EFBIG, f"it is larger than the {limit} bytes allowed", path)
+    return data
+
+
+def _open_below(path: Path, parts: int) -> int:
+    *folders, name = path.parts[-parts:]
+    at = os.open(path.parents[parts - 1], _BASE)
+    try:
+        for folder in folders:
+            deeper = os.open(folder, _FOLDER, dir_fd=at)
+            os.close(at)
+            at = deeper
+        _expect_plain(
+            os.stat(name, dir_fd=at, follow_symlinks=False), path
+        )  # opening a device may do something
+        return os.open(name, _FILE, dir_fd=at)
+    finally:
+        os.close(at)
+
+
+def _open_looked_at(path: Path, parts: int) -> int:
+    for part in (path, *path.parents)[:parts]:
+        if part.is_symlink():
+            raise _refusal(errno.ELOOP, "it is no plain file in a plain folder", path)
+    _expect_plain(path.stat(follow_symlinks=False), path)
+    return os.open(path, _FILE)
+
+
+def _expect_plain(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _refusal(errno.EINVAL, "it is not a plain file", path)
+
+
+def _refusal(number: int, problem: str, path: Path) -> OSError:
+    return OSError(number, problem, str(path))
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -317,7 +317,7 @@ class Outbox:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
                 raise ChainBusy(f"The outbox {self._path} was locked for 10 s.", fix="Try again.") from error
             raise LedgerError(f"The outbox {self._path} cannot be used: {error}.") from error
         except sqlite3.DatabaseError as error:

@@ -8,7 +8,7 @@
       archive/             every model, header, leaf, ciphertext, answer and key, by SHA-256
       rounds/00001.json    which archived object plays which part in round 1
       model.safetensors    the newest model
-      seal.json            digests of all files above and the coordinator's signature over them
+      seal.json            sizes and digests of all files above and the coordinator's signature over them
 
 Nothing in the JSON papers is trusted: each entry only says where to look, and the audit compares what it finds with the
 ledger. The names of the holders are for people and not checked by anything.
@@ -24,7 +24,14 @@ from typing import ClassVar, Self
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 
-MAX_PAPER = 1 << 24  # bytes
+MAX_RUN_PAPER = 1 << 21
+"""Bytes; ten thousand holders."""
+MAX_ROUND_PAPER = 1 << 23
+"""Bytes; ten thousand contributions."""
+MAX_SEAL_PAPER = 1 << 24
+"""Bytes; a hundred thousand files."""
+MAX_CHAIN_BYTES = 1 << 28
+"""Largest file of an embedded chain that is audited: some thirty thousand blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +39,8 @@ class _Paper:
     """A JSON document with a fixed set of fields and one canonical form."""
 
     FORMAT: ClassVar[str]
+    LIMIT: ClassVar[int]
+    """Most bytes of a document."""
 
     def encode(self) -> bytes:
         """Return the document."""
@@ -45,7 +54,7 @@ class _Paper:
         Raises:
             DecodeError: It is too long, not JSON, or its fields are not the expected ones.
         """
-        values = read_json(data, limit=MAX_PAPER, what=cls.FORMAT)
+        values = read_json(data, limit=cls.LIMIT, what=cls.FORMAT, containers=len(fields(cls)) + 1)
         try:
             if not isinstance(values, dict):
                 raise TypeError("not an object")
@@ -89,6 +98,7 @@ class RunPaper(_Paper):
     """
 
     FORMAT: ClassVar[str] = "suture-run-v1"
+    LIMIT: ClassVar[int] = MAX_RUN_PAPER
 
     chain_id: int
     contract: str
@@ -110,8 +120,12 @@ class RoundPaper(_Paper):
         leaves: Account -> signed leaf, for the whole accepted set.
         included: Accounts of the included set, ascending.
         exclusions: The reasons for leaving accepted contributions out.
-        ciphertexts: Account -> ciphertext, for the included set.
+        ciphertexts: Account -> ciphertext, for the whole accepted set.
+        prekeys: Account -> a member's signed prekey, which shares for it were sealed to.
+        checks: Account -> a member's signed values in the share check.
         reveals: Account -> signed answer of a member.
+        blames: Account -> a member's signed values in a blame opening; empty where there was none.
+        blamed: Accounts that it named, ascending.
         aggregate_key: The aggregate key.
         metrics: The round's metrics document.
         rewards: The cumulative rewards document, or empty when the round paid nothing.
@@ -119,6 +133,7 @@ class RoundPaper(_Paper):
     """
 
     FORMAT: ClassVar[str] = "suture-round-v1"
+    LIMIT: ClassVar[int] = MAX_ROUND_PAPER
 
     round: int
     header: str
@@ -126,7 +141,11 @@ class RoundPaper(_Paper):
     included: list[str]
     exclusions: str
     ciphertexts: dict[str, str]
+    prekeys: dict[str, str]
+    checks: dict[str, str]
     reveals: dict[str, str]
+    blames: dict[str, str]
+    blamed: list[str]
     aggregate_key: str
     metrics: str
     rewards: str
@@ -139,11 +158,12 @@ class SealPaper(_Paper):
 
     Attributes:
         run: Run id.
-        files: Path relative to the folder -> SHA-256.
+        files: Path relative to the folder -> size in bytes, one space, SHA-256.
         signature: The coordinator's EIP-712 signature (``Bundle``) over run and files.
     """
 
     FORMAT: ClassVar[str] = "suture-seal-v1"
+    LIMIT: ClassVar[int] = MAX_SEAL_PAPER
 
     run: str
     files: dict[str, str]

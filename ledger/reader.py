@@ -3,7 +3,8 @@
 A reader believes its node. Who does not, checks with :mod:`ledger.audit`, with other members' nodes, or by replaying an
 embedded chain. What a reader does check: the chain id is the one the connection was opened for, the code at the contract's
 address is ours (:meth:`LedgerReader.check_code`), every answer is canonical, and a followed event stream does not change
-behind its back (:meth:`LedgerReader.follow`).
+behind its back (:meth:`LedgerReader.follow`). That nothing but this code ever wrote to the contract's storage follows
+from how it was created (:meth:`LedgerReader.check_creation`).
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fl_core.errors import VerificationError
 from ledger.artifacts import load
 from ledger.chain.abi import interface
 from ledger.chain.ports import Log, Reading
+from ledger.creation import FOUNDING, LEDGER, read_creation
 from ledger.errors import ForkDetected, RecordMissing, WrongChain
 from ledger.records import (
     EMPTY_ADDRESS,
     EMPTY_WORD,
+    WORD_SIZE,
     Head,
     Keys,
     Member,
     Model,
+    Origin,
     Role,
     Round,
     RoundState,
@@ -107,6 +112,42 @@ class LedgerReader:
                 fix="Check the contract's address and the version of Suture.",
             )
 
+    def check_creation(self) -> None:
+        """Check that the contract was created by this version's bytecode, called by nobody else's code.
+
+        Its constructor emits events; so the contract's first log leads to the transaction that created it.
+
+        1. There is a first log, and the node has its transaction.
+        2. That transaction creates a ``TrainingLedger`` directly, with canonical arguments.
+        3. The new contract is this one: its address follows from sender and nonce.
+        4. The contract logged nothing in that transaction but its founders and their threshold.
+
+        Raises:
+            WrongChain: One of these does not hold.
+        """
+        where = f"The contract at 0x{self._address.hex()}"
+        fix = "Check the contract's address; use a node that keeps all blocks and their logs."
+        logs = self._connection.logs(self._address, [], 0, self._connection.head().number)
+        first = next(logs, None)
+        sent = None if first is None else self._connection.transaction(first.tx_hash)
+        if first is None or sent is None:  # (1)
+            raise WrongChain(f"{where} has no transaction that created it.", fix=fix)
+        try:
+            creation = read_creation(sent)  # (2)
+        except VerificationError as error:
+            raise WrongChain(
+                f"{where} was not created by this version's code: {error.message}.", fix=fix
+            ) from error
+        if (creation.name, creation.address) != (LEDGER, self._address):  # (3)
+            raise WrongChain(f"{where} was not created by the transaction of its first event.", fix=fix)
+        founding = {self._interface.event(name).topic for name in FOUNDING}
+        block = first.block_number
+        for log in self._connection.logs(self._address, [], block, block):
+            if log.tx_hash == first.tx_hash and log.topics[:1] not in [(topic,) for topic in founding]:
+                raise WrongChain(
+                    f"{where} logged more than its founding when it was created.", fix=fix
+                )  # (4)
+
     # ---------------------------------------------------------------- blocks
     def head(self) -> Head:
         """Return the newest block."""
@@ -153,6 +194,15 @@ class LedgerReader:
         return None if found == EMPTY_ADDRESS else found
 
     # ---------------------------------------------------------------- runs, rounds, models
+    def origin(self, run: bytes) -> Origin:
+        """Return what never changes about a run.
+
+        Raises:
+            RecordMissing: There is none.
+        """
+        found = self.run(run)
+        return Origin(sponsor=found.sponsor, coordinator=found.coordinator, terms=found.terms)
+
     def run(self, run: bytes) -> Run:
         """Return a run.
 
@@ -185,8 +235,24 @@ class LedgerReader:
         )
 
     def consent(self, run: bytes, holder: bytes) -> bytes:
-        """Return the digest of the terms that a holder accepts now; zero when it does not consent."""
-        return bytes(self._ask("consent", run, holder))
+        """Return the digest of the terms that a holder accepts now; zero when it does not consent.
+
+        The contract keeps the consent of an account that is removed. Here it counts no more: neither while the account
+        is no holder, nor when it is admitted again and has not consented since.
+        """
+        terms = bytes(self._ask("consent", run, holder))
+        if terms == EMPTY_WORD:
+            return EMPTY_WORD
+        member = self.member(holder)
+        if Role.HOLDER not in member.roles or self._consented_at(run, holder, member.since) <= member.since:
+            return EMPTY_WORD
+        return terms
+
+    def _consented_at(self, run: bytes, holder: bytes, since: int) -> int:
+        """Return the block of the newest consent event of a holder from ``since`` on; 0 when there is none."""
+        topics = [self._interface.event("Consent").topic, run, holder.rjust(WORD_SIZE, b"\0")]
+        found = self._connection.logs(self._address, topics, since, self._connection.head().number)
+        return max((log.block_number for log in found), default=0)
 
     def round(self, run: bytes, number: int) -> Round:
         """Return a round; its state is NONE when there is none."""

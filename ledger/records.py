@@ -177,6 +177,21 @@ class Run(_Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What never changes about a run.
+
+    Attributes:
+        sponsor: Account that pays.
+        coordinator: Account that runs the rounds.
+        terms: Digest of the terms.
+    """
+
+    sponsor: bytes
+    coordinator: bytes
+    terms: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Round(_Record):
     """One round of a run. Fields that its state has not reached yet are zero.
 

@@ -182,6 +182,16 @@ def create_keystore(
     return KeySigner(key).address
 
 
+def open_keystore(path: Path, passphrase_file: Path) -> Signer:
+    """Open a keystore file with the passphrase that is in another file.
+
+    Raises:
+        InputError: One of them is not usable; says how to mend it.
+    """
+    passphrase = _read_private(passphrase_file, MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
+    return _open_with(path, passphrase, str(passphrase_file))
+
+
 def open_signer(uri: str) -> Signer:
     """Open the key that ``uri`` names; see the module docstring for the forms.
 
@@ -199,15 +209,19 @@ def _open_file(path: Path, query: str) -> Signer:
     given = parse_qsl(query, keep_blank_values=True)
     match given:
         case [("passphrase-file", name)] if name:
-            passphrase = _read_private(Path(name), MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
+            return open_keystore(path, Path(name))
         case [("passphrase-env", name)] if name:
             passphrase = os.environb.get(name.encode(), b"")
         case _:
             raise InputError(
                 f"A signer is named by one of {_FORMS}.", fix="Name one source of the passphrase."
             )
+    return _open_with(path, passphrase, name)
+
+
+def _open_with(path: Path, passphrase: bytes, source: str) -> Signer:
     if not passphrase:
-        raise InputError(f"There is no passphrase in {name}.", fix="Put the keystore's passphrase there.")
+        raise InputError(f"There is no passphrase in {source}.", fix="Put the keystore's passphrase there.")
     return KeystoreSigner(path, Secret(passphrase))
 
 

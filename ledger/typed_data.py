@@ -95,6 +95,23 @@ class KeyPossession(_TypedStruct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prekey(_TypedStruct):
+    """Signed by a member: shares for me are sealed to this key for a while.
+
+    Attributes:
+        member: Account of the member.
+        epoch: Number of the epoch, counted by the member.
+        transport: Digest of the transport public key.
+    """
+
+    TYPE: ClassVar[str] = "Prekey(address member,uint32 epoch,bytes32 transport)"
+
+    member: bytes
+    epoch: int
+    transport: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution(_TypedStruct):
     """Signed by a member: this is my contribution to the round.
 
@@ -129,6 +146,31 @@ class Contribution(_TypedStruct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check(_TypedStruct):
+    """Signed by a member: these are my values in the round's share check.
+
+    Attributes:
+        run: The run.
+        round: Its number.
+        member: Account of the member.
+        header: Digest of the round header.
+        accepted: Root of V, as on the ledger.
+        values: Digest of the values.
+    """
+
+    TYPE: ClassVar[str] = (
+        "Check(bytes32 run,uint32 round,address member,bytes32 header,bytes32 accepted,bytes32 values)"
+    )
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    accepted: bytes
+    values: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reveal(_TypedStruct):
     """Signed by a member: this is my one answer for the round.
 
@@ -151,6 +193,34 @@ class Reveal(_TypedStruct):
     header: bytes
     included: bytes
     shares: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame(_TypedStruct):
+    """Signed by a member: these are my values at one place of a sum that failed.
+
+    Attributes:
+        run: The run.
+        round: Its number.
+        member: Account of the member.
+        header: Digest of the round header.
+        included: Root of U, as on the ledger.
+        place: Digest of the place.
+        values: Digest of the values.
+    """
+
+    TYPE: ClassVar[str] = (
+        "Blame(bytes32 run,uint32 round,address member,bytes32 header,bytes32 included,bytes32 place,"
+        "bytes32 values)"
+    )
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    included: bytes
+    place: bytes
+    values: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A reader that remembers members, keys and consents, and forgets them the moment the ledger says that one changed.
+"""A reader that remembers members, keys, consents and what never changes, until the ledger says that one changed.
 
 The contract emits an event for every change of state. So a fact that was read at block b still holds at block h if no event
 of :data:`CHANGES` lies in (b, h] and block b is still on the chain. Asking for events costs a tenth of asking the contract.
@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 from ledger.chain.abi import interface
 from ledger.chain.ports import Reading
 from ledger.reader import LedgerReader
-from ledger.records import Head, Keys, Member
+from ledger.records import Head, Keys, Member, Model, Origin, Round, RoundState
 
 CHANGES = ("MemberAdmitted", "MemberRemoved", "KeysSet", "Consent")
 """Events that change what :meth:`WatchingReader.member`, ``keys`` or ``consent`` return."""
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class WatchingReader(LedgerReader):
-    """A :class:`~ledger.reader.LedgerReader` for a party that asks for the same members round after round.
+    """A :class:`~ledger.reader.LedgerReader` for a party that asks for the same things round after round.
 
     Arguments as for :class:`~ledger.reader.LedgerReader`.
     """
@@ -47,6 +47,26 @@ class WatchingReader(LedgerReader):
         return self._remembered(
             ("consent", run, holder), lambda: super(WatchingReader, self).consent(run, holder)
         )
+
+    def origin(self, run: bytes) -> Origin:
+        """Return what never changes about a run; see :meth:`LedgerReader.origin`."""
+        return self._remembered(("origin", run), lambda: super(WatchingReader, self).origin(run))
+
+    def model(self, model: bytes) -> Model:
+        """Return a model, which is written once; see :meth:`LedgerReader.model`."""
+        return self._remembered(("model", model), lambda: super(WatchingReader, self).model(model))
+
+    def round(self, run: bytes, number: int) -> Round:
+        """Return a round; one that is over never changes. See :meth:`LedgerReader.round`."""
+        fact = ("round", run, number)
+        with self._guard:
+            self._catch_up()
+            found = self._facts.get(fact)
+            if found is None:
+                found = super().round(run, number)
+                if found.state in (RoundState.FINALISED, RoundState.ABORTED):
+                    self._facts[fact] = found
+            return cast(Round, found)
 
     def _remembered(self, fact: tuple[object, ...], ask: Callable[[], T]) -> T:
         with self._guard:

@@ -10,6 +10,8 @@
       data/records.csv     the records
       terms/               accepted terms documents, by digest
       register.sqlite      the once-only register; never restored from a backup
+      prekeys/             private prekeys of the current epochs; erased, and never backed up
+      ckks/                keys and models of runs in the CKKS mode, see :mod:`clients.node.ckks_files`
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from clients.errors import NodeStateError
+from clients.node.ckks_files import CkksFiles
 from clients.node.manifest import Manifest, describe
 from clients.node.policy import Policy
+from clients.node.prekeys import Prekeys
 from clients.node.register import Register
 from clients.node.service import DataSet, Node
 from fl_core.errors import InputError, SutureError
@@ -117,15 +121,16 @@ def write_config(folder: Path, name: str, policy: Policy, ledger: LedgerAddress 
     sections: list[tuple[str, dict[str, Any]]] = [("policy", asdict(policy))]
     if ledger is not None:
         sections.append(("ledger", asdict(ledger)))
-    lines = [f"name = {json.dumps(name)}"]
+    lines = [f"name = {_toml(name)}"]
     for title, values in sections:
         lines += ["", f"[{title}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
     write_atomically(folder / "node.toml", ("\n".join(lines) + "\n").encode(), PRIVATE)
 
 
 def _toml(value: object) -> str:
-    """Return a TOML value; JSON's strings, integers, booleans and lists are TOML's."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    """Return a TOML value; JSON's integers, booleans, lists and strings are TOML's, but for DEL and surrogate pairs."""
+    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+    return text.replace("\x7f", "\\u007f")
 
 
 def open_house(folder: Path) -> House:
@@ -137,7 +142,7 @@ def open_house(folder: Path) -> House:
     config = _read_config(folder / "node.toml")
     keys = folder / "keys"
     passphrase = Secret(_read(keys / "passphrase", 1024))
-    salt = Secret(bytes.fromhex(_read(keys / "data-salt", 1024).decode()))
+    salt = _read_salt(keys / "data-salt")
     records = _read(folder / "data" / "records.csv", MAX_DATA).splitlines()[1:]
     ledger = config.get("ledger")
     try:
@@ -173,6 +178,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         name=house.name,
         account=house.account,
         transport=house.transport,
+        prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
         reader=reader,
         register=Register(house.folder),
         policy=house.policy,
@@ -185,11 +191,12 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         clock=clock,
         random=random,
         close_ledger=close,
+        ckks=CkksFiles(house.folder / "ckks"),
     )
 
 
 def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]]:
-    """Open the ledger for reading; it must run the contract that this software ships.
+    """Open the ledger for reading; it must run the contract that this software ships, created by its own code.
 
     Returns:
         The reader, and what lets go of the ledger again.
@@ -205,7 +212,12 @@ def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]
     else:
         connection, close = Web3Connection(ledger.chain, chain_id=ledger.chain_id), _nothing
     reader = WatchingReader(connection, bytes.fromhex(ledger.contract))
-    reader.check_code()
+    try:
+        reader.check_code()
+        reader.check_creation()
+    except BaseException:
+        close()
+        raise
     return reader, close
 
 
@@ -245,6 +257,19 @@ def _read_config(path: Path) -> dict[str, Any]:
         return tomllib.loads(_read(path, MAX_CONFIG).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML ({error}).", fix="Mend that line.") from error
+
+
+def _read_salt(path: Path) -> Secret:
+    try:
+        salt = bytes.fromhex(_read(path, 1024).decode("ascii"))
+        if len(salt) != SEED_SIZE:
+            raise ValueError("wrong length")
+    except ValueError:
+        raise InputError(
+            f"{path} is damaged: it should hold {2 * SEED_SIZE} hexadecimal digits.",
+            fix="Restore it from a copy; the data set's commitment cannot be made without it.",
+        ) from None  # the cause could quote the salt
+    return Secret(salt)
 
 
 def _read(path: Path, limit: int) -> bytes:

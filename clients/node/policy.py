@@ -22,6 +22,8 @@ class Policy:
         least_partners: Least number of contributions in any sum that this holder is part of, itself included.
         max_rounds: Most rounds of one run that this holder takes part in.
         allow_plaintext: Whether updates may leave without encryption. For comparisons on public data only.
+        allow_ckks: Whether updates may leave under a key that every holder of the run has; ``docs/how-to/choose-protection.md``.
+        release_ckks_model: Whether the coordinator may have the model of such a run; without it the model stays with holders.
     """
 
     tasks: tuple[str, ...]
@@ -29,6 +31,8 @@ class Policy:
     least_partners: int = 3
     max_rounds: int = 1000
     allow_plaintext: bool = False
+    allow_ckks: bool = False
+    release_ckks_model: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +81,33 @@ def decide_plaintext(policy: Policy, task: str) -> Decision:
             allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {task!r}"
         )
     return Decision(allowed=True, reason="the policy allows plaintext runs of this task")
+
+
+def decide_ckks(policy: Policy, *, terms: Terms, holders: int, rounds_done: int) -> Decision:
+    """Decide whether this holder takes part in a run whose holders share one key.
+
+    Args:
+        policy: The holder's rules.
+        terms: The run's terms that the holder accepted.
+        holders: Number of holders that share the key, or number of uploads in a sum.
+        rounds_done: Rounds of this run that the holder has already contributed to.
+    """
+    if not policy.allow_ckks:
+        return Decision(
+            allowed=False,
+            reason="the policy does not let an update leave under a key that other holders have",
+        )
+    if terms.task not in policy.tasks:
+        return Decision(
+            allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {terms.task!r}"
+        )
+    if holders < policy.least_partners:
+        return Decision(
+            allowed=False,
+            reason=f"the policy wants sums of at least {policy.least_partners} holders, here are {holders}",
+        )
+    if rounds_done >= policy.max_rounds:
+        return Decision(
+            allowed=False, reason=f"the policy's limit of {policy.max_rounds} rounds for this run is reached"
+        )
+    return Decision(allowed=True, reason="the policy allows CKKS rounds of this task")

@@ -3,7 +3,7 @@
 Three rules are kept here, whatever the callers do:
 
 * one contribution per round: a second one is refused, a retry gets the stored bytes;
-* one included set per round: the node answers for the set that it answered first and for no other, ever;
+* one accepted set and one included set per round: the node answers for the set that it answered first, for no other, ever;
 * both are committed with ``synchronous=FULL`` before the bytes are returned.
 
 A restored backup of a node must not bring this file back (``docs/explanation/threat-model.md``).
@@ -13,24 +13,42 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clients.errors import NodeStateError, PolicyRefusal
+from fl_core.errors import LocalProtocolError
+from fl_core.protocol.phases import (
+    ClientPhase,
+    ClientStep,
+    MemberPhase,
+    MemberStep,
+    advance_client,
+    advance_member,
+)
 from ledger.archive import Archive
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS headers (
-    digest BLOB PRIMARY KEY, run BLOB NOT NULL, round INTEGER NOT NULL, header BLOB NOT NULL, UNIQUE (run, round)
+    digest BLOB PRIMARY KEY, run BLOB NOT NULL, round INTEGER NOT NULL, header BLOB NOT NULL,
+    over INTEGER NOT NULL DEFAULT 0, UNIQUE (run, round)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS contributions (
     header BLOB PRIMARY KEY REFERENCES headers (digest), frame BLOB NOT NULL, sent INTEGER NOT NULL,
     weight_salt BLOB NOT NULL, metrics_salt BLOB NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reveals (
-    header BLOB PRIMARY KEY REFERENCES headers (digest), included BLOB NOT NULL, answer BLOB NOT NULL,
-    receipt BLOB NOT NULL
+CREATE TABLE IF NOT EXISTS answers (
+    header BLOB NOT NULL REFERENCES headers (digest), question TEXT NOT NULL, about BLOB NOT NULL,
+    answer BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (header, question)
 ) WITHOUT ROWID;
 """
+
+_LATEST_FIRST = (
+    (MemberStep.BLAME, MemberPhase.BLAMED),
+    (MemberStep.REVEAL, MemberPhase.REVEALED),
+    (MemberStep.CHECK, MemberPhase.CHECKED),
+)
 
 
 class Register:
@@ -44,7 +62,7 @@ class Register:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._frames = Archive(folder / "frames")
         try:
             self._db = sqlite3.connect(
@@ -68,7 +86,7 @@ class Register:
         """
         with self._lock:
             self._db.execute(
-                "INSERT OR IGNORE INTO headers VALUES (?, ?, ?, ?)", (digest, run, number, header)
+                "INSERT OR IGNORE INTO headers VALUES (?, ?, ?, ?, 0)", (digest, run, number, header)
             )
             known = self._db.execute(
                 "SELECT digest FROM headers WHERE run=? AND round=?", (run, number)
@@ -97,21 +115,46 @@ class Register:
         with self._lock:
             return int(self._db.execute(query, (run, before)).fetchone()[0])
 
+    def client_phase(self, header: bytes) -> ClientPhase:
+        """Return where this node stands as a client of a round.
+
+        Raises:
+            PolicyRefusal: This node accepted no header with that digest.
+        """
+        query = (
+            "SELECT over, frame FROM headers LEFT JOIN contributions ON contributions.header = digest"
+            " WHERE digest=?"
+        )
+        with self._lock:
+            row = self._db.execute(query, (header,)).fetchone()
+        if row is None:
+            raise PolicyRefusal("this node accepted no header with that digest")
+        if row[0]:
+            return ClientPhase.OVER
+        return ClientPhase.BEGUN if row[1] is None else ClientPhase.CONTRIBUTED
+
     def frame(self, header: bytes) -> bytes | None:
         """Return the stored frame of a round, or None when there is none yet.
 
         Raises:
-            PolicyRefusal: The round is over and its frame was dropped.
+            PolicyRefusal: The round is over, or the header is unknown.
         """
+        phase = self.client_phase(header)
+        if phase is ClientPhase.OVER:
+            raise PolicyRefusal("this round is over: a newer one was begun")
+        if phase is ClientPhase.BEGUN:
+            return None
         with self._lock:
-            row = self._db.execute(
+            digest, size = self._db.execute(
                 "SELECT frame, sent FROM contributions WHERE header=?", (header,)
             ).fetchone()
-        if row is None:
-            return None
-        if row[0] not in self._frames:
-            raise PolicyRefusal("this node has contributed to that round, which is over")
-        return self._frames.get(bytes(row[0]), int(row[1]))
+        return self._frames.get(bytes(digest), int(size))
+
+    def has_contributed(self, header: bytes) -> bool:
+        """Return whether this node made a contribution to a round, over or not."""
+        with self._lock:
+            row = self._db.execute("SELECT 1 FROM contributions WHERE header=?", (header,)).fetchone()
+        return row is not None
 
     def store_contribution(
         self, header: bytes, frame: bytes, weight_salt: bytes, metrics_salt: bytes
@@ -119,61 +162,92 @@ class Register:
         """Store a contribution and return the bytes that may be sent: these, or those of an earlier call that won.
 
         Raises:
-            PolicyRefusal: The header is unknown.
+            PolicyRefusal: The round is over, or the header is unknown.
         """
+        stored = self.frame(header)
+        if stored is not None:
+            return stored
         digest = self._frames.put(frame)
-        with self._lock:
-            try:
+        with self._alone():
+            if self.frame(header) is None:
+                advance_client(self.client_phase(header), ClientStep.CONTRIBUTE)
                 self._db.execute(
-                    "INSERT OR IGNORE INTO contributions VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO contributions VALUES (?, ?, ?, ?, ?)",
                     (header, digest, len(frame), weight_salt, metrics_salt),
                 )
-            except sqlite3.IntegrityError as error:
-                raise PolicyRefusal("this node accepted no header with that digest") from error
         stored = self.frame(header)
         assert stored is not None
         return stored
 
     def drop_frames(self, run: bytes, before: int) -> None:
-        """Delete the frames of rounds of ``run`` before round ``before``; that they were sent stays recorded."""
+        """End the rounds of ``run`` before round ``before`` and delete their frames; that they were made stays recorded."""
         query = "SELECT frame FROM contributions JOIN headers ON contributions.header = digest WHERE run=? AND round<?"
         with self._lock:
+            self._db.execute("UPDATE headers SET over=1 WHERE run=? AND round<? AND over=0", (run, before))
             rows = self._db.execute(query, (run, before)).fetchall()
         for (digest,) in rows:
             self._frames.path_of(bytes(digest)).unlink(missing_ok=True)
 
-    def answer(self, header: bytes, included: bytes) -> bytes | None:
-        """Return the stored answer for ``included``, or None when the round was not answered yet.
+    def member_phase(self, header: bytes) -> MemberPhase:
+        """Return where this node stands as a member of a round's committee."""
+        with self._lock:
+            rows = self._db.execute("SELECT question FROM answers WHERE header=?", (header,)).fetchall()
+        answered = {name for (name,) in rows}
+        for step, phase in _LATEST_FIRST:
+            if step.value in answered:
+                return phase
+        return MemberPhase.SEATED
+
+    def answer(self, step: MemberStep, header: bytes, about: bytes) -> bytes | None:
+        """Return the stored answer to ``step``'s question about the set with root ``about``, or None when there is none yet.
 
         Raises:
-            PolicyRefusal: The node answered for another included set of this round.
+            PolicyRefusal: The node answered the question for another set of this round.
         """
+        query = "SELECT about, answer FROM answers WHERE header=? AND question=?"
         with self._lock:
-            row = self._db.execute(
-                "SELECT included, answer FROM reveals WHERE header=?", (header,)
-            ).fetchone()
+            row = self._db.execute(query, (header, step.value)).fetchone()
         if row is None:
             return None
-        if bytes(row[0]) != included:
-            raise PolicyRefusal("this node has answered for another included set of this round")
+        if bytes(row[0]) != about:
+            raise PolicyRefusal(f"this node has answered the {step.value} for another set of this round")
         return bytes(row[1])
 
-    def store_answer(self, header: bytes, included: bytes, answer: bytes, receipt: bytes) -> bytes:
-        """Record that the node answers for ``included`` and return the bytes that may be sent.
+    def store_answer(
+        self, step: MemberStep, header: bytes, about: bytes, answer: bytes, receipt: bytes
+    ) -> bytes:
+        """Record that the node answers ``step``'s question about a set, and return the bytes that may be sent.
 
         Raises:
-            PolicyRefusal: The node answered for another included set of this round, or the header is unknown.
+            PolicyRefusal: The node answered for another set of this round, or a later question already, or the header is
+                unknown.
         """
+        try:
+            with self._alone():
+                stored = self.answer(step, header, about)
+                if stored is None:
+                    advance_member(self.member_phase(header), step)
+                    self._db.execute(
+                        "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",
+                        (header, step.value, about, answer, receipt),
+                    )
+        except LocalProtocolError as error:
+            raise PolicyRefusal(str(error)) from error
+        except sqlite3.IntegrityError as error:
+            raise PolicyRefusal("this node accepted no header with that digest") from error
+        return answer if stored is None else stored
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Look and write in one transaction: no other thread or process writes between the two."""
         with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.execute(
-                    "INSERT OR IGNORE INTO reveals VALUES (?, ?, ?, ?)", (header, included, answer, receipt)
-                )
-            except sqlite3.IntegrityError as error:
-                raise PolicyRefusal("this node accepted no header with that digest") from error
-        stored = self.answer(header, included)
-        assert stored is not None
-        return stored
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the register."""

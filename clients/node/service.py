@@ -2,8 +2,8 @@
 
 One round, as this class sees it: :meth:`Node.begin` checks the header against the ledger, the accepted terms and the
 policy and hands out an order; :meth:`Node.protect` turns the glue's update into a stored, sealed frame;
-:meth:`Node.reveal` answers the coordinator's request for a sum of shares, once. The glue gets digests, orders and sealed
-bytes; keys, salts and single shares never leave this object.
+:meth:`Node.check`, :meth:`Node.reveal` and :meth:`Node.blame` answer the coordinator's questions to a committee member, once
+each. The glue gets digests, orders and sealed bytes; keys, salts and single shares never leave this object.
 
 Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
 """
@@ -20,19 +20,27 @@ from pathlib import Path
 
 import numpy as np
 
-from clients.calls import BeginCall, Order, ProtectCall, RevealCall
+from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.ckks import answer_ckks
+from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy, decide, decide_plaintext
+from clients.node.prekeys import Prekeys
 from clients.node.register import Register
-from clients.node.view import committed_sets, ledger_view
-from fl_core.errors import DecodeError, VerificationError
+from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
+from fl_core.errors import DecodeError
+from fl_core.protocol.blame import answer_blame
+from fl_core.protocol.blame_messages import BlameRequest
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
 from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
 from fl_core.protocol.member import answer
 from fl_core.protocol.messages import RevealRequest
-from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.phases import MemberStep
+from fl_core.protocol.prekeys import SignedPrekey, check_seats, sign_prekey
+from fl_core.protocol.share_check import answer_check
 from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
@@ -60,7 +68,8 @@ class Node:
     Attributes:
         name: The holder's name in the run.
         account: Signs for the holder; its address is the member's account.
-        transport: Opens the boxes sealed to this member.
+        transport: Opens what is sealed to the registered key: the key of a run in the CKKS mode.
+        prekeys: Open the boxes with shares that are sealed to this member.
         reader: Reads the ledger; None on a node that only takes part in runs without protection.
         register: Once-only register.
         policy: The holder's rules.
@@ -69,11 +78,13 @@ class Node:
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
         close_ledger: Lets go of the ledger.
+        ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
     """
 
     name: str
     account: Signer
     transport: TransportPrivateKey
+    prekeys: Prekeys
     reader: LedgerReader | None
     register: Register
     policy: Policy
@@ -82,6 +93,7 @@ class Node:
     clock: Callable[[], int]
     random: RandomSource
     close_ledger: Callable[[], None] = lambda: None
+    ckks: CkksFiles | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def call(self, method: Method, payload: bytes) -> bytes:
@@ -93,8 +105,14 @@ class Node:
                 return self.begin(BeginCall.decode(payload)).encode()
             if method is Method.PROTECT:
                 return self.protect(ProtectCall.decode(payload))
+            if method is Method.CHECK:
+                return self.check(QuestionCall.decode(payload))
+            if method is Method.BLAME:
+                return self.blame(QuestionCall.decode(payload))
             if method is Method.REVEAL:
-                return self.reveal(RevealCall.decode(payload))
+                return self.reveal(QuestionCall.decode(payload))
+            if method is Method.CKKS:
+                return answer_ckks(self, payload)
             return self.plain(payload).encode()
 
     def close(self) -> None:
@@ -104,8 +122,16 @@ class Node:
             self.close_ledger()
 
     def status(self) -> bytes:
-        """Return who this node is, as JSON. Public facts only."""
-        return json.dumps({"name": self.name, "account": self.account.address.hex()}).encode()
+        """Return who this node is and which prekey shares for it are sealed to next, as JSON. Public facts only."""
+        values = {"name": self.name, "account": self.account.address.hex()}
+        if self.reader is not None:
+            values["prekey"] = self._prekey(self.reader).encode().hex()
+        return json.dumps(values).encode()
+
+    def _prekey(self, reader: LedgerReader) -> SignedPrekey:
+        epoch, pair = self.prekeys.newest()
+        notary = LedgerNotary(reader.chain_id, reader.address)
+        return sign_prekey(self.account.address, epoch, pair.public, LedgerSigner(notary, self.account))
 
     def begin(self, call: BeginCall) -> Order:
         """Decide whether the holder takes part in a round.
@@ -129,7 +155,10 @@ class Node:
         )
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
+        epoch = self._own_epoch(header)
         self.register.accept_header(header.digest, header.run, header.round, call.header)
+        if epoch is not None:
+            self.prekeys.begin(epoch)
         self.register.drop_frames(header.run, header.round)
         return self._order(terms, header)
 
@@ -138,7 +167,7 @@ class Node:
 
         Raises:
             PolicyRefusal: The round was not begun.
-            VerificationError: A transport key is not the registered one.
+            VerificationError: A prekey is not the one of its seat.
             LocalProtocolError: The update's length, the number of examples or a counter is out of range.
             InputError: The update holds values that are not finite.
         """
@@ -148,9 +177,9 @@ class Node:
             return stored
         if call.examples > self.data.records:
             raise PolicyRefusal(f"the data set has {self.data.records} records, not {call.examples}")
-        digests = tuple(transport_key_digest(key) for key in call.transport_keys)
-        if digests != tuple(seat.transport_key for seat in header.committee):
-            raise VerificationError("a transport key is not the registered one", party="coordinator")
+        prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
+        signers = signers_of(self._reader(), header)
+        check_seats(header, prekeys, signers=signers, notary=self._notary(header))
         prepared = contribute(
             header,
             me=self.account.address,
@@ -158,7 +187,7 @@ class Node:
             examples=call.examples,
             counters=call.counters,
             dataset=self.data.commitment,
-            transport_keys=call.transport_keys,
+            transport_keys=tuple(prekey.public for prekey in prekeys),
             signer=self._signer(header),
             random=self.random,
         )
@@ -169,7 +198,36 @@ class Node:
             prepared.metrics_salt.reveal(),
         )
 
-    def reveal(self, call: RevealCall) -> bytes:
+    def check(self, call: QuestionCall) -> bytes:
+        """Answer the share check of a round; a repeated question gets the bytes of the first answer.
+
+        Raises:
+            PolicyRefusal: The round was not begun, or was checked for another accepted set.
+            VerificationError: A check of the request failed.
+        """
+        request = CheckRequest.decode(call.request)
+        header = RoundHeader.decode(self.register.header(request.header))
+        committed = accepted_set(self._reader(), header)
+        stored = self.register.answer(MemberStep.CHECK, header.digest, committed.root)
+        if stored is not None:
+            return stored
+        notary = self._notary(header)
+        pairs = {s.leaf.statement.member: notary.digest(s.leaf.statement) for s in request.accepted}
+        answered = answer_check(
+            header,
+            request,
+            me=self.account.address,
+            committed=committed,
+            transport=self._transport(header),
+            notary=notary,
+            signer=self._signer(header),
+        )
+        self._check_receipt(header, pairs, request.receipt, notary)
+        return self.register.store_answer(
+            MemberStep.CHECK, header.digest, committed.root, answered.encode(), request.receipt
+        )
+
+    def reveal(self, call: QuestionCall) -> bytes:
         """Answer a request for the sum of this member's shares; a repeated request gets the bytes of the first answer.
 
         Raises:
@@ -179,23 +237,50 @@ class Node:
         request = RevealRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
         committed = committed_sets(self._reader(), header)
-        stored = self.register.answer(header.digest, committed.included_root)
+        stored = self.register.answer(MemberStep.REVEAL, header.digest, committed.included_root)
         if stored is not None:
             return stored
         notary = self._notary(header)
-        self._check_receipt(header, request, notary)
+        self._check_receipt(header, dict(request.accepted), request.receipt, notary)
         revealed = answer(
             header,
             request,
             me=self.account.address,
             committed=committed,
-            transport=self.transport,
+            transport=self._transport(header),
             notary=notary,
             signer=self._signer(header),
         )
         return self.register.store_answer(
-            header.digest, committed.included_root, revealed.encode(), request.receipt
+            MemberStep.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
         )
+
+    def blame(self, call: QuestionCall) -> bytes:
+        """Answer the blame opening of a round; a repeated question gets the bytes of the first answer.
+
+        Raises:
+            PolicyRefusal: The terms allow none, the round was not begun, or was answered for another place.
+            VerificationError: A check of the request failed.
+        """
+        request = BlameRequest.decode(call.request)
+        header = RoundHeader.decode(self.register.header(request.header))
+        reader = self._reader()
+        if not self._accepted(reader.origin(header.run).terms).blame_opening:
+            raise PolicyRefusal("the terms of this run allow no blame opening")
+        committed, about = committed_sets(reader, header), request.place.digest
+        stored = self.register.answer(MemberStep.BLAME, header.digest, about)
+        if stored is not None:
+            return stored
+        answered = answer_blame(
+            header,
+            request,
+            me=self.account.address,
+            committed=committed,
+            transport=self._transport(header),
+            notary=self._notary(header),
+            signer=self._signer(header),
+        )
+        return self.register.store_answer(MemberStep.BLAME, header.digest, about, answered.encode(), b"")
 
     def plain(self, task: bytes) -> Order:
         """Hand out an order for a run without protection, if the policy allows such runs at all.
@@ -212,18 +297,34 @@ class Node:
             raise PolicyRefusal(decision.reason)
         return Order(header="", round=0, task=name, settings={}, data=str(self.data.path), holder=self.name)
 
-    def _check_receipt(self, header: RoundHeader, request: RevealRequest, notary: LedgerNotary) -> None:
+    def _check_receipt(
+        self, header: RoundHeader, accepted: Mapping[bytes, bytes], receipt: bytes, notary: LedgerNotary
+    ) -> None:
         """A member that contributed expects the coordinator's signed receipt for what it sent."""
-        mine = dict(request.accepted).get(self.account.address)
+        mine = accepted.get(self.account.address)
         if mine is None:
-            if self.register.frame(header.digest) is not None:
+            if self.register.has_contributed(header.digest):
                 log.warning("round %d: the coordinator did not accept this node's contribution", header.round)
             return
         acceptance = Acceptance(
             run=header.run, round=header.round, member=self.account.address, contribution=mine
         )
-        run = self._reader().run(header.run)
-        notary.verify(acceptance, request.receipt, self._reader().keys(run.coordinator).signer)
+        coordinator = self._reader().origin(header.run).coordinator
+        notary.verify(acceptance, receipt, self._reader().keys(coordinator).signer)
+
+    def _own_epoch(self, header: RoundHeader) -> int | None:
+        """Return the epoch of the prekey that this node's seat names, or None when it has no seat.
+
+        Raises:
+            PolicyRefusal: The seat names a prekey that this node does not have any more.
+        """
+        mine = (seat for seat in header.committee if seat.address == self.account.address)
+        return next((self.prekeys.named(seat.transport_key)[0] for seat in mine), None)
+
+    def _transport(self, header: RoundHeader) -> TransportPrivateKey:
+        """Return what opens the boxes of this node's seat."""
+        seat = header.committee[header.point_of(self.account.address) - 1]
+        return self.prekeys.named(seat.transport_key)[1]
 
     def _order(self, terms: Terms, header: RoundHeader) -> Order:
         return Order(
@@ -234,6 +335,14 @@ class Node:
             data=str(self.data.path),
             holder=self.name,
         )
+
+    def accepted(self, digest: bytes) -> Terms:
+        """Return accepted terms by digest.
+
+        Raises:
+            PolicyRefusal: The holder has not accepted them.
+        """
+        return self._accepted(digest)
 
     def _accepted(self, digest: bytes) -> Terms:
         if digest not in self.terms:

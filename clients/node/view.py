@@ -10,8 +10,9 @@ from fl_core.errors import VerificationError
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.header_check import LedgerView, MemberView
 from fl_core.protocol.member import Committed
+from fl_core.protocol.share_check import AcceptedOnLedger
 from ledger.reader import LedgerReader
-from ledger.records import RoundState
+from ledger.records import EMPTY_WORD, Role, RoundState
 
 
 def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
@@ -20,7 +21,7 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
     Raises:
         VerificationError: The round is not open on the ledger, or its beacon lies in the future.
     """
-    run, record = reader.run(header.run), reader.round(header.run, header.round)
+    run, record = reader.origin(header.run), reader.round(header.run, header.round)
     if record.state is not RoundState.OPEN:
         raise VerificationError(f"round {header.round} is not open on the ledger", party="coordinator")
     if header.beacon_number >= reader.head().number:
@@ -28,12 +29,12 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
     accounts = sorted({*header.cohort, *(seat.address for seat in header.committee)})
     members = {}
     for account in accounts:
-        keys = reader.keys(account)
-        if reader.member(account).since and keys.epoch:
+        keys, member = reader.keys(account), reader.member(account)
+        if member.since and keys.epoch:
+            holder = Role.HOLDER in member.roles
             members[account] = MemberView(
-                transport_key=keys.encryption,
                 registered_at=keys.block,
-                consented=reader.consent(header.run, account),
+                consented=reader.consent(header.run, account) if holder else EMPTY_WORD,
             )
     return LedgerView(
         chain_id=reader.chain_id,
@@ -45,6 +46,23 @@ def ledger_view(reader: LedgerReader, header: RoundHeader) -> LedgerView:
         beacon=reader.block_hash(header.beacon_number),
         members=members,
     )
+
+
+def accepted_set(reader: LedgerReader, header: RoundHeader) -> AcceptedOnLedger:
+    """Read the accepted set that the ledger committed for ``header``'s round, before its included set is.
+
+    Raises:
+        VerificationError: The accepted set is not on the ledger, or the share check of this round is over.
+    """
+    record = reader.round(header.run, header.round)
+    if record.state is not RoundState.COMMITTED:
+        raise VerificationError(
+            f"round {header.round} has no accepted set on the ledger, or its share check is over",
+            party="coordinator",
+        )
+    if record.header != header.digest:
+        raise VerificationError("the ledger recorded another header for this round", party="coordinator")
+    return AcceptedOnLedger(root=record.root, count=record.count, signers=signers_of(reader, header))
 
 
 def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
@@ -65,8 +83,13 @@ def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
         accepted_count=record.count,
         included_root=record.included,
         included_count=record.included_count,
-        signers={client: _signer_at(reader, client, header.beacon_number) for client in header.cohort},
+        signers=signers_of(reader, header),
     )
+
+
+def signers_of(reader: LedgerReader, header: RoundHeader) -> dict[bytes, bytes]:
+    """Return the signing key of every client of the cohort, as registered before the round's beacon."""
+    return {client: _signer_at(reader, client, header.beacon_number) for client in header.cohort}
 
 
 def _signer_at(reader: LedgerReader, account: bytes, beacon: int) -> bytes:

@@ -127,9 +127,19 @@ def load_hospitals(path: Path = BUNDLED) -> dict[str, Hospital]:
     Raises:
         InputError: As for :func:`load_hospital`.
     """
+    return parse_hospitals(read_csv(path), path)
+
+
+def parse_hospitals(raw: bytes, path: Path) -> dict[str, Hospital]:
+    """Read the patients of every hospital, as :func:`load_hospitals`.
+
+    Args:
+        raw: The file.
+        path: Its name, for messages.
+    """
     rows: dict[str, list[tuple[list[float], int]]] = {}
     incomplete: dict[str, int] = {}
-    for number, cells in _rows(path):
+    for number, cells in _rows(raw, path):
         name = cells["hospital"]
         rows.setdefault(name, [])
         incomplete.setdefault(name, 0)
@@ -138,16 +148,35 @@ def load_hospitals(path: Path = BUNDLED) -> dict[str, Hospital]:
             incomplete[name] += 1
         else:
             rows[name].append(patient)
+    if not rows:
+        raise InputError(
+            f"{path} names the columns and has no patients.",
+            fix="Add a line for each patient below the first.",
+        )
     return {name: _hospital(path, name, rows[name], incomplete[name]) for name in sorted(rows)}
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the line number and the cells of every row of the file."""
+def read_csv(path: Path) -> bytes:
+    """Read a file, or a pipe, once.
+
+    Raises:
+        InputError: It is missing, unreadable or too large.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
-        if len(raw) > MAX_FILE_BYTES:
-            raise InputError(f"{path} has more than {MAX_FILE_BYTES} bytes.", fix="Give a smaller file.")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}.", fix="Check the path and the file's permissions."
+        ) from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise InputError(f"{path} has more than {MAX_FILE_BYTES} bytes.", fix="Give a smaller file.")
+    return raw
+
+
+def _rows(raw: bytes, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the line number and the cells of every row of the file; blank lines are passed over."""
+    try:
         reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
         missing = [column for column in _COLUMNS if header.count(column) != 1]
@@ -156,17 +185,13 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 f"{path} must have each of these columns once: {', '.join(missing)}.",
                 fix="The first line names the columns: hospital,age,sex,cp,... as in the UCI data set.",
             )
-        for cells in reader:
+        for cells in filter(None, reader):
             if len(cells) != len(header):
                 raise InputError(
                     f"{path}, line {reader.line_num}: {len(header)} cells were expected, {len(cells)} came.",
                     fix="Every line has one cell for each column; leave a cell empty where the value is missing.",
                 )
             yield reader.line_num, dict(zip(header, cells, strict=True))
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}.", fix="Check the path and the file's permissions."
-        ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"{path} is not a CSV file in UTF-8.", fix="Export the table as CSV (UTF-8)."

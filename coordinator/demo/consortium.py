@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.demo.ckks import ckks_terms
 from coordinator.demo.holders import Hospital, TrainingTask
 from coordinator.demo.options import DemoOptions
 from fl_core.digests import Label, digest
@@ -86,8 +87,9 @@ def write_terms(options: DemoOptions, task: TrainingTask, hospitals: int, bundle
         reward_policy="equal",
         reward_per_round=REWARD_PER_ROUND,
         bundle=bundle,
+        blame_opening=True,
     )
-    return terms, model
+    return (ckks_terms(terms) if options.ckks else terms), model
 
 
 def found_consortium(

@@ -98,7 +98,8 @@ def run_deployed(
 
 
 def _site(node: Path, socket: Path) -> Site:
-    command = [sys.executable, "-m", "clients.cli", "serve", str(node), "--socket", str(socket)]
+    # -P: modules are ours, not those in the working folder.
+    command = [sys.executable, "-P", "-m", "clients.cli", "serve", str(node), "--socket", str(socket)]
     return Site(config={"door": f"unix:{socket}"}, helpers=[Helper(command=command, socket=socket)])
 
 

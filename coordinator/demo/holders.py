@@ -57,6 +57,7 @@ class HospitalFactory(Protocol):
         *,
         tasks: tuple[str, ...],
         allow_plaintext: bool,
+        allow_ckks: bool,
         clock: Callable[[], int],
         random: RandomSource,
         scrypt_cost: int,
@@ -76,7 +77,7 @@ class Comparison(Protocol):
     """Judges a model beside others; ``clients.comparison.compare``."""
 
     def __call__(
-        self, path: Path, hospitals: Sequence[str], model: bytes, *, settings: Settings, rounds: int
+        self, table: bytes, hospitals: Sequence[str], model: bytes, *, settings: Settings, rounds: int
     ) -> Mapping[str, object]:
         """Return accuracies in [0, 1]."""
         ...
@@ -97,9 +98,15 @@ def bundled_csv() -> Path:
     return cast(Callable[[], Path], load("clients.comparison:bundled_csv"))()
 
 
-def hospital_files(path: Path) -> dict[str, bytes]:
-    """Divide a CSV file by hospital."""
-    return cast(Callable[[Path], dict[str, bytes]], load("clients.comparison:hospital_files"))(path)
+def read_csv(path: Path) -> bytes:
+    """Read a CSV file, or a pipe, once."""
+    return cast(Callable[[Path], bytes], load("clients.comparison:read_csv"))(path)
+
+
+def hospital_files(table: bytes, path: Path) -> dict[str, bytes]:
+    """Divide a CSV file by hospital; ``path`` is its name."""
+    divide = cast(Callable[[bytes, Path], dict[str, bytes]], load("clients.comparison:hospital_files"))
+    return divide(table, path)
 
 
 def choose(available: Sequence[str], wanted: str) -> list[str]:

@@ -16,6 +16,17 @@ class Engine(StrEnum):
     """Real processes over loopback: SuperLink, SuperNodes, ServerApp, ClientApps, one node process per hospital."""
 
 
+class Protection(StrEnum):
+    """What stands between a hospital's update and everybody else."""
+
+    LATTICE = "lattice"
+    """The default: nobody holds a key that opens one update, and anybody can audit the aggregate."""
+    CKKS = "ckks"
+    """The coordinator sees not even the aggregate, but every holder has the key to every update; no audit."""
+    NONE = "none"
+    """Updates in the clear, for comparison."""
+
+
 ROUNDS = {Engine.LOCAL: 15, Engine.DEPLOYMENT: 2}
 """Rounds by default. Real processes take several seconds a message, since Flower starts one for each."""
 
@@ -32,8 +43,9 @@ class DemoOptions:
         rounds: Number of rounds.
         seed: Decides the order of the training examples; encryption never depends on it.
         folder: Where everything is kept.
-        data: CSV file.
-        plain: Run without protection and ledger, for comparison.
+        data: CSV file; its name.
+        table: What is in it. It was read once, since it may be a pipe.
+        protection: What protects the updates.
         drop: Round in the middle of which the last hospital dies for good; 0 for none.
         port: Port of the SuperLink; None for any free one.
     """
@@ -44,6 +56,17 @@ class DemoOptions:
     seed: int
     folder: Path
     data: Path
-    plain: bool
+    table: bytes
+    protection: Protection
     drop: int
     port: int | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the run has neither protection nor ledger."""
+        return self.protection is Protection.NONE
+
+    @property
+    def ckks(self) -> bool:
+        """Whether the holders share one key and the rounds are not on the ledger."""
+        return self.protection is Protection.CKKS

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
+from collections.abc import Sequence
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
+from coordinator.demo.hints import command, safe_path
 from coordinator.demo.holders import choose, hospital_files
 from coordinator.demo.options import MAX_ROUNDS, DemoOptions, Engine
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
 from fl_core.protocol.rules import LEAST_INCLUDED
+from fl_core.secagg.ckks.library import tenseal
 from ledger.papers import PublicFolder
 
 PYTHON = ((3, 11), (3, 14))
@@ -17,6 +23,12 @@ PYTHON = ((3, 11), (3, 14))
 
 PACKAGES = ("fl_core", "ledger", "clients", "coordinator")
 DISTRIBUTION = "suture-fl"
+
+MAX_FOUNDERS = 16
+"""Accounts that the ledger's contract takes when it is deployed; ``MAX_FOUNDERS`` there."""
+OFFICES = 3
+"""Founders that are no hospitals: coordinator, sponsor and auditor."""
+MAX_HOSPITALS = MAX_FOUNDERS - OFFICES
 
 
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
@@ -54,24 +66,104 @@ def check_import_names(installed: dict[str, list[str]] | None = None) -> None:
             )
 
 
-def check_folder(options: DemoOptions) -> None:
-    """Refuse a folder that holds something.
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds something, or that the demo's keys would not be safe in.
 
     Raises:
-        InputError: It holds another ledger or other files, or cannot be written.
+        InputError: It holds another ledger or other files, cannot be used, or belongs to somebody else.
     """
-    folder = options.folder
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+    try:
+        str(folder.absolute()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the path {folder} is not UTF-8 text.", fix="Choose another --keep.") from error
+    try:
+        status = _status(folder)
+        if status is not None:
+            _check_existing(folder, status)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be used ({error.strerror}).", fix="Choose another --keep."
+        ) from error
+
+
+def _status(folder: Path) -> os.stat_result | None:
+    """Return the status of a path, or None where nothing is."""
+    try:
+        return folder.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _check_existing(folder: Path, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
         raise InputError(f"{folder} is not a folder.", fix="Choose another --keep.")
     if PublicFolder(folder / "public").chain.exists():
+        verify = command("suture-audit", "verify", safe_path(folder))
         raise InputError(
             f"{folder} holds the ledger of another run.",
-            fix=f"Choose another --keep, or look at that run with `suture-audit verify {folder}`.",
+            fix=f"Choose another --keep, or look at that run with `{verify}`.",
         )
     if any(folder.iterdir()):
         raise InputError(f"{folder} is not empty.", fix="Choose another --keep.")
+    if status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
+        raise InputError(
+            f"others own {folder} or may write to it, so keys would not be safe there.",
+            fix="Choose a --keep that does not exist yet.",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder} cannot be written (Permission denied).", fix="Choose another --keep.")
+
+
+def check_names(hospitals: Sequence[str]) -> None:
+    """Refuse names that cannot be shown in a line.
+
+    Raises:
+        InputError: A name is empty, or holds a line break or another character that is not printed.
+    """
+    for name in hospitals:
+        if not name.strip() or not name.isprintable():
+            raise InputError(
+                f"{name!r} is not a name for a hospital.",
+                fix="Use letters, digits and spaces in that column.",
+            )
+
+
+def check_numbers(options: DemoOptions) -> None:
+    """Refuse numbers out of range.
+
+    Raises:
+        InputError: One is; says which.
+    """
+    if not 1 <= options.rounds <= MAX_ROUNDS:
+        raise InputError(f"--rounds lies between 1 and {MAX_ROUNDS}, not {options.rounds}.")
+    if not 0 <= options.seed < 1 << 53:
+        raise InputError(f"--seed lies between 0 and 2^53, not {options.seed}.")
+    if not 0 <= options.drop <= options.rounds:
+        raise InputError(f"--drop names one of the {options.rounds} rounds, not round {options.drop}.")
+
+
+def check_count(chosen: int, options: DemoOptions) -> None:
+    """Refuse a protected run of too few or too many hospitals.
+
+    Raises:
+        InputError: There are; says how many there may be.
+    """
+    if options.plain:
+        return
+    least = LEAST_INCLUDED + (1 if options.drop else 0)
+    if chosen < least:
+        raise InputError(
+            f"a protected sum needs {LEAST_INCLUDED} hospitals"
+            + (", and --drop takes one away" if options.drop else "")
+            + f"; {chosen} were chosen.",
+            fix=f"Choose --hospitals {least} or more.",
+        )
+    if chosen > MAX_HOSPITALS:
+        raise InputError(
+            f"the demo's ledger is founded by at most {MAX_FOUNDERS} accounts, {OFFICES} of which are no hospitals;"
+            f" {chosen} hospitals were chosen.",
+            fix=f"Choose --hospitals {MAX_HOSPITALS} or fewer.",
+        )
 
 
 def preflight(options: DemoOptions) -> dict[str, bytes]:
@@ -82,23 +174,14 @@ def preflight(options: DemoOptions) -> dict[str, bytes]:
     """
     check_python()
     check_import_names()
-    check_folder(options)
-    if not 1 <= options.rounds <= MAX_ROUNDS:
-        raise InputError(f"--rounds lies between 1 and {MAX_ROUNDS}, not {options.rounds}.")
-    if not 0 <= options.seed < 1 << 53:
-        raise InputError(f"--seed lies between 0 and 2^53, not {options.seed}.")
-    if not 0 <= options.drop <= options.rounds:
-        raise InputError(f"--drop names one of the {options.rounds} rounds, not round {options.drop}.")
+    check_folder(options.folder)
+    check_numbers(options)
     if options.engine is Engine.DEPLOYMENT and options.port is not None:
         reserve([options.port])
-    files = hospital_files(options.data)
+    if options.ckks:
+        tenseal()
+    files = hospital_files(options.table, options.data)
     chosen = choose(list(files), options.hospitals)
-    least = LEAST_INCLUDED + (1 if options.drop else 0)
-    if len(chosen) < least and not options.plain:
-        raise InputError(
-            f"a protected sum needs {LEAST_INCLUDED} hospitals"
-            + (", and --drop takes one away" if options.drop else "")
-            + f"; {len(chosen)} were chosen.",
-            fix=f"Choose --hospitals {least} or more.",
-        )
+    check_names(chosen)
+    check_count(len(chosen), options)
     return {name: files[name] for name in chosen}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator import app
+from coordinator.demo.ckks import ckks_rounds
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
 from coordinator.demo.deployed_run import prepare_bundle, run_deployed
 from coordinator.demo.holders import Hospital, comparison, hospital_factory, training_task
@@ -65,7 +66,7 @@ def run_demo(options: DemoOptions, listener: Listener) -> DemoResult:
         CoordinatorError: The run failed; its folder is kept.
     """
     files = preflight(options)
-    _make_folder(options.folder)
+    _make_folder(options)
     hospitals = _create_hospitals(options, files)
     try:
         return _run(options, hospitals, listener)
@@ -74,10 +75,17 @@ def run_demo(options: DemoOptions, listener: Listener) -> DemoResult:
             hospital.close()
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(options: DemoOptions) -> None:
+    """Make the folder, private; an empty one that exists keeps its mode, what is secret lies in private ones below it."""
+    folder, private = options.folder, ["nodes"]
+    if options.engine is Engine.DEPLOYMENT:
+        private += ["bundle", "deployment"]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+        for name in private:
+            (folder / name).mkdir(mode=0o700)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be made ({error.strerror}).", fix="Choose another --keep."
@@ -99,6 +107,7 @@ def _create_hospitals(options: DemoOptions, files: Mapping[str, bytes]) -> list[
             records,
             tasks=(TASK,),
             allow_plaintext=options.plain,
+            allow_ckks=options.ckks,
             clock=now,
             random=SystemRandomSource(),
             scrypt_cost=SCRYPT_COST,
@@ -163,7 +172,7 @@ def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
         app.ROUNDS: options.rounds,
         app.TRAIN_DEADLINE: TRAIN_DEADLINE_S[options.engine],
         app.REVEAL_DEADLINE: REVEAL_DEADLINE_S[options.engine],
-        app.PLAIN: options.plain,
+        app.PROTECTION: options.protection.value,
         app.POLL: POLL_S[options.engine],
     }
 
@@ -173,15 +182,17 @@ def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -
     if options.plain:
         rewards: dict[str, int] = {}
         finalised, model = options.rounds, options.folder / "model.safetensors"
+    elif options.ckks:
+        rewards, finalised, model = {}, ckks_rounds(options.folder), options.folder / "model.safetensors"
     else:
         rewards, finalised = settle_rewards(options.folder, clock=now, random=SystemRandomSource())
         model = options.folder / "public" / "model.safetensors"
-        if finalised == 0:
-            raise CoordinatorError(
-                "no round made a model.", fix=f"The events are in {options.folder}/coordinator/events.jsonl."
-            )
+    if finalised == 0:
+        raise CoordinatorError(
+            "no round made a model.", fix=f"The events are in {options.folder}/coordinator/events.jsonl."
+        )
     accuracy = comparison()(
-        options.data,
+        options.table,
         [hospital.name for hospital in hospitals],
         model.read_bytes(),
         settings=terms.task_settings,

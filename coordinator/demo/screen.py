@@ -7,13 +7,16 @@ follow the terminal and ``NO_COLOR``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from coordinator.demo.ckks import WARNING
 from coordinator.demo.options import DemoOptions
 from coordinator.store.events import Event
+from suture_fl.report import one_line
 
 CORRECT, TOTAL = "test-correct", "test-total"
 
@@ -31,7 +34,7 @@ class Screen:
         self._options = options
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             console=console,
@@ -46,6 +49,10 @@ class Screen:
             "consortium-founded": self._founded,
             "processes-started": self._processes,
             "enrolled": self._enrolled,
+            "key-shared": self._key_shared,
+            "dealer-lost": self._dealer_lost,
+            "model-handed-over": self._handed_over,
+            "model-kept": self._kept,
             "holder-left-out": self._left_out,
             "round-opened": self._opened,
             "contribution": self._contribution,
@@ -73,48 +80,73 @@ class Screen:
         if handler is not None:
             handler(event)
 
-    def _say(self, text: str, **values: Any) -> None:  # noqa: ANN401 - rich's styles
-        self._console.print(text, highlight=False, soft_wrap=True, **values)
+    def _say(self, text: str, style: str = "", *, title: str = "") -> None:
+        """Print a line as it is: names and reasons come from files and from other processes, so nothing is markup."""
+        line = Text.assemble((f"{title:<12}" if title else "", "bold"), one_line(text), style=style)
+        self._console.print(line, soft_wrap=True)
 
     def step(self, text: str) -> None:
         """Say what is going on right now."""
         if self._bar is not None:
-            self._progress.update(self._bar, description=text)
+            self._progress.update(self._bar, description=one_line(text))
 
     def _hospitals(self, event: Event) -> None:
         self._count = len(event["holders"])
         pairs = zip(event["holders"], event["records"], strict=True)
         listing = ", ".join(f"{name} {count}" for name, count in pairs)
-        self._say(f"[bold]Patients[/]    {listing}")
+        self._say(listing, title="Patients")
         if self._options.plain:
-            self._say("[bold red]Protection  off: updates travel in the clear. For comparison only.[/]")
+            self._say(
+                "off: updates travel in the clear. For comparison only.", "bold red", title="Protection"
+            )
+        elif self._options.ckks:
+            self._say(WARNING, "bold red", title="Protection")
         else:
-            self._say("[bold]Protection[/]  P4096: nobody holds a key that opens one hospital's update")
+            self._say("P4096: nobody holds a key that opens one hospital's update", title="Protection")
 
     def _founded(self, event: Event) -> None:
         self._say(
-            f"[bold]Ledger[/]      {event['members']} members with keys, terms accepted, rewards in escrow"
-            f" ({event['milliseconds'] / 1000:.1f} s)"
+            f"{event['members']} members with keys, terms accepted, rewards in escrow"
+            f" ({event['milliseconds'] / 1000:.1f} s)",
+            title="Ledger",
         )
 
     def _processes(self, event: Event) -> None:
         count = 1 + 2 * event["nodes"]
         self._say(
-            f"[bold]Processes[/]   {count} started: SuperLink on port {event['port']}, SuperNodes, hospital nodes"
+            f"{count} started: SuperLink on port {event['port']}, SuperNodes, hospital nodes",
+            title="Processes",
         )
 
     def _enrolled(self, event: Event) -> None:
         self.step(f"{len(event['holders'])} hospitals connected")
         if len(event["holders"]) < self._count:
-            self._say(f"  [yellow]only {', '.join(event['holders'])} of {self._count} hospitals answered[/]")
+            self._say(f"  only {', '.join(event['holders'])} of {self._count} hospitals answered", "yellow")
+
+    def _key_shared(self, event: Event) -> None:
+        self._say(
+            f"made by {event['dealer']}, shared by {len(event['holders'])} hospitals; the coordinator has none",
+            title="Key",
+        )
+
+    def _dealer_lost(self, event: Event) -> None:
+        self._say(f"  {event['holder']}: {event['reason']}; the next hospital's turn", "yellow")
+
+    def _handed_over(self, event: Event) -> None:
+        self._say(f"handed over by {event['holder']}, as its policy allows", title="Model")
+
+    def _kept(self, event: Event) -> None:
+        self._say(f"  no hospital hands the model {event['model'][:12]} over: it stays with them", "yellow")
 
     def _left_out(self, event: Event) -> None:
-        self._say(f"  [yellow]{event['holder']} does not consent or has other keys: left out of the round[/]")
+        self._say(
+            f"  {event['holder']} does not consent, has other keys or spoilt a sum before: left out", "yellow"
+        )
 
     def _opened(self, event: Event) -> None:
         self._bytes = 0
         if event["round"] == 1:
-            self._say(_HEADINGS[self._options.plain], style="dim")
+            self._say(_HEADINGS[self._options.plain], "dim")
         self.step(f"round {event['round']}: training at {len(event['cohort']) or 'the'} hospitals")
 
     def _contribution(self, event: Event) -> None:
@@ -122,21 +154,32 @@ class Screen:
         self.step(f"round {event['round']}: sealed update of {event['holder']}")
 
     def _committed(self, event: Event) -> None:
+        for left_out in event["excluded"]:
+            reason = left_out["reason"].replace("-", " ")
+            self._say(f"  {left_out['holder']}: left out of round {event['round']}, {reason}", "yellow")
+        for holder in event["unreliable"]:
+            self._say(f"  {holder}: its word in the share check contradicts most others", "yellow")
         self.step(
             f"round {event['round']}: set of {len(event['included'])} on the ledger, asking the committee"
         )
 
     def _answer(self, event: Event) -> None:
-        self.step(f"round {event['round']}: {event['holder']} answered")
+        self.step(f"round {event['round']}: {event['holder']} answered the {event['question']}")
 
     def _lost(self, event: Event) -> None:
         holder = event["holder"] or "a hospital"
-        self._say(f"  [yellow]{holder}: {event['reason']}; the round goes on without it[/]")
+        self._say(f"  {holder}: {event['reason']}; the round goes on without it", "yellow")
 
     def _failed(self, event: Event) -> None:
-        self._say(f"  [red]round {event['round']} made no model: {event['reason']}[/]")
+        self._say(f"  round {event['round']} made no model: {event['reason']}", "red")
 
     def _finalised(self, event: Event) -> None:
+        for holder in event.get("liars", ()):
+            self._say(f"  {holder}: its sum of shares was wrong, the others made up for it", "yellow")
+        for holder in event.get("blamed", ()):
+            self._say(
+                f"  {holder}: its update was malformed; that part of the model stays as it was", "yellow"
+            )
         counters = event["counters"]
         accuracy = counters[CORRECT] / counters[TOTAL] if counters.get(TOTAL) else float("nan")
         line = f"{event['round']:>5}  {event['included']:>9}  {accuracy:>15.3f}  {event['train_ms']:>8.0f}"

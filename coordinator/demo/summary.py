@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import cast
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from rich.tree import Tree
 
-from coordinator.demo.options import DemoOptions
+from coordinator.demo.hints import command, safe_path
+from coordinator.demo.options import DemoOptions, Protection
 from coordinator.demo.run import DemoResult
 from fl_core.models import model_digest
 from ledger.audit.checks.table import CHECKS
@@ -18,8 +19,14 @@ from ledger.audit.findings import Verdict
 from ledger.audit.trace import Lineage, trace
 from ledger.audit.verify import Report
 from ledger.papers import PublicFolder
+from suture_fl.report import one_line
 
 TOKEN = 10**18
+
+_NO_AUDIT = {
+    Protection.NONE: "This run was not protected: no ledger, nothing to audit.",
+    Protection.CKKS: "The ledger has members, keys and consent, but no round of this run: nothing to audit, nobody is paid.",
+}
 
 
 def print_summary(
@@ -33,8 +40,8 @@ def print_summary(
     console.print()
     console.print(_accuracy(result, options.plain))
     if report is None:
-        console.print("[bold red]This run was not protected: no ledger, nothing to audit.[/]")
-        console.print(f"Model        {options.folder}/model.safetensors")
+        console.print(f"[bold red]{_NO_AUDIT[options.protection]}[/]")
+        _say(console, f"Model        {one_line(str(options.folder))}/model.safetensors")
         return
     model = PublicFolder(options.folder / "public").model
     console.print(_rewards(result))
@@ -44,16 +51,15 @@ def print_summary(
     console.print(
         f"\nTime         {seconds['run']:.1f} s for the run, {seconds['audit']:.1f} s for the audit"
     )
-    folder = shlex.quote(str(options.folder))
-    console.print(
-        f"Folder       {options.folder}  (yours to keep or delete)", highlight=False, soft_wrap=True
-    )
-    console.print(f"Audit again  suture-audit verify {folder}", highlight=False, soft_wrap=True)
-    console.print(
-        f"Lineage      suture-audit trace {shlex.quote(str(model))} --in {folder}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    folder = safe_path(options.folder)
+    _say(console, f"Folder       {one_line(str(options.folder))}  (yours to keep or delete)")
+    _say(console, f"Audit again  {command('suture-audit', 'verify', folder)}")
+    _say(console, f"Lineage      {command('suture-audit', 'trace', safe_path(model), '--in', folder)}")
+
+
+def _say(console: Console, text: str) -> None:
+    """Print text as it is: no markup, no line breaks of rich's."""
+    console.print(Text(text), soft_wrap=True)
 
 
 def _accuracy(result: DemoResult, plain: bool) -> Table:
@@ -69,7 +75,7 @@ def _accuracy(result: DemoResult, plain: bool) -> Table:
     table.add_row(federated, f"{accuracy['federated']:.3f}", style="bold")
     table.add_row("All data in one place", f"{accuracy['pooled']:.3f}")
     for name, value in cast(Mapping[str, float], accuracy["local"]).items():
-        table.add_row(f"{name} alone", f"{value:.3f}")
+        table.add_row(Text(f"{one_line(name)} alone"), f"{value:.3f}")
     table.caption = "Only a demo on public data can know this table."
     return table
 
@@ -79,7 +85,7 @@ def _rewards(result: DemoResult) -> Table:
     table.add_column("Hospital")
     table.add_column("Tokens", justify="right")
     for name, amount in result.rewards.items():
-        table.add_row(name, f"{amount / TOKEN:,.2f}")
+        table.add_row(Text(one_line(name)), f"{amount / TOKEN:,.2f}")
     return table
 
 
@@ -90,7 +96,7 @@ def _lineage(lineage: Lineage) -> Tree:
         names = ", ".join(contributor.name for contributor in ancestor.contributors)
         number = ancestor.entry.round
         origin = f"round {number:>3}  from {names}" if number else "registered root"
-        tree.add(f"{ancestor.entry.artifact.hex()[:12]}  {origin}", highlight=False)
+        tree.add(Text(one_line(f"{ancestor.entry.artifact.hex()[:12]}  {origin}")))
     return tree
 
 
@@ -105,6 +111,5 @@ def _print_audit(console: Console, report: Report) -> None:
     for outcome in bad:
         problems = [f"{fault.path}: {fault.problem}" for fault in outcome.faults] or [outcome.summary]
         for problem in problems:
-            console.print(
-                f"  ({outcome.number}) {names[outcome.number]}: {problem}", style="red", highlight=False
-            )
+            line = one_line(f"({outcome.number}) {names[outcome.number]}: {problem}")
+            console.print(Text(f"  {line}", style="red"))

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
@@ -91,7 +90,7 @@ def read_error(error: Error) -> tuple[Why, str]:
 
 def exchange(
     grid: Grid,
-    messages: Sequence[Message],
+    messages: Iterable[Message],
     *,
     deadline_s: float,
     window: int | None = None,
@@ -108,7 +107,7 @@ def exchange(
 
     Args:
         grid: Any Flower grid.
-        messages: New messages, one per node.
+        messages: New messages, one per node; the next one is taken when there is room in the window.
         deadline_s: Seconds from the first step of the generator to its end.
         window: How many messages may be unanswered at a time; ``None`` is all.
         clock: Seconds that never run backwards.
@@ -130,15 +129,16 @@ class _Exchange:
     def __init__(
         self,
         grid: Grid,
-        messages: Sequence[Message],
+        messages: Iterable[Message],
         window: int | None,
         clock: Callable[[], float],
         patience_s: float,
         max_poll_s: float,
     ) -> None:
         self._grid = grid
-        self._waiting = deque(messages)
-        self._window = len(messages) if window is None else window
+        self._messages = iter(messages)
+        self._next = next(self._messages, None)
+        self._window = window
         self._clock = clock
         self._patience_s = patience_s
         self._max_poll_s = max_poll_s
@@ -150,7 +150,7 @@ class _Exchange:
         """Yield every answer, then one :attr:`Why.DEADLINE` for each message that has none."""
         self._end = self._clock() + deadline_s
         pause = POLL_S
-        while (self._waiting or self._pending) and self._left() > 0:
+        while (self._next is not None or self._pending) and self._left() > 0:
             yield from self._send()
             arrived = False
             for answer in self._look():
@@ -160,17 +160,27 @@ class _Exchange:
             pause = POLL_S if arrived else min(pause * 1.5, self._max_poll_s)
             if self._pending and not arrived and (left := self._left()) > 0:
                 sleep(min(pause, left))
-        unsent = [message.metadata.dst_node_id for message in self._waiting]
-        for node_id in [*self._pending.values(), *unsent]:
+        for node_id in self._pending.values():
             yield Answer(node_id, None, Why.DEADLINE)
+        while self._next is not None:
+            yield Answer(self._take().metadata.dst_node_id, None, Why.DEADLINE)
+
+    def _take(self) -> Message:
+        message = self._next
+        assert message is not None
+        self._next = next(self._messages, None)
+        return message
+
+    def _room(self) -> bool:
+        return self._window is None or len(self._pending) < self._window
 
     def _left(self) -> float:
         return self._end - self._clock()
 
     def _send(self) -> Iterator[Answer]:
         """Fill the window; yield an answer for each message that could not be sent."""
-        while self._waiting and len(self._pending) < self._window and (left := self._left()) > 0:
-            message = self._waiting.popleft()
+        while self._next is not None and self._room() and (left := self._left()) > 0:
+            message = self._take()
             node_id = message.metadata.dst_node_id
             push = _Call("push a message", _push_one, self._grid, message)
             if not push.done_within(left):

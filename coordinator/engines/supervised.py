@@ -58,7 +58,8 @@ class Supervised:
         self._requests = 0
         with (folder / "supervisor.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "coordinator.engines.supervisor"],
+                # -P: modules are ours, not those in the current folder
+                [sys.executable, "-P", "-m", "coordinator.engines.supervisor"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from coordinator.errors import RoundFailed
 from fl_core.protocol.header import RoundHeader, Seat
-from fl_core.protocol.rules import WHOLE_COHORT_COMMITTEE, least_n_min, threshold_of
+from fl_core.protocol.rules import committee_of, least_n_min, threshold_of
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
 
@@ -23,7 +23,7 @@ class Situation:
         round: Number of the round.
         parent: Model id to train from.
         artifact: SHA-256 of that model's file.
-        transport_keys: Account -> registered digest of its transport key, for the nodes that are at hand.
+        transport_keys: Account -> digest of its newest prekey, for the nodes that are at hand.
         blocks: Blocks with the clips of this round.
         beacon_number: Number of the newest final block.
         beacon: Its hash.
@@ -49,17 +49,16 @@ def first_blocks(terms: Terms) -> tuple[Block, ...]:
 
 
 def plan_header(terms: Terms, situation: Situation) -> RoundHeader:
-    """Return the header of the next round: every node at hand is client and member.
+    """Return the header of the next round: every node at hand is a client, and the beacon draws the members among them.
 
     Raises:
-        RoundFailed: Fewer nodes are at hand than any included set must have, or more than a whole-cohort committee takes.
+        RoundFailed: Fewer nodes are at hand than any included set must have.
     """
     cohort = tuple(sorted(situation.transport_keys))
     n_min = max(terms.n_min, least_n_min(len(cohort)))
     if len(cohort) < n_min:
         raise RoundFailed(f"a sum needs {n_min} contributions, {len(cohort)} nodes are at hand")
-    if len(cohort) > WHOLE_COHORT_COMMITTEE:
-        raise RoundFailed(f"a cohort has at most {WHOLE_COHORT_COMMITTEE} nodes, {len(cohort)} are at hand")
+    committee = committee_of(cohort, run=situation.run, round_number=situation.round, beacon=situation.beacon)
     return RoundHeader(
         chain_id=situation.chain_id,
         contract=situation.contract,
@@ -73,8 +72,8 @@ def plan_header(terms: Terms, situation: Situation) -> RoundHeader:
         counters=terms.counters,
         weight_cap=terms.weight_cap,
         cohort=cohort,
-        committee=tuple(Seat(address=a, transport_key=situation.transport_keys[a]) for a in cohort),
-        threshold=threshold_of(len(cohort)),
+        committee=tuple(Seat(address=a, transport_key=situation.transport_keys[a]) for a in committee),
+        threshold=threshold_of(len(committee)),
         n_min=n_min,
         deadline=situation.deadline,
         beacon_number=situation.beacon_number,

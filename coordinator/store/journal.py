@@ -24,6 +24,7 @@ class Entry(Enum):
     PAPER = "paper"  # the round's paper, before finaliseRound
     MODEL = "model"  # SHA-256 of the new model, before finaliseRound
     BLOCKS = "blocks"  # the next round's clips, before finaliseRound
+    BLAMED = "blamed"  # addresses of clients that a blame opening named, before finaliseRound
     REWARDS = "rewards"  # cumulative rewards after the round, before finaliseRound
     DONE = "done"  # b"finalised" or b"aborted", after the ledger said so
 
@@ -63,6 +64,11 @@ class Journal:
     def forget(self, number: int) -> None:
         """Drop the entries of a round that never reached the ledger, so that its number can be used."""
         self._db.execute("DELETE FROM journal WHERE round=?", (number,))
+
+    def all(self, entry: Entry) -> dict[int, bytes]:
+        """Return what is noted for one entry, by round."""
+        rows = self._db.execute("SELECT round, value FROM journal WHERE entry=?", (entry.value,))
+        return {int(number): bytes(value) for number, value in rows}
 
     def read(self, number: int, entry: Entry) -> bytes | None:
         """Return what is noted, or None."""

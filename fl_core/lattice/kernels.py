@@ -10,14 +10,18 @@ transforms", section 2]: with the quotient w' = floor(w * 2^64 / q), and *any* x
     r = w*x - floor(w' * x / 2^64) * q   (mod 2^64)        is congruent to w*x, and 0 <= r < 2q
 
 The transforms are lazy (ibid., section 3): values are left unreduced from stage to stage. Each stage adds one product
-< 2q or subtracts it from 2q, so 12 stages on inputs < 2q end below 2q + 12*2q = 26q, which is < 2^58 for a 53-bit q.
+< 2q or subtracts it from 2q, so s stages on inputs < 2q end below (2 + 2s)*q. With at most 13 stages that is 28q, which is
+< 2^63 for a q of up to 58 bits (and < 2^58 for 53). A longer modulus is *wide*: there every stage begins by taking
+its summands, < 4q, below 2q, so nothing exceeds 4q, which is < 2^63 for a q of 61 bits.
 The data flow is Pease's constant geometry (every stage reads and writes the same pattern, between two buffers), since
 that is what a compiler can pipeline without knowing the stage.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar, cast
 
 import numba
@@ -35,26 +39,35 @@ _HALF = np.uint64(32)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _TWO = np.uint64(2)
-_ESTIMATE_SHIFT = np.uint64(52)
-_ESTIMATE_SHIFT_UP = np.uint64(12)
+_WORD_BITS = np.uint64(64)
 
 
-def kernel(signature: str) -> Callable[[Function], Function]:
-    """Compile a loop for one signature, cached on disk, without the interpreter lock.
+def kernel(*signatures: str) -> Callable[[Function], Function]:
+    """Compile a loop for its signatures, cached on disk, without the interpreter lock and without fast-math.
 
     In signatures ``u8[:, ::1]`` is a C-contiguous matrix of 64-bit words (numba counts bytes). Where neither the
-    installation nor the user's cache directory can be written, every process compiles for itself; ``NUMBA_CACHE_DIR``
-    names another place.
+    installation nor the user's cache directory can be written, every process compiles for itself and logs that once;
+    ``NUMBA_CACHE_DIR`` names another place.
     """
 
     def decorate(function: Function) -> Function:
         try:
-            compiled = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(function)
-        except RuntimeError:  # numba has nowhere to put the cache
-            compiled = numba.njit(signature, nogil=True, error_model="numpy")(function)
+            compiled = numba.njit([*signatures], cache=True, nogil=True, error_model="numpy")(function)
+        except (RuntimeError, OSError):  # numba has nowhere to put the cache, or the disk is full
+            _say_uncached()
+            compiled = numba.njit([*signatures], nogil=True, error_model="numpy")(function)
         return cast(Function, compiled)
 
     return decorate
+
+
+@cache
+def _say_uncached() -> None:
+    """Log it, the first time only."""
+    logging.getLogger(__name__).warning(
+        "compiled code cannot be stored, so every process compiles anew and takes seconds to start; "
+        "set NUMBA_CACHE_DIR to a folder that can be written"
+    )
 
 
 def inlined(function: Function) -> Function:
@@ -83,7 +96,7 @@ def multiply_lazy(x: np.uint64, w: np.uint64, w_quotient: np.uint64, q: np.uint6
 
 @inlined
 def reduce_once(x: np.uint64, q: np.uint64) -> np.uint64:
-    """Return x mod q for x in [0, 2q): x - q wraps to a huge number exactly if x < q."""
+    """Return x mod q for x in [0, 2q), 2q <= 2^63: x - q wraps to a huge number exactly if x < q."""
     return min(x, x - q)
 
 
@@ -122,18 +135,19 @@ def sample_uniform(words: Words, mask: np.uint64, q: np.uint64, out: Words) -> i
     return short
 
 
-@kernel(f"void({INPUT}, u8, u8, u8[::1])")
-def shoup_quotients(w: Words, q: np.uint64, reciprocal: np.uint64, out: Words) -> None:
-    """Write floor(w * 2^64 / q) for each w < q < 2^53, q > 2^52.
+@kernel(f"void({INPUT}, u8, u8, u8, u8[::1])")
+def shoup_quotients(w: Words, q: np.uint64, reciprocal: np.uint64, shift: np.uint64, out: Words) -> None:
+    """Write floor(w * 2^64 / q) for each w < q, with 2^k < q < 2^(k+1) for k = shift in [1, 60].
 
-    With reciprocal = floor(2^116 / q) < 2^64, the estimate floor(w * reciprocal / 2^52) is at most 2 below the quotient:
-    w * 2^64/q - w * reciprocal/2^52 < w/2^52 < 2, and one floor. The remainder w*2^64 - estimate*q, taken modulo 2^64,
-    is then in [0, 3q) and says by how much.
+    With reciprocal = floor(2^(64+k) / q) < 2^64, the estimate floor(w * reciprocal / 2^k) is at most 2 below the
+    quotient: w * 2^64/q - w * reciprocal/2^k < w/2^k < 2, and one floor. The remainder w*2^64 - estimate*q, taken modulo
+    2^64, is then in [0, 3q), which is < 2^63, and says by how much.
     """
+    shift_up = _WORD_BITS - shift
     for i in range(np.uint64(w.shape[0])):
         value = w[i]
         high, low = multiply_high(value, reciprocal), value * reciprocal
-        estimate = (high << _ESTIMATE_SHIFT_UP) | (low >> _ESTIMATE_SHIFT)
+        estimate = (high << shift_up) | (low >> shift)
         remainder = _ZERO - estimate * q
         for _ in range(2):
             more = np.uint64(remainder >= q)
@@ -142,8 +156,10 @@ def shoup_quotients(w: Words, q: np.uint64, reciprocal: np.uint64, out: Words) -
         out[i] = estimate
 
 
-@kernel("void(u8[:, ::1], u8[:, ::1], u8[:, ::1], u8, u8)")
-def transform(x: Words, twiddles: Words, quotients: Words, q: np.uint64, one_quotient: np.uint64) -> None:
+@kernel("void(u8[:, ::1], u8[:, ::1], u8[:, ::1], u8, u8, b1)")
+def transform(
+    x: Words, twiddles: Words, quotients: Words, q: np.uint64, one_quotient: np.uint64, wide: bool
+) -> None:
     """Coefficients to transform domain, in place, one row at a time.
 
     Cooley-Tukey butterflies with the powers of psi merged in: (X, Y) -> (X + wY, X - wY).
@@ -154,6 +170,7 @@ def transform(x: Words, twiddles: Words, quotients: Words, q: np.uint64, one_quo
         quotients: Their Shoup quotients.
         q: The modulus.
         one_quotient: floor(2^64 / q).
+        wide: Reduce at every stage: q has more than 58 bits.
     """
     degree = x.shape[1]
     half = np.uint64(degree // 2)
@@ -163,10 +180,13 @@ def transform(x: Words, twiddles: Words, quotients: Words, q: np.uint64, one_quo
         source, target = x[row], spare
         for stage in range(twiddles.shape[0]):
             w, w_quotient = twiddles[stage], quotients[stage]
+            if wide:
+                for j in range(half):
+                    source[j] = reduce_once(source[j], lift)  # < 4q before, < 2q after
             for j in range(half):
                 upper = source[j]
                 product = multiply_lazy(source[j + half], w[j], w_quotient[j], q)
-                target[_TWO * j] = upper + product  # grows by < 2q per stage
+                target[_TWO * j] = upper + product  # grows by < 2q per stage; wide: < 4q
                 target[_TWO * j + _ONE] = upper + (lift - product)  # likewise
             source, target = target, source
         done = x[row]
@@ -174,7 +194,7 @@ def transform(x: Words, twiddles: Words, quotients: Words, q: np.uint64, one_quo
             done[i] = reduce_once(multiply_lazy(source[i], _ONE, one_quotient, q), q)
 
 
-@kernel(f"void(u8[:, ::1], {INPUT}, {INPUT}, u8[:, ::1], u8[:, ::1], u8[::1], u8[::1], u8)")
+@kernel(f"void(u8[:, ::1], {INPUT}, {INPUT}, u8[:, ::1], u8[:, ::1], u8[::1], u8[::1], u8, b1)")
 def multiply_and_invert(
     x: Words,
     factor: Words,
@@ -184,6 +204,7 @@ def multiply_and_invert(
     scale: Words,
     scale_quotients: Words,
     q: np.uint64,
+    wide: bool,
 ) -> None:
     """Multiply by a fixed element in the transform domain and go to coefficients, in place, one row at a time.
 
@@ -199,6 +220,7 @@ def multiply_and_invert(
         scale: (N,) uint64: N^-1 * psi^-i.
         scale_quotients: Their Shoup quotients.
         q: The modulus.
+        wide: As for :func:`transform`.
     """
     degree = x.shape[1]
     half = np.uint64(degree // 2)
@@ -211,14 +233,17 @@ def multiply_and_invert(
             upper = multiply_lazy(source[even], factor[even], factor_quotients[even], q)
             lower = multiply_lazy(source[odd], factor[odd], factor_quotients[odd], q)
             target[j] = upper + lower  # < 4q
-            target[j + half] = upper + (lift - lower)  # <= 4q
+            target[j + half] = upper + (lift - lower)  # < 4q: upper < 2q
         source, target = target, source
         for stage in range(1, twiddles.shape[0]):
             w, w_quotient = twiddles[stage], quotients[stage]
+            if wide:
+                for j in range(np.uint64(degree)):
+                    source[j] = reduce_once(source[j], lift)  # < 4q before, < 2q after
             for j in range(half):
                 upper = source[_TWO * j]
                 product = multiply_lazy(source[_TWO * j + _ONE], w[j], w_quotient[j], q)
-                target[j] = upper + product  # grows by < 2q per stage
+                target[j] = upper + product  # grows by < 2q per stage; wide: < 4q
                 target[j + half] = upper + (lift - product)  # likewise
             source, target = target, source
         done = x[row]
@@ -242,4 +267,4 @@ def multiply_add(
     """
     for i in range(np.uint64(out.shape[0])):
         product = reduce_once(multiply_lazy(x[i], factor, quotient, q), q)
-        out[i] = reduce_once(product + addend[i], q)  # < 2q
+        out[i] = reduce_once(product + addend[i], q)  # < 2q before

@@ -18,14 +18,17 @@ import numpy.typing as npt
 
 from fl_core.errors import LocalProtocolError
 from fl_core.lattice import kernels
-from fl_core.lattice.parameters import MODULUS_BITS, ParameterSet
+from fl_core.lattice.parameters import ParameterSet
 from fl_core.randomness import Stream
 
 Words = npt.NDArray[np.uint64]
 
 SPARE_WORDS = 8
-"""Extra words per element for rejection. A word is rejected with probability (2^53 - q)/2^53 < 2^-34, so more than 8 of
-an element's 4,096 are with probability below 2^-200."""
+"""Extra words per element for rejection. With k bits in q, a word is rejected with probability (2^k - q)/2^k < 2^-34, so
+more than 8 of an element's 4,096 are with probability below 2^-200."""
+
+_LAZY_BITS = 58
+"""The longest modulus whose transforms need no reduction between stages, see :mod:`fl_core.lattice.kernels`."""
 
 
 class Ring:
@@ -39,8 +42,10 @@ class Ring:
         self.params = params
         self.degree = params.degree
         self.q = np.uint64(params.modulus)
-        self._mask = np.uint64((1 << MODULUS_BITS) - 1)
-        self._reciprocal = np.uint64((1 << 116) // params.modulus)
+        self._mask = np.uint64((1 << params.modulus_bits) - 1)
+        self._shift = np.uint64(params.modulus_bits - 1)
+        self._reciprocal = np.uint64((1 << (63 + params.modulus_bits)) // params.modulus)
+        self._wide = params.modulus_bits > _LAZY_BITS
         self._one_quotient = np.uint64((1 << 64) // params.modulus)
         self._forward = self._with_quotients(_forward_twiddles(params))
         self._inverse = self._with_quotients(_inverse_twiddles(params))
@@ -56,8 +61,8 @@ class Ring:
         """Draw ``count`` uniform elements, read as being in the transform domain.
 
         The transform is a bijection, so this is the uniform distribution on R_q. Element j consumes exactly the words
-        [j*(N+8), (j+1)*(N+8)) of the stream, eight little-endian bytes each: masked to 53 bits, values >= q skipped,
-        the first N taken.
+        [j*(N+8), (j+1)*(N+8)) of the stream, eight little-endian bytes each: masked to the bits of q, values >= q
+        skipped, the first N taken.
 
         Args:
             stream: Where the words come from.
@@ -79,6 +84,11 @@ class Ring:
             raise LocalProtocolError("a stream gave too few residues for a ring element; take another seed")
         return out
 
+    @property
+    def element_stream_bytes(self) -> int:
+        """Bytes of a stream that :meth:`sample_transformed` takes for one element, a multiple of 16."""
+        return 8 * (self.degree + SPARE_WORDS)
+
     def scratch(self, count: int) -> Words:
         """Return an uninitialised buffer for the words of ``count`` elements."""
         return np.empty((count, self.degree + SPARE_WORDS), np.uint64)
@@ -86,13 +96,13 @@ class Ring:
     def quotients(self, element: Words) -> Words:
         """Return the Shoup quotients floor(w * 2^64 / q) of ``element``, (N,) values in [0, q)."""
         out = np.empty_like(element)
-        kernels.shoup_quotients(element, self.q, self._reciprocal, out)
+        kernels.shoup_quotients(element, self.q, self._reciprocal, self._shift, out)
         return out
 
     def transform(self, elements: Words) -> None:
         """Take ``elements``, (n, N) coefficients, to the transform domain in place."""
         self._check(elements)
-        kernels.transform(elements, *self._forward, self.q, self._one_quotient)
+        kernels.transform(elements, *self._forward, self.q, self._one_quotient, self._wide)
 
     def multiply_and_invert(self, elements: Words, factor: Words, factor_quotients: Words) -> None:
         """Replace each of ``elements``, (n, N) in the transform domain, by the coefficients of its product with ``factor``.
@@ -104,7 +114,7 @@ class Ring:
         """
         self._check(elements)
         tables = (*self._inverse, *self._scale)
-        kernels.multiply_and_invert(elements, factor, factor_quotients, *tables, self.q)
+        kernels.multiply_and_invert(elements, factor, factor_quotients, *tables, self.q, self._wide)
 
     def invert(self, elements: Words) -> None:
         """Take ``elements``, (n, N) in the transform domain, to coefficients in place."""

@@ -55,6 +55,7 @@ def contribute(
     transport_keys: tuple[bytes, ...],
     signer: StatementSigner,
     random: RandomSource,
+    threads: int = 1,
 ) -> Prepared:
     """Quantise, encrypt, share, seal and sign one update. Run by the client.
 
@@ -69,6 +70,7 @@ def contribute(
             digest in its seat.
         signer: Signs the statement.
         random: Fresh randomness; used for one seed and two salts.
+        threads: How many threads encrypt and hash; the bytes are the same for every number.
 
     Returns:
         The frame and what the holder keeps.
@@ -84,7 +86,7 @@ def contribute(
     units = quantiser.weight_units(examples)
     values, clipped = quantiser.quantise(update, units, counters, Stream(seed, Label.ROUNDING))
     # (b) Encrypt under a fresh uniform secret.
-    ciphertext, secret = encrypt(layout, header.digest, values, seed)
+    ciphertext, secret = encrypt(layout, header.digest, values, seed, threads=threads)
     # (c) Share the secret among the committee and seal every share to its member.
     points = tuple(range(1, len(header.committee) + 1))
     shares = shamir.share(parameters, secret, header.threshold, points, Stream(seed, Label.SHARING))
@@ -100,7 +102,7 @@ def contribute(
         member=me,
         header=header.digest,
         parent=header.parent,
-        ciphertext=ciphertext_root(layout, ciphertext),
+        ciphertext=ciphertext_root(layout, ciphertext, threads),
         boxes=boxes_digest(boxes),
         dataset=dataset,
         weight=digest(Label.PRIVATE_VALUE, weight_salt.reveal(), units.to_bytes(4, "big")),

@@ -1,6 +1,6 @@
-"""The coordinator's steps: fold contributions as they arrive, ask the committee, open the aggregate key.
+"""The coordinator's steps: fold contributions as they arrive, ask the committee, check its answers.
 
-Steps 3, 5 and 7 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
+Steps 3, 4, 5 and 6 of the protocol (``docs/explanation/protocol.md``). The coordinator holds no key that opens anything; what
 it does here is checked again by every member (:mod:`fl_core.protocol.member`) and by anyone (:mod:`fl_core.protocol.opening`).
 The caller owes the order of the ledger's commits and writes them down before it acts on them (``coordinator.rounds``).
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed, boxes_digest
 from fl_core.protocol.setup import layout_of
@@ -23,27 +25,72 @@ from fl_core.protocol.statements import Contribution, Notary, RevealStatement
 from fl_core.secagg import shamir
 from fl_core.secagg.commitment import ciphertext_root
 from fl_core.secagg.fold import Accumulator
+from fl_core.secagg.layout import CHECK_ELEMENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What the coordinator keeps of a contribution once its ciphertext is folded."""
+    """What the coordinator keeps of a contribution once its ciphertext is folded.
+
+    Attributes:
+        leaf: The signed leaf.
+        digest: The digest of its statement.
+        box_digests: Digests of the sealed shares, in seat order; the shares themselves are in the spool.
+        check_rows: The first two ring elements, which the share check looks at.
+    """
 
     leaf: Leaf
     digest: bytes
-    boxes: tuple[bytes, ...]
+    box_digests: tuple[bytes, ...]
+    check_rows: bytes
+
+
+class BoxSpool(Protocol):
+    """Keeps sealed shares while a round is in progress."""
+
+    def put(self, client: bytes, boxes: tuple[bytes, ...]) -> None:
+        """Keep a client's boxes, in seat order."""
+        ...
+
+    def get(self, client: bytes, position: int) -> bytes:
+        """Return a client's box for the seat at ``position``, from 0."""
+        ...
+
+
+class MemorySpool:
+    """A spool for small rounds."""
+
+    def __init__(self) -> None:
+        self._boxes: dict[bytes, tuple[bytes, ...]] = {}
+
+    def put(self, client: bytes, boxes: tuple[bytes, ...]) -> None:
+        """Keep a client's boxes."""
+        self._boxes[client] = boxes
+
+    def get(self, client: bytes, position: int) -> bytes:
+        """Return one of them."""
+        return self._boxes[client][position]
 
 
 class Collector:
-    """Takes contributions of one round. Its memory does not depend on the number of clients, but for their boxes.
+    """Takes contributions of one round. Of each client it keeps the leaf and two ring elements in memory, nothing else.
 
     Args:
         header: The round.
         signers: Signing key's address of every client of the cohort, from the ledger.
         notary: Hashes and verifies statements.
+        spool: Where the sealed shares wait; in memory unless another one is given.
     """
 
-    def __init__(self, header: RoundHeader, *, signers: Mapping[bytes, bytes], notary: Notary) -> None:
+    def __init__(
+        self,
+        header: RoundHeader,
+        *,
+        signers: Mapping[bytes, bytes],
+        notary: Notary,
+        spool: BoxSpool | None = None,
+    ) -> None:
+        self._spool = MemorySpool() if spool is None else spool
         self.header = header
         self._layout = layout_of(header)
         self._signers = signers
@@ -102,7 +149,13 @@ class Collector:
             self._accumulator.add(frame.ciphertext)
         except DecodeError as error:
             raise VerificationError(f"check (5): {error}", party=sender.hex()) from error
-        accepted = Accepted(leaf=frame.leaf, digest=self._notary.digest(statement), boxes=frame.boxes)
+        accepted = Accepted(
+            leaf=frame.leaf,
+            digest=self._notary.digest(statement),
+            box_digests=tuple(digest(Label.BOX, box) for box in frame.boxes),
+            check_rows=frame.ciphertext[: CHECK_ELEMENTS * self._layout.element_bytes],
+        )
+        self._spool.put(sender, frame.boxes)
         self._accepted[sender] = accepted
         return accepted
 
@@ -123,20 +176,26 @@ class Collector:
         self._accumulator.subtract(ciphertext)
         self._excluded.add(member)
 
+    def sealed(self, accepted: Accepted, position: int) -> Sealed:
+        """Return what the member in seat ``position``, from 0, is sent of one contribution."""
+        box = self._spool.get(accepted.leaf.statement.member, position)
+        return Sealed(leaf=accepted.leaf, box_digests=accepted.box_digests, box=box)
+
+    def check_request(self, member: bytes, receipt: bytes) -> CheckRequest:
+        """Return what to ask ``member`` once V is on the ledger."""
+        position = self.header.point_of(member) - 1
+        sealed = tuple(self.sealed(accepted, position) for accepted in self.accepted)
+        return CheckRequest(header=self.header.digest, accepted=sealed, receipt=receipt)
+
     def request(self, member: bytes, included: Iterable[bytes], receipt: bytes) -> RevealRequest:
         """Return what to ask ``member`` once V and U are on the ledger."""
         position = self.header.point_of(member) - 1
         return RevealRequest(
             header=self.header.digest,
             accepted=tuple((a.leaf.statement.member, a.digest) for a in self.accepted),
-            included=tuple(_sealed_for(self._accepted[client], position) for client in sorted(included)),
+            included=tuple(self.sealed(self._accepted[client], position) for client in sorted(included)),
             receipt=receipt,
         )
-
-
-def _sealed_for(accepted: Accepted, position: int) -> Sealed:
-    digests = tuple(digest(Label.BOX, box) for box in accepted.boxes)
-    return Sealed(leaf=accepted.leaf, box_digests=digests, box=accepted.boxes[position])
 
 
 def check_reveal(
@@ -173,21 +232,6 @@ def check_reveal(
     )
     _expect_signed(4, notary, statement, reveal.signature, signers[member])
     return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
-
-
-def combine(header: RoundHeader, shares: Mapping[bytes, npt.NDArray[np.uint64]]) -> npt.NDArray[np.uint64]:
-    """Return the aggregate key S, ``(N,) uint64`` in the NTT domain, from the members' summed shares.
-
-    With more than ``threshold`` answers all of them must lie on one polynomial; which member lied is not decided here.
-
-    Raises:
-        LocalProtocolError: Fewer than ``threshold`` answers.
-        VerificationError: The answers contradict each other.
-    """
-    if len(shares) < header.threshold:
-        raise LocalProtocolError(f"{header.threshold} answers open the aggregate key, {len(shares)} came")
-    points = {header.point_of(member): share for member, share in shares.items()}
-    return shamir.combine(PARAMETER_SETS[header.parameter_set], header.threshold, points)
 
 
 def _expect_signed(

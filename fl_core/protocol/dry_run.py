@@ -18,14 +18,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from fl_core.digests import Label, digest
 from fl_core.errors import VerificationError
 from fl_core.hashtree import leaf_hash, tree_root
+from fl_core.protocol.check_messages import CheckAnswer, CheckRequest
 from fl_core.protocol.client import contribute
-from fl_core.protocol.coordinator import Collector, check_reveal, combine
+from fl_core.protocol.coordinator import Collector, check_reveal
 from fl_core.protocol.header import RoundHeader, Seat
 from fl_core.protocol.member import Committed, answer
 from fl_core.protocol.messages import Reveal, RevealRequest
 from fl_core.protocol.opening import Aggregate, open_aggregate
+from fl_core.protocol.recovery import opens, recover_key
 from fl_core.protocol.rules import least_n_min, threshold_of
 from fl_core.protocol.setup import transport_key_digest
+from fl_core.protocol.share_check import (
+    AcceptedOnLedger,
+    answer_check,
+    combined_checks,
+    judge,
+    verify_check_answer,
+)
 from fl_core.protocol.statements import ADDRESS_SIZE, Statement
 from fl_core.quantise import Block
 from fl_core.randomness import SEED_SIZE, RandomSource
@@ -168,14 +177,49 @@ def run_round(
     for data in sent:
         collector.accept(collector.decode(data))
 
-    # Ledger: the accepted set V, then the included set U. Here U = V; the share check stands between the two.
-    pairs = tuple((accepted.leaf.statement.member, accepted.digest) for accepted in collector.accepted)
-    root = notary.root(pairs)
+    # Ledger: the accepted set V.
+    accepted = {a.leaf.statement.member: a for a in collector.accepted}
+    pairs = {client: a.digest for client, a in accepted.items()}
+    accepted_root = notary.root(list(pairs.items()))
+
+    # Members: one value of each share, under challenges that follow from V. Shares that do not fit are found before any
+    # sum is opened, by whoever looks.
+    values = {}
+    for member in answering:
+        party = by_address[member]
+        checked = answer_check(
+            header,
+            CheckRequest.decode(collector.check_request(member, receipt=b"").encode()),
+            me=member,
+            committed=AcceptedOnLedger(root=accepted_root, count=len(pairs), signers=signers),
+            transport=party.transport,
+            notary=notary,
+            signer=party,
+        )
+        said = CheckAnswer.decode(checked.encode())
+        verify_check_answer(
+            header,
+            said,
+            accepted_root=accepted_root,
+            accepted_count=len(pairs),
+            signers=signers,
+            notary=notary,
+        )
+        values[member] = said.values
+    combined = [(c, combined_checks(header, accepted_root, a.check_rows)) for c, a in accepted.items()]
+    exclusions = judge(header, accepted_root=accepted_root, combined=combined, answers=values)
+
+    # Coordinator: takes the others out of the sum. Ledger: the included set U.
+    frames = {frame.leaf.statement.member: frame for frame in map(collector.decode, sent)}
+    for client in exclusions.clients:
+        collector.exclude(client, frames[client].ciphertext)
+    included = [(client, value) for client, value in pairs.items() if client not in exclusions.clients]
+    root = notary.root(included)
     committed = Committed(
-        accepted_root=root,
+        accepted_root=accepted_root,
         accepted_count=len(pairs),
         included_root=root,
-        included_count=len(pairs),
+        included_count=len(included),
         signers=signers,
     )
 
@@ -183,11 +227,10 @@ def run_round(
     shares = {}
     for member in answering:
         party = by_address[member]
-        asked = collector.request(member, [address for address, _ in pairs], receipt=b"").encode()
-        request = RevealRequest.decode(asked)
+        asked = collector.request(member, [client for client, _ in included], receipt=b"").encode()
         reveal = answer(
             header,
-            request,
+            RevealRequest.decode(asked),
             me=member,
             committed=committed,
             transport=party.transport,
@@ -197,6 +240,7 @@ def run_round(
         answered = Reveal.decode(reveal.encode())
         shares[member] = check_reveal(header, answered, included_root=root, signers=signers, notary=notary)
 
-    # Anyone: the aggregate key, and the sum it opens. No other sum of this round can ever be opened.
-    key = combine(header, shares)
-    return open_aggregate(header, collector.sums, len(pairs), key)
+    # Anyone: the aggregate key, without the answers of liars, and the sum it opens. No other sum of this round can ever be
+    # opened.
+    recovered = recover_key(header, shares, accept=opens(header, collector.sums, len(included)))
+    return open_aggregate(header, collector.sums, len(included), recovered.key)

@@ -38,7 +38,7 @@ class Seat:
 
     address: bytes
     transport_key: bytes
-    """SHA-256-based digest of the member's transport public key, as registered on the ledger."""
+    """Digest of the transport public key that the member signed for this epoch (:mod:`fl_core.protocol.prekeys`)."""
 
     def __post_init__(self) -> None:
         if len(self.address) != ADDRESS_SIZE or len(self.transport_key) != DIGEST_SIZE:

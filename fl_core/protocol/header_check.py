@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fl_core.errors import VerificationError
 from fl_core.protocol.header import RoundHeader
-from fl_core.protocol.rules import WHOLE_COHORT_COMMITTEE, least_n_min, threshold_of
+from fl_core.protocol.rules import committee_of, least_n_min, threshold_of
 from fl_core.protocol.terms import Terms
 
 MAX_CLIP_GROWTH = 1e6
@@ -25,12 +25,11 @@ class MemberView:
     """What the ledger says about one member.
 
     Attributes:
-        transport_key: Registered digest of its transport public key.
         registered_at: Block in which its current keys were registered.
-        consented: Digest of the terms that it accepted for this run, or 32 zero bytes.
+        consented: Digest of the terms that it accepted for this run as a holder, since its last admission; 32 zero
+            bytes where it did not, or is no holder.
     """
 
-    transport_key: bytes
     registered_at: int
     consented: bytes
 
@@ -72,8 +71,8 @@ def check_header(
     3. It trains from the ledger's model, and the received model is that model.
     4. The holder belongs to the cohort, and contributions are still accepted.
     5. Every client of the cohort accepted the run's terms, and the terms are those that this holder accepted.
-    6. The committee is the whole cohort (up to 16 clients), every seat names its member's registered key, and threshold
-       and least number of contributions follow the rules.
+    6. The committee is the one that the beacon draws (up to 16 clients: the whole cohort), and threshold and
+       least number of contributions follow the rules. (The seats' keys: :func:`fl_core.protocol.prekeys.check_seats`.)
     7. Parameters, packing, tensors, counters and weight cap are those of the terms; clips lie in their range.
     8. The beacon is a block of this chain later than the registration of every committee key.
 
@@ -111,14 +110,8 @@ def check_header(
 
 def _check_committee(header: RoundHeader, view: LedgerView, terms: Terms) -> None:
     seats = tuple(seat.address for seat in header.committee)
-    _expect(6, len(header.cohort) <= WHOLE_COHORT_COMMITTEE, "larger cohorts need a committee by beacon")
-    _expect(6, seats == header.cohort, "the committee is not the whole cohort")
-    for seat in header.committee:
-        _expect(
-            6,
-            seat.transport_key == view.members[seat.address].transport_key,
-            "a seat names an unregistered key",
-        )
+    drawn = committee_of(header.cohort, run=header.run, round_number=header.round, beacon=header.beacon)
+    _expect(6, seats == drawn, "the committee is not the one that the beacon draws")
     _expect(6, header.threshold == threshold_of(len(seats)), "the threshold is not floor(2m/3) + 1")
     least = max(terms.n_min, least_n_min(len(header.cohort)))
     _expect(6, header.n_min >= least, f"the included set may be smaller than {least}")

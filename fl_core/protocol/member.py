@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_core.digests import Label, digest
-from fl_core.errors import RemoteProtocolError, VerificationError
+from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.protocol.header import RoundHeader
-from fl_core.protocol.messages import Reveal, RevealRequest, Sealed, boxes_digest_of
-from fl_core.protocol.setup import box_context
+from fl_core.protocol.messages import Reveal, RevealRequest, Sealed
+from fl_core.protocol.sealed_check import expect_box, expect_leaf, open_share
 from fl_core.protocol.statements import Notary, RevealStatement, StatementSigner
 from fl_core.secagg import shamir
 from fl_core.secagg.boxes import TransportPrivateKey
@@ -54,8 +55,8 @@ def check_request(
     1. It is for this header.
     2. Its accepted set is the one on the ledger.
     3. Its included set has at least ``n_min`` contributions.
-    4. Its included set is the one on the ledger, lies within the accepted set and within the cohort.
-    5. Every included leaf speaks of this round and is signed by its client's registered key.
+    4. Its included set is the one on the ledger, lies within the accepted set.
+    5. Every included leaf speaks of this round, is of the cohort, and is signed by its client's registered key.
     6. Every box is the one that its client signed for this member, and opens to a share (checked by :func:`answer`,
        which knows the seat).
 
@@ -80,16 +81,8 @@ def check_request(
     )
     for member, contribution in included:
         _expect(4, accepted.get(member) == contribution, f"{member.hex()} is included but was not accepted")
-        _expect(4, member in header.cohort, f"{member.hex()} is not in the cohort")
     for sealed in request.included:
-        statement = sealed.leaf.statement
-        ours = (statement.run, statement.round, statement.header) == (header.run, header.round, header.digest)
-        _expect(5, ours, f"the leaf of {statement.member.hex()} is of another round")
-        try:
-            notary.verify(statement, sealed.leaf.signature, committed.signers[statement.member])
-        except VerificationError as error:
-            problem = f"reveal check (5): the leaf of {statement.member.hex()} is not signed by it"
-            raise VerificationError(problem, party="coordinator") from error
+        expect_leaf(header, sealed, signers=committed.signers, notary=notary, expect=partial(_expect, 5))
 
 
 def answer(
@@ -128,20 +121,14 @@ def _share(
     header: RoundHeader, sealed: Sealed, position: int, transport: TransportPrivateKey
 ) -> npt.NDArray[np.uint64]:
     """Return one client's share, or name the client whose box is bad: its own signature is on the box."""
-    sender = sealed.leaf.statement.member
-    signed = (
-        len(sealed.box_digests) == len(header.committee)
-        and sealed.box_digests[position] == digest(Label.BOX, sealed.box)
-        and boxes_digest_of(sealed.box_digests) == sealed.leaf.statement.boxes
-    )
-    _expect(6, signed, f"the box of {sender.hex()} is not the one it signed")
-    context = box_context(header, sender, header.committee[position])
-    try:
-        opened = transport.open(context, sealed.box).reveal()
-        return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], opened)
-    except RemoteProtocolError as error:  # one text for both: it must not tell whether the box opened
-        problem = f"reveal check (6): the box of {sender.hex()} does not open to a share"
-        raise VerificationError(problem, party=sender.hex()) from error
+    expect_box(header, sealed, position, expect=partial(_expect, 6))
+    share = open_share(header, sealed, position, transport)
+    if share is None:
+        sender = sealed.leaf.statement.member.hex()
+        raise VerificationError(
+            f"reveal check (6): the box of {sender} does not open to a share", party=sender
+        )
+    return share
 
 
 def _expect(number: int, condition: bool, problem: str) -> None:

@@ -6,6 +6,8 @@ message                   from, to            holds
 ``RoundHeader``           coordinator, all    everything a round depends on; its digest is on the ledger
 :class:`Leaf`             client, all         the signed statement about one encrypted update; public, archived
 :class:`Frame`            client, coordinator leaf, sealed shares, ciphertext
+``CheckRequest``          coordinator, member the leaves and this member's boxes of the accepted set
+``CheckAnswer``           member, all         one value for each accepted contribution, signed; archived
 :class:`RevealRequest`    coordinator, member both committed sets, the leaves and this member's boxes of the included set
 :class:`Reveal`           member, all         the member's sum of shares over the included set, signed; archived
 ========================  ==================  ==========================================================================
@@ -32,7 +34,7 @@ from fl_core.protocol.statements import (
     RevealStatement,
 )
 
-MAX_BOX = 32_768  # bytes; a share of 4,096 coefficients is 28,672, HPKE adds 1,136
+MAX_BOX = 36_864  # bytes; a share of 4,096 coefficients is 28,672 or (P4096g) 32,768, HPKE adds 1,136
 MAX_LEAF = 1024
 MAX_REQUEST = 1 << 29  # bytes; 10,000 boxes of 30 KB and as many leaves
 MAX_REVEAL = 1 << 16
@@ -192,11 +194,7 @@ class RevealRequest:
             w.fixed(value, DIGEST_SIZE)
         w.count(len(self.included), MAX_COHORT)
         for sealed in self.included:
-            w.opaque(sealed.leaf.encode(), MAX_LEAF)
-            w.count(len(sealed.box_digests), MAX_COMMITTEE)
-            for value in sealed.box_digests:
-                w.fixed(value, DIGEST_SIZE)
-            w.opaque(sealed.box, MAX_BOX)
+            write_sealed(w, sealed)
         w.opaque(self.receipt, SIGNATURE_SIZE)
         return w.bytes()
 
@@ -211,7 +209,7 @@ class RevealRequest:
         read_version(r)
         header = r.fixed(DIGEST_SIZE)
         accepted = tuple((r.fixed(ADDRESS_SIZE), r.fixed(DIGEST_SIZE)) for _ in range(r.count(MAX_COHORT)))
-        included = tuple(_sealed(r) for _ in range(r.count(MAX_COHORT)))
+        included = tuple(read_sealed(r) for _ in range(r.count(MAX_COHORT)))
         receipt = r.opaque(SIGNATURE_SIZE)
         r.end()
         return construct(
@@ -220,7 +218,17 @@ class RevealRequest:
         )
 
 
-def _sealed(r: Reader) -> Sealed:
+def write_sealed(w: Writer, sealed: Sealed) -> None:
+    """Write one entry of a request."""
+    w.opaque(sealed.leaf.encode(), MAX_LEAF)
+    w.count(len(sealed.box_digests), MAX_COMMITTEE)
+    for value in sealed.box_digests:
+        w.fixed(value, DIGEST_SIZE)
+    w.opaque(sealed.box, MAX_BOX)
+
+
+def read_sealed(r: Reader) -> Sealed:
+    """Read one entry of a request; raises :class:`~fl_core.errors.DecodeError`."""
     leaf = Leaf.decode(r.opaque(MAX_LEAF))
     digests = tuple(r.fixed(DIGEST_SIZE) for _ in range(r.count(MAX_COMMITTEE)))
     return Sealed(leaf=leaf, box_digests=digests, box=r.opaque(MAX_BOX))

@@ -20,9 +20,9 @@ def _check(statement: object) -> None:
     """Every statement is made of a round number, a member's address and digests."""
     for field in fields(statement):  # type: ignore[arg-type]
         value = getattr(statement, field.name)
-        if field.name == "round":
+        if field.name in ("round", "epoch"):
             if not 0 < value < 1 << 32:
-                raise ValueError("a round number lies in [1, 2^32)")
+                raise ValueError(f"a number of a {field.name} lies in [1, 2^32)")
         elif len(value) != (ADDRESS_SIZE if field.name == "member" else DIGEST_SIZE):
             raise ValueError(f"{field.name} has a wrong length")
 
@@ -60,6 +60,48 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrekeyStatement:
+    """What a member says about the key that shares are sealed to for a while.
+
+    Attributes:
+        member: The member's account.
+        epoch: Number of the epoch, counted by the member, from 1.
+        transport: Digest of the transport public key.
+    """
+
+    member: bytes
+    epoch: int
+    transport: bytes
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckStatement:
+    """What a member says in the share check: one value for each accepted contribution of this round, before any sum.
+
+    Attributes:
+        run: Run id.
+        round: Round number, from 1.
+        member: The member's account.
+        header: Digest of the round's header.
+        accepted: Root of the accepted set V.
+        values: Digest of the values.
+    """
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    accepted: bytes
+    values: bytes
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevealStatement:
     """What a member says when it opens its summed share: for this header and this included set, and no other."""
 
@@ -69,6 +111,32 @@ class RevealStatement:
     header: bytes
     included: bytes
     shares: bytes
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlameStatement:
+    """What a member says in a blame opening: one value for each included contribution, at one place of a failed sum.
+
+    Attributes:
+        run: Run id.
+        round: Round number, from 1.
+        member: The member's account.
+        header: Digest of the round's header.
+        included: Root of the included set U.
+        place: Digest of ring element and coefficient.
+        values: Digest of the values.
+    """
+
+    run: bytes
+    round: int
+    member: bytes
+    header: bytes
+    included: bytes
+    place: bytes
+    values: bytes
 
     def __post_init__(self) -> None:
         _check(self)
@@ -87,7 +155,7 @@ class Acceptance:
         _check(self)
 
 
-Statement = Contribution | RevealStatement | Acceptance
+Statement = PrekeyStatement | Contribution | CheckStatement | RevealStatement | BlameStatement | Acceptance
 
 
 class Notary(Protocol):

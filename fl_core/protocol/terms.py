@@ -15,6 +15,7 @@ from fl_core.codec import read_json
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from fl_core.models import TensorSpec
+from fl_core.secagg.layout import MAX_LENGTH
 
 MAX_TERMS = 1 << 20  # bytes
 FORMAT = "suture-terms-v1"
@@ -43,6 +44,8 @@ class Terms:
         n_min: Least number of contributions in an included set.
         reward_policy: How a round's reward is divided; ``"equal"``.
         reward_per_round: Token units (10^-18 token) paid per finalised round.
+        blame_opening: Whether the committee may open one coefficient of each update of a round whose sum somebody spoilt,
+            to find out who (:mod:`fl_core.protocol.blame`); it shows two or three values of each update.
         bundle: SHA-256 of the Flower app bundle, hexadecimal, or empty when the glue is installed with the node.
     """
 
@@ -65,6 +68,7 @@ class Terms:
     reward_policy: str
     reward_per_round: int
     bundle: str
+    blame_opening: bool = False
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -81,6 +85,8 @@ class Terms:
             raise ValueError("clips are positive finite numbers")
         if not self.tensors or [t.name for t in self.tensors] != sorted({t.name for t in self.tensors}):
             raise ValueError("tensors are sorted by name and named once")
+        if sum(spec.size for spec in self.tensors) + 1 + len(self.counters) > MAX_LENGTH:
+            raise ValueError(f"parameters, weight and counters are at most {MAX_LENGTH} values")
 
     @property
     def digest(self) -> bytes:
@@ -171,5 +177,6 @@ _SCALARS: dict[str, type] = {
     "reward_policy": str,
     "reward_per_round": int,
     "bundle": str,
+    "blame_opening": bool,
 }
 """Fields that hold one value, and its type."""

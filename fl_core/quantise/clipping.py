@@ -24,6 +24,9 @@ the clip by ``factor``, and one round without progress could take it to the floo
 _PIECE = 1 << 12
 """Squares of deviations below 2^25 that are summed in int64 without overflow: 2^50 * 2^12 < 2^63."""
 
+_SMALL = 1 << 25
+_HALF_BITS = 15
+
 
 def next_clip(
     deviations: Iterable[npt.NDArray[np.int64]],
@@ -38,7 +41,7 @@ def next_clip(
     A decoded value is 2 * previous * d / weight_units for the integer deviation d = sum - count * half.
 
     Args:
-        deviations: The block's d, as pieces of ``(n,) int64`` with values in (-2^25, 2^25); at least one value in all.
+        deviations: The block's d, as pieces of ``(n,) int64`` with values in (-2^30, 2^30); at least one value in all.
         weight_units: Sum of the clients' weights in units of 1 / top.
         previous: The clip with which the block was quantised.
         floor: Smallest clip, at least :data:`fl_core.quantise.law.MIN_CLIP`.
@@ -52,8 +55,22 @@ def next_clip(
     for piece in deviations:
         size += piece.size
         for start in range(0, piece.size, _PIECE):
-            part = piece[start : start + _PIECE]
-            squares += int(np.dot(part, part))
+            squares += _sum_of_squares(piece[start : start + _PIECE])
     root_mean_square = 2.0 * previous * math.sqrt(squares / size) / weight_units
     wanted = min(max(factor * root_mean_square, previous / GROWTH), previous * GROWTH)
     return min(max(wanted, floor), MAX_CLIP)
+
+
+def _sum_of_squares(part: npt.NDArray[np.int64]) -> int:
+    """Return the exact sum of squares of at most :data:`_PIECE` deviations, |d| < 2^30."""
+    if int(np.abs(part).max(initial=0)) < _SMALL:
+        return int(np.dot(part, part))
+    high, low = (
+        part >> _HALF_BITS,
+        part & ((1 << _HALF_BITS) - 1),
+    )  # |high| <= 2^15: each dot is <= 2^30 * 2^12
+    return (
+        (int(np.dot(high, high)) << 2 * _HALF_BITS)
+        + (int(np.dot(high, low)) << (_HALF_BITS + 1))
+        + int(np.dot(low, low))
+    )

@@ -10,8 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 MAX_CONTRIBUTIONS = 1024
-"""Most contributions in one decoded sum. Deviations then stay below 2^10 * 2^15 and their squares below 2^50."""
+"""Most contributions in one decoded sum. Deviations then stay below 2^10 * 2^19 and their squares below 2^58."""
+
+MAX_VALUE_BITS = 20
+"""The widest quantised value."""
 
 MIN_CLIP = 2.0**-60
 MAX_CLIP = 2.0**60
@@ -23,7 +28,7 @@ class Law:
     """The integers that follow from the number of value bits.
 
     Attributes:
-        value_bits: Bits of one quantised value, b in [2, 15].
+        value_bits: Bits of one quantised value, b in [2, 20].
 
     Raises:
         ValueError: ``value_bits`` is out of range.
@@ -32,8 +37,8 @@ class Law:
     value_bits: int = 15
 
     def __post_init__(self) -> None:
-        if not 2 <= self.value_bits <= 15:
-            raise ValueError(f"a quantised value has 2 to 15 bits, not {self.value_bits}")
+        if not 2 <= self.value_bits <= MAX_VALUE_BITS:
+            raise ValueError(f"a quantised value has 2 to {MAX_VALUE_BITS} bits, not {self.value_bits}")
 
     @property
     def top(self) -> int:
@@ -49,6 +54,11 @@ class Law:
     def limit(self) -> int:
         """Counters lie in [0, limit), limit = 2^b."""
         return 1 << self.value_bits
+
+    @property
+    def dtype(self) -> type[np.uint16 | np.uint32]:
+        """What quantised values are stored as: uint16, or uint32 if they have more than 16 bits."""
+        return np.uint16 if self.value_bits <= 16 else np.uint32
 
 
 @dataclass(frozen=True, slots=True)

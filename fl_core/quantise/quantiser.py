@@ -8,7 +8,7 @@ sums, and it draws no randomness of its own. Who runs what: a client calls :meth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -27,15 +27,18 @@ MAX_COUNTERS = 64
 """Most counters beside the weight."""
 
 
+Values = npt.NDArray[np.uint16 | np.uint32]
+
+
 class Quantised(NamedTuple):
     """What :meth:`Quantiser.quantise` returns.
 
     Attributes:
-        values: ``(L,) uint16``, values in [0, 2^b).
+        values: ``(L,)`` of the law's dtype (uint16, or uint32 above 16 bits), values in [0, 2^b).
         clipped: How many values of the update lay outside their block's clip.
     """
 
-    values: npt.NDArray[np.uint16]
+    values: Values
     clipped: int
 
 
@@ -61,7 +64,7 @@ class Quantiser:
         blocks: The blocks of the update vector, in order; at least one.
         counters: Names of the integers that are summed besides the weight, in order; distinct.
         weight_cap: Number of examples from which on a client weighs 1; at least one.
-        value_bits: b in [2, 15].
+        value_bits: b in [2, 20].
 
     Raises:
         ValueError: A field is out of range.
@@ -124,6 +127,33 @@ class Quantiser:
             InputError: The update holds NaN or an infinity; nothing may be sent.
             LocalProtocolError: An argument does not have the stated form.
         """
+        values = np.empty(self.length, dtype=self.law.dtype)
+        start = clipped = 0
+        for chunk in self.quantise_chunks(update, weight_units, counters, stream):
+            values[start : start + chunk.values.size] = chunk.values
+            start += chunk.values.size
+            clipped += chunk.clipped
+        return Quantised(values, clipped)
+
+    def quantise_chunks(
+        self, update: npt.NDArray[np.float32], weight_units: int, counters: Sequence[int], stream: Stream
+    ) -> Iterator[Quantised]:
+        """Like :meth:`quantise`, a chunk of at most 32,768 values at a time, in order and in constant memory.
+
+        Args:
+            update: As for :meth:`quantise`; it may be a mapped file.
+            weight_units: As for :meth:`quantise`.
+            counters: As for :meth:`quantise`.
+            stream: As for :meth:`quantise`.
+
+        Returns:
+            Chunks of the vector; each chunk's ``values`` are overwritten by the next one.
+
+        Raises:
+            LocalProtocolError: As for :meth:`quantise`, at once.
+            InputError: As for :meth:`quantise`, from the chunk on that is broken. What was made of the chunks before must be
+                thrown away.
+        """
         law = self.law
         if update.dtype != np.float32 or update.shape != (self.size,) or not update.flags.c_contiguous:
             raise LocalProtocolError(f"expected a contiguous ({self.size},) float32 update")
@@ -131,15 +161,19 @@ class Quantiser:
             raise LocalProtocolError(f"a weight lies in [1, {law.top}], not {weight_units}")
         if len(counters) != len(self.counters) or any(not 0 <= value < law.limit for value in counters):
             raise LocalProtocolError(f"expected {len(self.counters)} counters in [0, {law.limit})")
-        values = np.empty(self.length, dtype=np.uint16)
-        clipped = 0
+        plain = np.asarray(update)  # of a mapped file, its values without its class
+        return self._chunks(plain, weight_units, tuple(counters), stream)
+
+    def _chunks(
+        self, update: npt.NDArray[np.float32], weight_units: int, counters: tuple[int, ...], stream: Stream
+    ) -> Iterator[Quantised]:
+        """Give the chunks of :meth:`quantise_chunks`, of checked arguments."""
         start = 0
         for block in self.blocks:
             end = start + block.size
-            clipped += _quantise_block(block, update[start:end], weight_units, law, stream, values[start:end])
+            yield from _quantise_block(block, update[start:end], weight_units, self.law, stream)
             start = end
-        values[start:] = [weight_units, *counters]
-        return Quantised(values, clipped)
+        yield Quantised(np.array([weight_units, *counters], self.law.dtype), 0)
 
     def dequantise(self, sums: npt.NDArray[np.int64], count: int) -> Dequantised:
         """Decode the sum of ``count`` quantised vectors.
@@ -166,7 +200,7 @@ class Quantiser:
             for low in range(start, start + block.size, _CHUNK):
                 high = min(low + _CHUNK, start + block.size)
                 part = scratch[: high - low]
-                part[:] = sums[low:high] - zero  # |difference| < 2^25, exact in float64
+                part[:] = sums[low:high] - zero  # |difference| < 2^30, exact in float64
                 np.multiply(part, step, out=part)
                 np.divide(part, divisor, out=part)
                 mean[low:high] = part
@@ -229,26 +263,29 @@ def _quantise_block(
     weight_units: int,
     law: Law,
     stream: Stream,
-    out: npt.NDArray[np.uint16],
-) -> int:
-    """Quantise one block into ``out``, chunk by chunk, and return how many values were clipped."""
-    from fl_core.quantise.kernels import round_values  # numba takes long to import, and only clients need it
+) -> Iterator[Quantised]:
+    """Quantise one block chunk by chunk."""
+    from fl_core.quantise import kernels  # numba takes long to import, and only clients need it
+
+    round_values = kernels.round_values if law.value_bits <= 15 else kernels.round_wide_values
 
     scale = weight_units * 32768.0 / block.clip  # W / 2 steps up to the clip, times 2^16
     offset = law.half * 65536.0 + 0.5
     noise = np.empty(min(_CHUNK, block.size), dtype=np.uint16)
-    clipped = broken = 0
+    out = np.empty(noise.size, dtype=law.dtype)
+    broken = 0
     for low in range(0, block.size, _CHUNK):
         high = min(low + _CHUNK, block.size)
         stream.fill(noise[: high - low])
-        more_clipped, more_broken = round_values(
-            update[low:high], noise[: high - low], block.clip, scale, offset, out[low:high]
+        values = out[: high - low]
+        clipped, more_broken = round_values(
+            update[low:high], noise[: high - low], block.clip, scale, offset, values
         )
-        clipped += int(more_clipped)
         broken += int(more_broken)
+        if not broken:
+            yield Quantised(values, int(clipped))
     if broken:
         raise InputError(
             f"the update's block {block.name!r} holds {broken} values of {block.size} that are NaN or infinite.",
             fix="Nothing was sent. Training diverged: lower the learning rate or look for broken values in the data.",
         )
-    return clipped

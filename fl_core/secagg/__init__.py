@@ -13,9 +13,11 @@ The modules in the order in which a round uses them:
 ``shamir``            shares of the secret over Z_q, their sum, and S from them
 ``boxes``             shares sealed to members, HPKE with MLKEM768-X25519
 ``commitment``        the hash-tree root of a ciphertext
+``stream``            encryption of a long vector chunk by chunk, in one pass and little memory
 ``fold``              the running sum of ciphertexts
 ``decrypt``           checks S on the two check elements, opens the sum, reports ring elements that fail
 ``noise``             how much noise is honest
+``threads``           work on ring elements, spread over threads
 ``kernels``           the compiled loops of ``encrypt``, ``fold`` and ``decrypt``
 ====================  ========================================================================================
 

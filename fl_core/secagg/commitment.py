@@ -8,6 +8,8 @@ without the others, and a root belongs to one layout, which also fixes the numbe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +17,22 @@ import numpy.typing as npt
 from fl_core.digests import Label, digest
 from fl_core.hashtree import leaf_hash, tree_root
 from fl_core.secagg.layout import Layout
+from fl_core.secagg.threads import spread
 
 
 def ciphertext_root(
-    layout: Layout, ciphertext: bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+    layout: Layout, ciphertext: bytes | bytearray | memoryview | npt.NDArray[np.uint8], threads: int = 1
 ) -> bytes:
-    """Return the 32-byte commitment to ``ciphertext``, which is public and not salted.
+    """Return the 32-byte commitment to ``ciphertext``, which is public and not salted; ``threads`` share the hashing.
 
     Raises:
         DecodeError: It does not have the layout's size.
     """
-    return tree_root(ciphertext_leaves(layout, ciphertext))
+    rows, context = layout.rows(ciphertext), leaf_context(layout)
+    hashed = spread(
+        lambda first, end: [leaf_hash(context, row.data) for row in rows[first:end]], len(rows), threads
+    )
+    return tree_root(chain.from_iterable(hashed))
 
 
 def ciphertext_leaves(
@@ -36,7 +43,17 @@ def ciphertext_leaves(
     Raises:
         DecodeError: It does not have the layout's size.
     """
-    length = layout.length.to_bytes(8, "big")
-    context = digest(Label.CIPHERTEXT_LEAF, layout.params.name.encode(), layout.packing.name.encode(), length)
     for row in layout.rows(ciphertext):
-        yield leaf_hash(context, row.data)
+        yield element_leaf(layout, row.data)
+
+
+def element_leaf(layout: Layout, row: bytes | memoryview) -> bytes:
+    """Return the leaf hash of one ring element's wire bytes."""
+    return leaf_hash(leaf_context(layout), row)
+
+
+@lru_cache(maxsize=16)
+def leaf_context(layout: Layout) -> bytes:
+    """Return what every leaf of a ciphertext of this layout begins with, 32 bytes."""
+    length = layout.length.to_bytes(8, "big")
+    return digest(Label.CIPHERTEXT_LEAF, layout.params.name.encode(), layout.packing.name.encode(), length)

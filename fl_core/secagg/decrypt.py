@@ -7,7 +7,9 @@ With C_j = 2^d * (sum of the wire coefficients), d the dropped bits::
 
 The noise is the sum of all errors and roundings (:mod:`fl_core.secagg.noise`). The check elements make S unique: if S and
 S' both passed, S - S' would be short/a_0 and short/a_1 at once, and for uniform a_0, a_1 no such element exists except
-with negligible probability (fewer than (4*bound)^(2N) pairs of short elements against q^N).
+with negligible probability (:func:`~fl_core.secagg.noise.key_noise_bound`). How much noise is in them is not looked at
+any closer: a party could make it large enough to be refused and small enough to pass the share check, and no value that
+anybody uses is in them.
 
 A ring element is *failed* if its noise or a slot exceeds what ``count`` honest parties can cause; somebody's ciphertext
 was not well-formed there. Its values are reported as :data:`NO_SUM`, which is no sum. What to do with a failed element is
@@ -25,8 +27,9 @@ import numpy.typing as npt
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.secagg import kernels
 from fl_core.secagg.layout import CHECK_ELEMENTS, Layout
-from fl_core.secagg.noise import mean_square_tolerance, noise_bound, noise_mean_square
+from fl_core.secagg.noise import key_noise_bound, noise_bound
 from fl_core.secagg.public_elements import PublicElements, block_elements
+from fl_core.secagg.threads import spread
 
 Words = npt.NDArray[np.uint64]
 
@@ -65,15 +68,25 @@ def verify_aggregate_key(layout: Layout, header_digest: bytes, sums: Words, coun
         key: S, (N,) uint64, transform domain, values in [0, q).
 
     Raises:
-        VerificationError: (1) a noise coefficient of a check element is too large, (2) their mean square is not that
-            of ``count`` parties. An honest sum is refused with probability below 2^-41.
+        VerificationError: A coefficient of a check element is larger than :func:`~fl_core.secagg.noise.key_noise_bound`,
+            which is far more than honest parties cause, and little enough for S to be the only key that passes.
         LocalProtocolError: The arguments do not have the stated shapes and ranges.
     """
     _check_arguments(layout, sums, count, key)
-    _verify_checks(layout, sums, count, PublicElements(layout.params, header_digest, key))
+    _verify_checks(layout, sums, PublicElements(layout.params, header_digest, key))
 
 
-def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words) -> Decrypted:
+def verify_rows(layout: Layout, header_digest: bytes, check_sums: Words, key: Words) -> None:
+    """Like :func:`verify_aggregate_key`, from the sums of the check elements alone, (2, N) uint64."""
+    shape = (CHECK_ELEMENTS, layout.params.degree)
+    if check_sums.shape != shape or check_sums.dtype != np.uint64 or not check_sums.flags.c_contiguous:
+        raise LocalProtocolError(f"the sums of the check elements are a {shape} matrix of uint64")
+    _verify_checks(layout, check_sums, PublicElements(layout.params, header_digest, key))
+
+
+def decrypt(
+    layout: Layout, header_digest: bytes, sums: Words, count: int, key: Words, threads: int = 1
+) -> Decrypted:
     """Verify ``key`` and open ``sums``.
 
     Args:
@@ -82,6 +95,7 @@ def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: 
         sums: As for :func:`verify_aggregate_key`.
         count: As for :func:`verify_aggregate_key`.
         key: As for :func:`verify_aggregate_key`.
+        threads: How many threads share the work; the result is the same for every number.
 
     Returns:
         The sums of the values, and which ring elements failed. The caller owes a look at ``failed_elements``.
@@ -90,15 +104,25 @@ def decrypt(layout: Layout, header_digest: bytes, sums: Words, count: int, key: 
         VerificationError: The key is not that of these sums, see :func:`verify_aggregate_key`.
         LocalProtocolError: The arguments do not have the stated shapes and ranges.
     """
+    verify_aggregate_key(layout, header_digest, sums, count, key)
     values = np.empty(layout.length, np.int64)
-    failed: list[int] = []
-    largest = start = 0
-    for block in decrypt_blocks(layout, header_digest, sums, count, key):
-        values[start : start + len(block.values)] = block.values
-        start += len(block.values)
-        failed.extend(block.failed_elements)
-        largest = max(largest, block.max_noise)
-    return Decrypted(values=values, failed_elements=tuple(failed), max_noise=largest)
+
+    def run(first: int, end: int) -> tuple[list[int], int]:
+        public = PublicElements(layout.params, header_digest, key, CHECK_ELEMENTS + first)
+        start, failed, largest = first * layout.values_per_element, list[int](), 0
+        for block in _open_blocks(layout, sums, count, public, first, end):
+            values[start : start + len(block.values)] = block.values
+            start += len(block.values)
+            failed.extend(block.failed_elements)
+            largest = max(largest, block.max_noise)
+        return failed, largest
+
+    runs = spread(run, layout.payload_elements, threads)
+    return Decrypted(
+        values=values,
+        failed_elements=tuple(element for failed, _ in runs for element in failed),
+        max_noise=max(largest for _, largest in runs),
+    )
 
 
 def decrypt_blocks(
@@ -106,20 +130,27 @@ def decrypt_blocks(
 ) -> Iterator[Decrypted]:
     """Like :func:`decrypt`, a block of ring elements at a time; the arrays are reused, so copy what is to be kept."""
     _check_arguments(layout, sums, count, key)
+    public = PublicElements(layout.params, header_digest, key)
+    _verify_checks(layout, sums, public)
+    yield from _open_blocks(layout, sums, count, public, 0, layout.payload_elements)
+
+
+def _open_blocks(
+    layout: Layout, sums: Words, count: int, public: PublicElements, begin: int, end: int
+) -> Iterator[Decrypted]:
+    """Open payload elements [begin, end); ``public`` is at the first of them."""
     params, packing = layout.params, layout.packing
-    public = PublicElements(params, header_digest, key)
-    _verify_checks(layout, sums, count, public)
-    bound, max_sum = noise_bound(params, count), count * packing.max_value
+    bound, max_sum = noise_bound(packing, count), count * packing.max_value
     step = block_elements(params)
     slots = np.empty((step, packing.slots, params.degree), np.int64)
     noise, largest = np.empty(step, np.uint64), np.empty(step, np.uint64)
-    remaining = layout.length
-    for first in range(CHECK_ELEMENTS, layout.elements, step):
-        rows = sums[first : first + step]
+    remaining = layout.length - begin * layout.values_per_element
+    for first in range(CHECK_ELEMENTS + begin, CHECK_ELEMENTS + end, step):
+        rows = sums[first : min(first + step, CHECK_ELEMENTS + end)]
         n = len(rows)
         kernels.decode(
             _residues(layout, rows, public),
-            np.uint64(params.delta_bits),
+            np.uint64(packing.delta_bits),
             np.uint64(packing.slot_bits),
             np.uint64(params.modulus),
             slots[:n],
@@ -136,24 +167,18 @@ def decrypt_blocks(
         remaining -= n * layout.values_per_element
 
 
-def _verify_checks(layout: Layout, sums: Words, count: int, public: PublicElements) -> None:
-    """Checks (1) and (2) of :func:`verify_aggregate_key`; takes the check elements from ``public``."""
+def _verify_checks(layout: Layout, sums: Words, public: PublicElements) -> None:
+    """The check of :func:`verify_aggregate_key`; takes the check elements from ``public``."""
     q = layout.params.modulus
-    noise = _residues(layout, sums[:CHECK_ELEMENTS], public).astype(np.int64)  # in [0, q), q < 2^53
+    noise = _residues(layout, sums[:CHECK_ELEMENTS], public).astype(np.int64)  # in [0, q), q < 2^63
     noise[noise > q // 2] -= q
-    # (1)
-    if int(np.abs(noise).max()) > noise_bound(layout.params, count):
+    if int(np.abs(noise).max()) > key_noise_bound(layout.params):
         raise VerificationError("the aggregate key does not open the check elements")
-    # (2) Exact integers: at most 2^13 squares of at most 2^20 after (1).
-    mean_square = int(np.square(noise).sum()) / noise.size
-    expected = noise_mean_square(layout.params, count)
-    if abs(mean_square / expected - 1) > mean_square_tolerance(noise.size):
-        raise VerificationError(f"the check elements do not have the noise of {count} parties")
 
 
 def _residues(layout: Layout, rows: Words, public: PublicElements) -> Words:
     """Return 2^d * rows - a*S mod q for the next ``len(rows)`` public elements."""
-    q, scale = layout.params.modulus, 1 << layout.params.dropped_bits
+    q, scale = layout.params.modulus, 1 << layout.packing.dropped_bits
     out = public.next_products(len(rows))
     kernels.residues(rows, out, np.uint64(scale), np.uint64((scale << 64) // q), np.uint64(q))
     return out

@@ -7,6 +7,8 @@ This is run by the client. Everything it draws comes from one seed, by label:
 ``Label.ERRORS``    2*N words per ring element, in order: e = popcount(first N) - popcount(second N)
 ==================  =====================================================================================
 
+So ring element j has its own place in every stream, and elements can be made in any order or at the same time.
+
 (``Label.SHARING`` of the same seed is for :func:`fl_core.secagg.shamir.share`.)
 
 **The caller owes: a seed is fresh for every call.** Two different vectors under one seed and one header differ by their
@@ -27,20 +29,24 @@ from fl_core.secagg import kernels
 from fl_core.secagg.layout import ALIGNMENT, CHECK_ELEMENTS, Layout
 from fl_core.secagg.public_elements import PublicElements, block_elements
 from fl_core.secagg.round_secret import RoundSecret
+from fl_core.secagg.threads import spread
 from fl_core.secret import Secret
 
-Values = npt.NDArray[np.uint16]
+Values = npt.NDArray[np.uint16 | np.uint32]
 Bytes = npt.NDArray[np.uint8]
 
 
-def encrypt(layout: Layout, header_digest: bytes, values: Values, seed: Secret) -> tuple[Bytes, RoundSecret]:
+def encrypt(
+    layout: Layout, header_digest: bytes, values: Values, seed: Secret, threads: int = 1
+) -> tuple[Bytes, RoundSecret]:
     """Encrypt one vector under a fresh secret.
 
     Args:
         layout: The shape of the round's ciphertexts.
         header_digest: 32 bytes; fixes the public elements.
-        values: (L,) uint16, values in [0, 2^value_bits).
+        values: (L,) of the layout's ``value_dtype`` (uint16, or uint32 above 16 bits), values in [0, 2^value_bits).
         seed: 32 fresh random bytes, used for this call only.
+        threads: How many threads share the work; the bytes are the same for every number.
 
     Returns:
         The ciphertext, (ciphertext_bytes,) uint8, and the secret it is under.
@@ -49,11 +55,11 @@ def encrypt(layout: Layout, header_digest: bytes, values: Values, seed: Secret) 
         LocalProtocolError: The values have another dtype, shape or range, or the digest or seed another size.
     """
     ciphertext = np.empty(layout.ciphertext_bytes, np.uint8)
-    return ciphertext, encrypt_into(layout, header_digest, values, seed, ciphertext)
+    return ciphertext, encrypt_into(layout, header_digest, values, seed, ciphertext, threads)
 
 
 def encrypt_into(
-    layout: Layout, header_digest: bytes, values: Values, seed: Secret, out: Bytes
+    layout: Layout, header_digest: bytes, values: Values, seed: Secret, out: Bytes, threads: int = 1
 ) -> RoundSecret:
     """Like :func:`encrypt`, into a buffer of the caller's (a mapped file, say).
 
@@ -63,6 +69,7 @@ def encrypt_into(
         values: As for :func:`encrypt`.
         seed: As for :func:`encrypt`.
         out: (ciphertext_bytes,) uint8, C-contiguous, writable, aligned to four bytes; overwritten.
+        threads: How many threads share the work; the bytes are the same for every number.
 
     Returns:
         The secret that the ciphertext is under.
@@ -74,15 +81,20 @@ def encrypt_into(
         raise LocalProtocolError(f"this round's vectors have {layout.length} values, not {values.shape}")
     if out.shape != (layout.ciphertext_bytes,) or not out.flags.c_contiguous:
         raise LocalProtocolError(f"a ciphertext of this round is a vector of {layout.ciphertext_bytes} bytes")
-    encryptor = ElementEncryptor(layout, header_digest, seed)
     rows = out.reshape(layout.elements, layout.element_bytes)
-    encryptor.encrypt_checks(rows[:CHECK_ELEMENTS])
-    step = block_elements(layout.params)
-    for first in range(0, layout.payload_elements, step):
-        block = rows[CHECK_ELEMENTS + first :][:step]
-        start = first * layout.values_per_element
-        encryptor.encrypt(values[start : start + len(block) * layout.values_per_element], block)
-    return encryptor.secret
+    step, width = block_elements(layout.params), layout.values_per_element
+
+    def run(first: int, end: int) -> RoundSecret:
+        encryptor = ElementEncryptor(layout, header_digest, seed, first)
+        if first == 0:
+            encryptor.encrypt_checks(rows[:CHECK_ELEMENTS])
+        for start in range(first, end, step):
+            stop = min(start + step, end)
+            block = rows[CHECK_ELEMENTS + start : CHECK_ELEMENTS + stop]
+            encryptor.encrypt(values[start * width : stop * width], block)
+        return encryptor.secret
+
+    return spread(run, layout.payload_elements, threads)[0]
 
 
 class ElementEncryptor:
@@ -94,32 +106,34 @@ class ElementEncryptor:
     Args:
         layout: The shape of the round's ciphertexts.
         header_digest: 32 bytes; fixes the public elements.
-        seed: 32 fresh random bytes, used for this object only.
+        seed: 32 fresh random bytes, used for this object only (and for others that encrypt the same vector).
+        first: The payload element to begin with. If it is not 0, the check elements are somebody else's.
     """
 
-    def __init__(self, layout: Layout, header_digest: bytes, seed: Secret) -> None:
+    def __init__(self, layout: Layout, header_digest: bytes, seed: Secret, first: int = 0) -> None:
         self._layout = layout
         ring = Ring.of(layout.params)
         (transformed,) = ring.sample_transformed(Stream(seed, Label.SECRET), 1)
         self.secret = RoundSecret(layout.params, transformed)
-        self._public = PublicElements(layout.params, header_digest, transformed)
-        self._errors = Stream(seed, Label.ERRORS)
+        self._elements_done = CHECK_ELEMENTS + first if first else 0
+        self._values_done = first * layout.values_per_element
+        self._public = PublicElements(layout.params, header_digest, transformed, self._elements_done)
+        self._errors = Stream(seed, Label.ERRORS, self._elements_done * 2 * ring.degree * 8)
         self._error_words = np.empty((block_elements(layout.params), 2, ring.degree), np.uint64)
-        self._elements_done = 0
-        self._values_done = 0
 
     def encrypt_checks(self, out: Bytes) -> None:
         """Write the check elements, encryptions of zero, to ``out``, (CHECK_ELEMENTS, element_bytes) uint8."""
         if self._elements_done or len(out) != CHECK_ELEMENTS:
             raise LocalProtocolError("the check elements come first, and once")
         packing, params = self._layout.packing, self._layout.params
-        self._write(np.zeros((CHECK_ELEMENTS, packing.slots, params.degree), np.uint16), out)
+        zeros = np.zeros((CHECK_ELEMENTS, packing.slots, params.degree), self._layout.value_dtype)
+        self._write(zeros, out)
 
     def encrypt(self, values: Values, out: Bytes) -> None:
         """Encrypt the next values of the vector.
 
         Args:
-            values: (n*slots*N,) uint16, values in [0, 2^value_bits); fewer only at the end of the vector, where the
+            values: (n*slots*N,) of the layout's ``value_dtype``, values in [0, 2^value_bits); fewer only at the end of the vector, where the
                 rest of the last ring element encrypts zeros.
             out: (n, element_bytes) uint8, C-contiguous, aligned to four bytes, 0 < n <= :func:`block_elements`;
                 overwritten.
@@ -141,18 +155,21 @@ class ElementEncryptor:
                 "ring elements are encrypted in order: check elements, payload, nothing beyond it"
             )
         # (2)
-        if values.dtype != np.uint16 or values.shape != (expected,):
-            raise LocalProtocolError(f"the next {len(out)} ring elements take ({expected},) uint16 values")
+        dtype = layout.value_dtype
+        if values.dtype != dtype or values.shape != (expected,):
+            raise LocalProtocolError(
+                f"the next {len(out)} ring elements take ({expected},) {dtype.__name__} values"
+            )
         # (3) Larger values would spill into the next slot once max_parties of them are added.
         if int(values.max()) > layout.packing.max_value:
             raise LocalProtocolError(f"values are below 2^{layout.packing.value_bits}")
         padding = len(out) * layout.values_per_element - expected
         if padding:
-            values = np.concatenate([values, np.zeros(padding, np.uint16)])
+            values = np.concatenate([values, np.zeros(padding, dtype)])
         self._write(values.reshape(len(out), layout.packing.slots, layout.params.degree), out)
         self._values_done += expected
 
-    def _write(self, slots: npt.NDArray[np.uint16], out: Bytes) -> None:
+    def _write(self, slots: Values, out: Bytes) -> None:
         """Write round((a*s + e + Delta*m mod q) / 2^dropped_bits) for the next ``len(out)`` ring elements."""
         params, packing = self._layout.params, self._layout.packing
         # (4) The kernel checks nothing.
@@ -168,9 +185,9 @@ class ElementEncryptor:
             products,
             words,
             slots,
-            np.uint64(params.delta_bits),
+            np.uint64(packing.delta_bits),
             np.uint64(packing.slot_bits),
-            np.uint64(params.dropped_bits),
+            np.uint64(packing.dropped_bits),
             np.uint64(params.modulus),
             out,
         )

@@ -1,8 +1,13 @@
 """The running sum of ciphertexts: one buffer, whatever the number of parties.
 
-This is run by the coordinator, and again by everybody who checks it. Coefficients of 48 bits are added in 64-bit words
-without any reduction: 65,536 * (2^48 - 1) < 2^64, so up to :data:`MAX_COUNT` ciphertexts cannot overflow. (How many may
-be *opened* together is the packing's ``max_parties``, which is smaller; :mod:`fl_core.secagg.decrypt` checks it.)
+This is run by the coordinator, and again by everybody who checks it. How it adds depends on the width on the wire:
+
+* Coefficients of six bytes are added in 64-bit words without any reduction: 65,536 * (2^48 - 1) < 2^64, so up to
+  :data:`MAX_COUNT` ciphertexts cannot overflow.
+* Of seven bytes only 256 would fit, fewer than some packings' parties. They, and those of five bytes, are added modulo q,
+  which is as good: opening multiplies the sum by a power of two and reduces modulo q anyway.
+
+How many may be *opened* together is the packing's ``max_parties``, at most 1,024; :mod:`fl_core.secagg.decrypt` checks it.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import numpy.typing as npt
 from fl_core.errors import DecodeError, LocalProtocolError
 from fl_core.secagg import kernels
 from fl_core.secagg.layout import ALIGNMENT, Layout
+from fl_core.secagg.threads import spread
 
 MAX_COUNT = 1 << 16
 """Ciphertexts that fit into one accumulator."""
@@ -23,6 +29,8 @@ _COPY_ROWS = 16  # ring elements copied at a time when a buffer is not aligned
 
 Buffer = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 Bytes = npt.NDArray[np.uint8]
+
+_LAZY_WIDTH = 6  # bytes of a coefficient
 
 
 class Accumulator:
@@ -44,13 +52,13 @@ class Accumulator:
 
     @property
     def sums(self) -> npt.NDArray[np.uint64]:
-        """(elements, N) uint64, values below count * 2^48; a read-only view of the running sum."""
+        """(elements, N) uint64, a read-only view of the running sum: below count * 2^48, or reduced modulo q (see above)."""
         view = self._sums.view()
         view.flags.writeable = False
         return view
 
-    def add(self, ciphertext: Buffer) -> None:
-        """Add one ciphertext; after an error the sum is as it was before.
+    def add(self, ciphertext: Buffer, threads: int = 1) -> None:
+        """Add one ciphertext, by as many threads; after an error the sum is as it was before.
 
         Raises:
             DecodeError: Another size, or a coefficient above ``max_wire``, which no encryption gives.
@@ -59,13 +67,14 @@ class Accumulator:
         rows = self.layout.rows(ciphertext)
         if self._count >= MAX_COUNT:
             raise LocalProtocolError(f"an accumulator takes {MAX_COUNT} ciphertexts")
-        if self._add(rows):
+        excess = spread(lambda first, end: self._add(rows[first:end], first), len(rows), threads)
+        if any(excess):
             self._subtract(rows)
-            raise DecodeError(f"a ciphertext's coefficients are at most {self.layout.params.max_wire}")
+            raise DecodeError(f"a ciphertext's coefficients are at most {self.layout.max_wire}")
         self._count += 1
 
     def subtract(self, ciphertext: Buffer) -> None:
-        """Take out a ciphertext that was added before; exact, modulo 2^64.
+        """Take out a ciphertext that was added before; exact, modulo 2^64 or q.
 
         The caller owes that these very bytes were added, once, and not taken out since.
 
@@ -79,16 +88,25 @@ class Accumulator:
         self._subtract(rows)
         self._count -= 1
 
-    def _add(self, rows: Bytes) -> bool:
-        limit = np.uint64(self.layout.params.max_wire)
+    def _add(self, rows: Bytes, at: int) -> bool:
+        """Add to the sums from row ``at`` on; return whether a coefficient is too large."""
+        limit, q = np.uint64(self.layout.max_wire), np.uint64(self.layout.params.modulus)
         excess = False
         for first, block in _blocks(rows):
-            excess |= bool(kernels.add_rows(block, limit, self._sums[first : first + len(block)]))
+            sums = self._sums[at + first :][: len(block)]
+            if self.layout.coefficient_bytes == _LAZY_WIDTH:
+                excess |= bool(kernels.add_rows(block, limit, sums))
+            else:
+                excess |= bool(kernels.add_rows_modulo(block, limit, q, sums))
         return excess
 
     def _subtract(self, rows: Bytes) -> None:
         for first, block in _blocks(rows):
-            kernels.subtract_rows(block, self._sums[first : first + len(block)])
+            sums = self._sums[first : first + len(block)]
+            if self.layout.coefficient_bytes == _LAZY_WIDTH:
+                kernels.subtract_rows(block, sums)
+            else:
+                kernels.subtract_rows_modulo(block, np.uint64(self.layout.params.modulus), sums)
 
 
 def _blocks(rows: Bytes) -> Iterator[tuple[int, Bytes]]:

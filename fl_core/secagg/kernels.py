@@ -1,7 +1,8 @@
 """The compiled loops of :mod:`fl_core.secagg.encrypt`, :mod:`~fl_core.secagg.fold` and :mod:`~fl_core.secagg.decrypt`.
 
-Same rules as :mod:`fl_core.lattice.kernels`: unsigned 64-bit, no floats, one signature each. Matrices have one ring
-element per row. Wire rows are 6*N bytes, a plane of N little-endian u32 and then one of N little-endian u16.
+Same rules as :mod:`fl_core.lattice.kernels`: unsigned 64-bit, no floats, explicit signatures. Matrices have one ring
+element per row. Wire rows have W = 5, 6 or 7 bytes per coefficient: a plane of N little-endian u32, then one of N
+little-endian u16 if W is 6 or 7, then one of N u8 if W is 5 or 7.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ Bytes = npt.NDArray[np.uint8]
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _HIGH_SHIFT = np.uint64(32)
+_TOP_SHIFT = np.uint64(48)
 _LOW_PLANE = 4  # bytes per coefficient in the low plane
+_BOTH_PLANES = 6  # and in the low plane and the one of u16
 
 
 @inlined
@@ -29,11 +32,50 @@ def _popcount(x: np.uint64) -> np.uint64:
     return (x * np.uint64(0x0101_0101_0101_0101)) >> np.uint64(56)
 
 
-@kernel("void(u8[:, ::1], u8[:, :, ::1], u2[:, :, ::1], u8, u8, u8, u8, u1[:, ::1])")
+@inlined
+def _write_row(c: Words, row: Bytes) -> None:
+    """Write the N coefficients ``c``, < 2^(8W), as one wire row."""
+    degree = c.shape[0]
+    width = row.shape[0] // degree
+    low = row[: _LOW_PLANE * degree].view(np.uint32)
+    for i in range(np.uint64(degree)):
+        low[i] = np.uint32(c[i])
+    if width >= _BOTH_PLANES:
+        high = row[_LOW_PLANE * degree : _BOTH_PLANES * degree].view(np.uint16)
+        for i in range(np.uint64(degree)):
+            high[i] = np.uint16(c[i] >> _HIGH_SHIFT)
+    if width != _BOTH_PLANES:
+        shift = _TOP_SHIFT if width > _BOTH_PLANES else _HIGH_SHIFT
+        top = row[(width - 1) * degree :]
+        for i in range(np.uint64(degree)):
+            top[i] = np.uint8(c[i] >> shift)
+
+
+@inlined
+def _read_row(row: Bytes, c: Words) -> None:
+    """Read one wire row of 5 or 7 bytes per coefficient into ``c``."""
+    degree = c.shape[0]
+    width = row.shape[0] // degree
+    low = row[: _LOW_PLANE * degree].view(np.uint32)
+    top = row[(width - 1) * degree :]
+    if width > _BOTH_PLANES:
+        high = row[_LOW_PLANE * degree : _BOTH_PLANES * degree].view(np.uint16)
+        for i in range(np.uint64(degree)):
+            middle = np.uint64(high[i]) << _HIGH_SHIFT
+            c[i] = np.uint64(low[i]) | middle | (np.uint64(top[i]) << _TOP_SHIFT)
+    else:
+        for i in range(np.uint64(degree)):
+            c[i] = np.uint64(low[i]) | (np.uint64(top[i]) << _HIGH_SHIFT)
+
+
+@kernel(
+    "void(u8[:, ::1], u8[:, :, ::1], Array(u2, 3, 'C', readonly=True), u8, u8, u8, u8, u1[:, ::1])",
+    "void(u8[:, ::1], u8[:, :, ::1], Array(u4, 3, 'C', readonly=True), u8, u8, u8, u8, u1[:, ::1])",
+)
 def encode(
     products: Words,
     noise_words: Words,
-    values: npt.NDArray[np.uint16],
+    values: npt.NDArray[np.uint16 | np.uint32],
     delta_bits: np.uint64,
     slot_bits: np.uint64,
     dropped_bits: np.uint64,
@@ -45,12 +87,12 @@ def encode(
     Args:
         products: (n, N) uint64, a_j*s in [0, q); overwritten.
         noise_words: (n, 2, N) uint64, uniform; e = popcount of the first minus popcount of the second, in [-64, 64].
-        values: (n, slots, N) uint16, the slots of m.
+        values: (n, slots, N) uint16 or uint32, the slots of m.
         delta_bits: Delta = 2^delta_bits.
         slot_bits: Bits of one slot.
         dropped_bits: Low bits that are rounded away, half up.
         q: The modulus.
-        out: (n, 6*N) uint8, overwritten.
+        out: (n, W*N) uint8, overwritten.
     """
     half = _ONE << (dropped_bits - _ONE)
     degree = np.uint64(products.shape[1])
@@ -59,23 +101,20 @@ def encode(
         for slot in range(values.shape[1]):
             shift = delta_bits + slot_bits * np.uint64(slot)
             v = values[j, slot]
-            for i in range(degree):  # < q + 2^53 for the first slot and < 2^54 in all: m < t, so Delta*m < q
+            for i in range(degree):  # < 2q, which is < 2^62: m < t, so Delta*m < q
                 c[i] += np.uint64(v[i]) << shift
         plus, minus = noise_words[j, 0], noise_words[j, 1]
-        low = out[j, : _LOW_PLANE * products.shape[1]].view(np.uint32)
-        high = out[j, _LOW_PLANE * products.shape[1] :].view(np.uint16)
         for i in range(degree):
             v_sum = reduce_once(c[i], q)
             v_sum = reduce_once(v_sum + _popcount(plus[i]), q)  # < q + 64
             v_sum = reduce_once(v_sum + (q - _popcount(minus[i])), q)  # < 2q
-            wire = (v_sum + half) >> dropped_bits  # <= max_wire < 2^48
-            low[i] = np.uint32(wire)
-            high[i] = np.uint16(wire >> _HIGH_SHIFT)
+            c[i] = (v_sum + half) >> dropped_bits  # <= max_wire < 2^(8W)
+        _write_row(c, out[j])
 
 
 @kernel("u8(Array(u1, 2, 'C', readonly=True), u8, u8[:, ::1])")
 def add_rows(rows: Bytes, max_wire: np.uint64, sums: Words) -> np.uint64:
-    """Add wire rows to ``sums`` modulo 2^64.
+    """Add wire rows of 6 bytes per coefficient to ``sums`` modulo 2^64.
 
     Args:
         rows: (n, 6*N) uint8, aligned to four bytes.
@@ -100,7 +139,7 @@ def add_rows(rows: Bytes, max_wire: np.uint64, sums: Words) -> np.uint64:
 
 @kernel("void(Array(u1, 2, 'C', readonly=True), u8[:, ::1])")
 def subtract_rows(rows: Bytes, sums: Words) -> None:
-    """Undo :func:`add_rows`."""
+    """Undo :func:`add_rows`, modulo 2^64."""
     degree = sums.shape[1]
     for j in range(rows.shape[0]):
         low = rows[j, : _LOW_PLANE * degree].view(np.uint32)
@@ -108,6 +147,41 @@ def subtract_rows(rows: Bytes, sums: Words) -> None:
         total = sums[j]
         for i in range(np.uint64(degree)):
             total[i] -= np.uint64(low[i]) | (np.uint64(high[i]) << _HIGH_SHIFT)
+
+
+@kernel("u8(Array(u1, 2, 'C', readonly=True), u8, u8, u8[:, ::1])")
+def add_rows_modulo(rows: Bytes, max_wire: np.uint64, q: np.uint64, sums: Words) -> np.uint64:
+    """Add wire rows of 5 or 7 bytes per coefficient to ``sums`` modulo q.
+
+    Args:
+        rows: (n, W*N) uint8, aligned to four bytes.
+        max_wire: The largest canonical coefficient.
+        q: The modulus, above every W-byte coefficient.
+        sums: (n, N) uint64, values in [0, q); added to.
+
+    Returns:
+        As for :func:`add_rows`.
+    """
+    excess = _ZERO
+    wire = np.empty(sums.shape[1], np.uint64)
+    for j in range(rows.shape[0]):
+        _read_row(rows[j], wire)
+        total = sums[j]
+        for i in range(np.uint64(sums.shape[1])):
+            excess |= max_wire - wire[i]  # as in add_rows
+            total[i] = reduce_once(total[i] + wire[i], q)  # < 2q before: wire < 2^56 < q
+    return excess >> np.uint64(63)
+
+
+@kernel("void(Array(u1, 2, 'C', readonly=True), u8, u8[:, ::1])")
+def subtract_rows_modulo(rows: Bytes, q: np.uint64, sums: Words) -> None:
+    """Undo :func:`add_rows_modulo`."""
+    wire = np.empty(sums.shape[1], np.uint64)
+    for j in range(rows.shape[0]):
+        _read_row(rows[j], wire)
+        total = sums[j]
+        for i in range(np.uint64(sums.shape[1])):
+            total[i] = reduce_once(total[i] + (q - wire[i]), q)  # < 2q before
 
 
 @kernel("void(Array(u8, 2, 'C', readonly=True), u8[:, ::1], u8, u8, u8)")

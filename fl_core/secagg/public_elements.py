@@ -29,13 +29,17 @@ class PublicElements:
         params: The parameter set.
         header_digest: 32 bytes.
         factor: (N,) uint64, transform domain, values in [0, q): s or S.
+        first: The index of the first element to give.
     """
 
-    def __init__(self, params: ParameterSet, header_digest: bytes, factor: npt.NDArray[np.uint64]) -> None:
+    def __init__(
+        self, params: ParameterSet, header_digest: bytes, factor: npt.NDArray[np.uint64], first: int = 0
+    ) -> None:
         if len(header_digest) != DIGEST_SIZE:
             raise LocalProtocolError(f"a header digest has {DIGEST_SIZE} bytes, not {len(header_digest)}")
         self._ring = Ring.of(params)
-        self._stream = Stream(digest(Label.PUBLIC_ELEMENTS, header_digest), Label.PUBLIC_ELEMENTS)
+        seed = digest(Label.PUBLIC_ELEMENTS, header_digest)
+        self._stream = Stream(seed, Label.PUBLIC_ELEMENTS, first * self._ring.element_stream_bytes)
         self._factor = factor
         self._quotients = self._ring.quotients(factor)
         self._scratch = self._ring.scratch(block_elements(params))

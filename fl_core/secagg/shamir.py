@@ -31,9 +31,6 @@ Words = npt.NDArray[np.uint64]
 MAX_POINT = 1 << 16
 """The largest point; far below every modulus, so distinct points are distinct residues."""
 
-RESIDUE_BYTES = 7
-"""Bytes of one residue in :func:`encode_vector`, little-endian: 53 bits and 3 zero bits."""
-
 
 def share(
     params: ParameterSet, secret: RoundSecret, threshold: int, points: Sequence[int], stream: Stream
@@ -120,7 +117,7 @@ def combine(params: ParameterSet, threshold: int, shares: Mapping[int, Words]) -
 
 
 def encode_vector(params: ParameterSet, vector: Words) -> bytes:
-    """Return the canonical form of a share or key: 7 little-endian bytes for each residue.
+    """Return the canonical form of a share or key: the set's ``residue_bytes``, little-endian, for each residue.
 
     Args:
         params: The parameter set.
@@ -131,7 +128,7 @@ def encode_vector(params: ParameterSet, vector: Words) -> bytes:
     """
     _check_vector(params, vector)
     octets = np.ascontiguousarray(vector, "<u8").view(np.uint8).reshape(params.degree, 8)
-    return octets[:, :RESIDUE_BYTES].tobytes()
+    return octets[:, : params.residue_bytes].tobytes()
 
 
 def decode_vector(params: ParameterSet, encoded: bytes) -> Words:
@@ -146,7 +143,7 @@ def decode_vector(params: ParameterSet, encoded: bytes) -> Words:
     if len(encoded) != vector_bytes(params):
         raise DecodeError(f"a vector of {params.name} has {vector_bytes(params)} bytes, not {len(encoded)}")
     octets = np.zeros((params.degree, 8), np.uint8)
-    octets[:, :RESIDUE_BYTES] = np.frombuffer(encoded, np.uint8).reshape(params.degree, RESIDUE_BYTES)
+    octets[:, : params.residue_bytes] = np.frombuffer(encoded, np.uint8).reshape(params.degree, -1)
     vector = octets.view("<u8").reshape(-1).astype(np.uint64, copy=False)
     if int(vector.max()) >= params.modulus:
         raise DecodeError(f"a vector of {params.name} has a residue that is not below the modulus")
@@ -155,7 +152,7 @@ def decode_vector(params: ParameterSet, encoded: bytes) -> Words:
 
 def vector_bytes(params: ParameterSet) -> int:
     """Return the number of bytes of an encoded vector."""
-    return RESIDUE_BYTES * params.degree
+    return params.residue_bytes * params.degree
 
 
 def _evaluate(ring: Ring, coefficients: Sequence[Words], point: int) -> Words:

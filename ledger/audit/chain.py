@@ -15,23 +15,30 @@ from fl_core.errors import DecodeError
 from ledger.chain.abi import Function, revert_reason
 from ledger.chain.embedded import EmbeddedChain, open_embedded
 from ledger.chain.embedded.evm import ExecutionFailed, Message
-from ledger.chain.ports import Log
+from ledger.chain.embedded.store import LogRow
+from ledger.chain.ports import Log, Sent
 from ledger.errors import Reverted, WrongChain
+from ledger.files import open_plain
+from ledger.papers import MAX_CHAIN_BYTES
 from ledger.records import EMPTY_ADDRESS, Head
 
-_ALL = 2**31
-"""Most log rows in one answer; the file is local and was replayed, so there is nothing to protect against."""
+_PIECE = 1 << 20  # bytes copied at a time
+_LOG_BLOCKS = 1_000
+"""Blocks whose logs are in memory at a time."""
+_LOG_ROWS = 2**31
+"""Most log rows of these blocks: as many as their transactions wrote, which were executed again."""
 
 
 def copy_chain(source: Path, folder: Path) -> Path:
     """Copy the chain in ``source`` into ``folder`` and return the copy.
 
     Raises:
-        DecodeError: There is no such file, or it cannot be read.
+        DecodeError: There is no such file, it cannot be read, or it is larger than :data:`ledger.papers.MAX_CHAIN_BYTES`.
     """
     target = folder / source.name
     try:
-        shutil.copyfile(source, target, follow_symlinks=True)
+        with open_plain(source, MAX_CHAIN_BYTES) as file, target.open("wb") as copy:
+            shutil.copyfileobj(file, copy, _PIECE)
     except OSError as error:
         raise DecodeError(f"the ledger cannot be read ({error.strerror})") from error
     return target
@@ -100,21 +107,31 @@ class FolderChain:
     def logs(self, address: bytes, topics: Sequence[bytes | None], first: int, last: int) -> Iterator[Log]:
         """Yield the logs of one contract in blocks ``first`` to ``last``, in order."""
         wanted = [[] if topic is None else [topic] for topic in topics]
-        for row in self._chain.logs(first, last, [address], wanted, _ALL):
-            block_hash = self.block_hash(row.block)
-            if block_hash is None:
-                raise DecodeError(f"the log index names block {row.block}, which is not on the chain")
-            found = (row.topic0, row.topic1, row.topic2, row.topic3)
-            yield Log(
-                address=row.address,
-                topics=tuple(topic for topic in found if topic is not None),
-                data=row.data,
-                block_number=row.block,
-                block_hash=block_hash,
-                tx_hash=row.tx,
-                position=row.position,
-            )
+        last = min(last, self._chain.head().block_number)
+        for start in range(first, last + 1, _LOG_BLOCKS):
+            end = min(start + _LOG_BLOCKS - 1, last)
+            for row in self._chain.logs(start, end, [address], wanted, _LOG_ROWS):
+                yield self._log(row)
+
+    def _log(self, row: LogRow) -> Log:
+        block_hash = self.block_hash(row.block)
+        if block_hash is None:
+            raise DecodeError(f"the log index names block {row.block}, which is not on the chain")
+        topics = (row.topic0, row.topic1, row.topic2, row.topic3)
+        return Log(
+            address=row.address,
+            topics=tuple(topic for topic in topics if topic is not None),
+            data=row.data,
+            block_number=row.block,
+            block_hash=block_hash,
+            tx_hash=row.tx,
+            position=row.position,
+        )
 
     def code(self, address: bytes) -> bytes:
         """Return the code at an address; empty when there is none."""
         return bytes(self._chain.state(self._chain.head()).get_code(address))
+
+    def transaction(self, tx_hash: bytes) -> Sent | None:
+        """Return a transaction of a block, or None when there is none with this hash."""
+        return self._chain.sent(tx_hash)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fl_core.errors import VerificationError
 from ledger.reader import Event, LedgerReader
-from ledger.records import EMPTY_WORD, Run
+from ledger.records import EMPTY_WORD, Role, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,17 @@ class KeySet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A membership or consent that was given or ended in ``block``."""
+    """A consent that was given or withdrawn in ``block``."""
 
     given: bool
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """An admission in ``block``, with its roles, or a removal, with none. Roles change by removal and new admission."""
+
+    roles: Role
     block: int
 
 
@@ -89,11 +97,12 @@ class Chronicle:
 
     Attributes:
         run: The run as it stands at the newest block.
+        created: Block in which it was created.
         deposit: Tokens paid into its escrow.
         refunded: Tokens of the escrow that went back to the sponsor.
         keys: Account -> its key sets, oldest first.
         members: Account -> admissions and removals, oldest first.
-        consents: Holder -> consents to this run and withdrawals, oldest first.
+        consents: Account -> consents to this run and withdrawals, oldest first.
         openings: Number -> every round that was opened.
         finalised: Number -> every round that made a model, ascending.
         models: Id -> every model of the ledger.
@@ -101,10 +110,11 @@ class Chronicle:
     """
 
     run: Run
+    created: int
     deposit: int
     refunded: int
     keys: Mapping[bytes, tuple[KeySet, ...]]
-    members: Mapping[bytes, tuple[Change, ...]]
+    members: Mapping[bytes, tuple[Membership, ...]]
     consents: Mapping[bytes, tuple[Change, ...]]
     openings: Mapping[int, Opening]
     finalised: Mapping[int, Finalised]
@@ -117,12 +127,21 @@ class Chronicle:
         return earlier[-1] if earlier else None
 
     def consent_before(self, holder: bytes, block: int) -> Change | None:
-        """Return the consent of a holder that held when ``block`` began, or None."""
-        return _holding(self.consents.get(holder, ()), block)
+        """Return the consent of a holder that held when ``block`` began, or None.
 
-    def is_member_before(self, account: bytes, block: int) -> bool:
-        """Tell whether an account was a member when ``block`` began."""
-        return _holding(self.members.get(account, ()), block) is not None
+        The contract keeps the consent of an account that is removed. It holds no more: a consent is given as a holder,
+        and ends with the membership in which it was given.
+        """
+        member = self.membership_before(holder, block)
+        if member is None or Role.HOLDER not in member.roles:
+            return None
+        earlier = [change for change in self.consents.get(holder, ()) if change.block < block]
+        return earlier[-1] if earlier and earlier[-1].given and earlier[-1].block > member.block else None
+
+    def membership_before(self, account: bytes, block: int) -> Membership | None:
+        """Return the admission of an account that was a member when ``block`` began, or None."""
+        earlier = [change for change in self.members.get(account, ()) if change.block < block]
+        return earlier[-1] if earlier and earlier[-1].roles else None
 
     def signer_at(self, account: bytes, number: int) -> bytes:
         """Return the address of the key with which an account signs in round ``number``.
@@ -159,18 +178,12 @@ def read_chronicle(reader: LedgerReader, run: bytes) -> Chronicle:
     openings = {e.values["round"]: _opening(e) for e in _of_run(reader, "RoundOpened", run)}
     return Chronicle(
         run=record,
+        created=min((e.block_number for e in created), default=0),
         deposit=sum(e.values["escrow"] for e in created),
         refunded=sum(e.values["amount"] for e in _of_run(reader, "Refunded", run)),
         keys=_keys(reader),
-        members=_changes(
-            [
-                (e, e.values["member"], e.name == "MemberAdmitted")
-                for e in _both(reader, "MemberAdmitted", "MemberRemoved")
-            ]
-        ),
-        consents=_changes(
-            [(e, e.values["holder"], bool(e.values["given"])) for e in _of_run(reader, "Consent", run)]
-        ),
+        members=_members(reader),
+        consents=_consents(reader, run),
         openings=openings,
         finalised=_finalised(reader, run, openings),
         models=_models(reader),
@@ -191,14 +204,18 @@ def _both(reader: LedgerReader, *names: str) -> list[Event]:
     return sorted(found, key=lambda event: (event.block_number, event.position))
 
 
-def _holding(changes: tuple[Change, ...], block: int) -> Change | None:
-    earlier = [change for change in changes if change.block < block]
-    return earlier[-1] if earlier and earlier[-1].given else None
+def _members(reader: LedgerReader) -> dict[bytes, tuple[Membership, ...]]:
+    found: dict[bytes, tuple[Membership, ...]] = {}
+    for event in _both(reader, "MemberAdmitted", "MemberRemoved"):
+        account, roles = event.values["member"], Role(event.values.get("roles", 0))
+        found[account] = (*found.get(account, ()), Membership(roles=roles, block=event.block_number))
+    return found
 
 
-def _changes(events: list[tuple[Event, bytes, bool]]) -> dict[bytes, tuple[Change, ...]]:
+def _consents(reader: LedgerReader, run: bytes) -> dict[bytes, tuple[Change, ...]]:
     found: dict[bytes, tuple[Change, ...]] = {}
-    for event, account, given in events:
+    for event in _of_run(reader, "Consent", run):
+        account, given = event.values["holder"], bool(event.values["given"])
         found[account] = (*found.get(account, ()), Change(given=given, block=event.block_number))
     return found
 

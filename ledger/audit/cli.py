@@ -1,7 +1,7 @@
 """``suture-audit``: what an auditor types.
 
 Exit codes: 0 all is well; 1 a check failed, or the ledger does not know the model; 2 wrong usage; 3 the folder cannot be read
-at all. Results go to the standard output, progress and errors to the standard error.
+at all; 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP. Results go to the standard output, progress and errors to the standard error.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from rich.console import Console
 
 from fl_core.errors import InputError
 from ledger.audit import screen
+from suture_fl.commandline import explain, run
+from suture_fl.interruptions import INTERRUPTIONS
+from suture_fl.report import report as report_error
+from suture_fl.report import starting
 
 FAILED = 1
 UNREADABLE = 3
@@ -55,14 +59,15 @@ def verify(
     ciphertexts, bit for bit. A check that builds on one that failed is skipped. Exit code 0 means that all checks were
     made and passed.
     """
+    starting(quiet=as_json)
     from ledger.audit.verify import verify as audit
 
     errors = Console(stderr=True, no_color=no_color or None)
     try:
-        with screen.progress(errors) as watch:
+        with INTERRUPTIONS.something_to_tidy_up(), screen.progress(errors) as watch:
             report = audit(folder, fail_fast=fail_fast, watch=watch)
-    except InputError as error:
-        _give_up(error)
+    except (InputError, OSError) as error:
+        _give_up(error, as_json=as_json)
     if as_json:
         _print_json(screen.report_json(report))
     else:
@@ -86,13 +91,18 @@ def trace(
     ledger's roots; everything else is checked by verify. Exit code 1 means that the ledger does not know the file, or
     that something the lineage is read from is not sound.
     """
+    starting(quiet=as_json)
+    from ledger.archive import MAX_OBJECT_BYTES
     from ledger.audit.trace import trace as follow
     from ledger.seal import hash_file
 
     try:
-        lineage = follow(hash_file(model), folder)
+        with INTERRUPTIONS.something_to_tidy_up():
+            lineage = follow(hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder)
+    except OSError as error:
+        _give_up(InputError(f"{model} cannot be read ({error.strerror})."), as_json=as_json)
     except InputError as error:
-        _give_up(error)
+        _give_up(error, as_json=as_json)
     if as_json:
         _print_json(screen.lineage_json(lineage))
     elif lineage.models:
@@ -124,14 +134,15 @@ def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
-def _give_up(error: InputError) -> NoReturn:
-    typer.echo(f"error: {screen.plain(str(error))}", err=True)
+def _give_up(error: InputError | OSError, *, as_json: bool) -> NoReturn:
+    message, fix = (error.message, error.fix) if isinstance(error, InputError) else explain(error)
+    report_error(message, fix=fix, kind=type(error).__name__, as_json=as_json)
     raise typer.Exit(UNREADABLE)
 
 
 def main() -> None:
-    """Run ``suture-audit``."""
-    app()
+    """Run ``suture-audit``; one line for an error, no traceback for what a person can mend."""
+    run(app)
 
 
 if __name__ == "__main__":

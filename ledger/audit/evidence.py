@@ -1,19 +1,22 @@
 """Everything a public folder says, read on demand and kept, for the checks.
 
-Each property is read once. What cannot be read raises one of our errors, every time it is asked for: so the check whose
+Everything is read once. What cannot be read raises one of our errors, the same every time it is asked for: so the check whose
 matter it is reports the fault, and checks that need that check are not made (:mod:`ledger.audit.checks`).
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar, cast
 
 from fl_core.digests import DIGEST_SIZE
+from fl_core.errors import SutureError
 from fl_core.models.artifact import MAX_HEADER_BYTES
+from fl_core.protocol.exclusions import MAX_EXCLUSIONS, Exclusions
 from fl_core.protocol.header import MAX_HEADER, RoundHeader
 from fl_core.protocol.messages import MAX_LEAF, Leaf
 from fl_core.protocol.terms import MAX_TERMS, Terms
@@ -21,11 +24,13 @@ from ledger.archive import Archive
 from ledger.audit.chain import FolderChain, copy_chain
 from ledger.audit.chronicle import Chronicle, read_chronicle
 from ledger.audit.papers import RoundFacts, RunFacts, read_round, read_run
-from ledger.audit.statements import StatementVerifier
-from ledger.papers import PublicFolder
+from ledger.papers import PublicFolder, SealPaper
 from ledger.reader import LedgerReader
+from ledger.seal import read_seal
+from ledger.statements import StatementVerifier
 
 _FLOAT32 = 4  # bytes
+_T = TypeVar("_T")
 
 
 class Evidence:
@@ -40,10 +45,12 @@ class Evidence:
         self.archive = Archive(public.archive)
         self.next_artifacts: dict[int, bytes] = {}
         """Round -> SHA-256 of the model that its aggregate makes; filled by the check of the aggregates."""
+        self.combined: dict[int, dict[bytes, int]] = {}
+        """Round -> account -> what the share check compares of its ciphertext; filled by the check of the ciphertexts."""
+        self.whole: set[str] = set()
+        """Files that have the size in the seal; filled by the check of the seal."""
         self._scratch = tempfile.TemporaryDirectory(prefix="suture-audit-")
-        self._chain: FolderChain | None = None
-        self._rounds: dict[int, RoundFacts] = {}
-        self._headers: dict[int, RoundHeader] = {}
+        self._kept: dict[object, object] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -51,22 +58,37 @@ class Evidence:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._chain is not None:
-            self._chain.close()
+        if "chain" in self.__dict__:
+            self.chain.close()
         self._scratch.cleanup()
 
     # ------------------------------------------------------------------ papers and archive
 
-    @cached_property
+    def _once(self, what: object, read: Callable[[], _T]) -> _T:
+        """Read something, or fail to, only the first time."""
+        if what not in self._kept:
+            try:
+                self._kept[what] = read()
+            except SutureError as error:
+                self._kept[what] = error
+        found = self._kept[what]
+        if isinstance(found, SutureError):
+            raise found
+        return cast(_T, found)
+
+    @property
     def run(self) -> RunFacts:
         """``run.json``."""
-        return read_run(self.public)
+        return self._once("run", lambda: read_run(self.public))
+
+    @property
+    def seal(self) -> SealPaper:
+        """``seal.json``."""
+        return self._once("seal", lambda: read_seal(self.public))
 
     def round(self, number: int) -> RoundFacts:
         """The paper of a round."""
-        if number not in self._rounds:
-            self._rounds[number] = read_round(self.public, number)
-        return self._rounds[number]
+        return self._once(("round", number), lambda: read_round(self.public, number))
 
     def name(self, path: Path) -> str:
         """Return a path relative to the folder."""
@@ -88,15 +110,19 @@ class Evidence:
         return copy_chain(self.public.chain, Path(self._scratch.name))
 
     @cached_property
-    def reader(self) -> LedgerReader:
-        """Reads the copy."""
-        self._chain = FolderChain(self.chain_copy, self.run.chain_id)
-        return LedgerReader(self._chain, self.run.contract)
+    def chain(self) -> FolderChain:
+        """The copy, opened."""
+        return FolderChain(self.chain_copy, self.run.chain_id)
 
     @cached_property
+    def reader(self) -> LedgerReader:
+        """Reads the run's contract."""
+        return LedgerReader(self.chain, self.run.contract)
+
+    @property
     def chronicle(self) -> Chronicle:
         """What the ledger recorded about the run."""
-        return read_chronicle(self.reader, self.run.run)
+        return self._once("chronicle", lambda: read_chronicle(self.reader, self.run.run))
 
     @cached_property
     def statements(self) -> StatementVerifier:
@@ -105,22 +131,25 @@ class Evidence:
 
     # ------------------------------------------------------------------ archived messages
 
-    @cached_property
+    @property
     def terms(self) -> Terms:
         """The run's terms."""
-        return Terms.decode(self.archive.get(self.run.terms, MAX_TERMS))
+        return self._once("terms", lambda: Terms.decode(self.archive.get(self.run.terms, MAX_TERMS)))
 
     def header(self, number: int) -> RoundHeader:
         """The header of a finalised round."""
-        if number not in self._headers:
-            self._headers[number] = RoundHeader.decode(
-                self.archive.get(self.round(number).header, MAX_HEADER)
-            )
-        return self._headers[number]
+        return self._once(
+            ("header", number),
+            lambda: RoundHeader.decode(self.archive.get(self.round(number).header, MAX_HEADER)),
+        )
 
     def leaf(self, number: int, account: bytes) -> Leaf:
         """The leaf of an accepted contribution."""
         return Leaf.decode(self.archive.get(self.round(number).leaves[account], MAX_LEAF))
+
+    def exclusions(self, number: int) -> Exclusions:
+        """Who of the accepted set was left out, as the coordinator says."""
+        return Exclusions.decode(self.archive.get(self.round(number).exclusions, MAX_EXCLUSIONS))
 
     def model(self, artifact: bytes) -> bytes:
         """A model file of the size that the terms imply."""

@@ -49,6 +49,7 @@ class Outcome:
         summary: What was looked at, or why the check was skipped; empty after a failure.
         faults: What is wrong; empty unless the verdict is FAIL.
         more_faults: How many further faults were found and not kept.
+        stop: Why no further check may be made after this one; empty where they may.
         milliseconds: How long it took.
     """
 
@@ -57,6 +58,7 @@ class Outcome:
     summary: str
     faults: tuple[Fault, ...] = ()
     more_faults: int = 0
+    stop: str = ""
     milliseconds: float = 0.0
 
 
@@ -75,6 +77,11 @@ class Findings:
         self.progress = progress
         self.faults: list[Fault] = []
         self.more = 0
+        self._stop = ""
+
+    def stop(self, reason: str) -> None:
+        """Have no further check made, whatever it needs."""
+        self._stop = reason
 
     def add(self, path: str, problem: str, *, number: int = 0, holder: bytes = b"") -> None:
         """Note a fault."""
@@ -102,7 +109,11 @@ class Findings:
     def outcome(self, number: int, summary: str, milliseconds: float) -> Outcome:
         """Return the result."""
         passed = Outcome(
-            number=number, verdict=Verdict.PASS, summary=summary, milliseconds=round(milliseconds, 1)
+            number=number,
+            verdict=Verdict.PASS,
+            summary=summary,
+            milliseconds=round(milliseconds, 1),
+            stop=self._stop,
         )
         if not self.faults:
             return passed

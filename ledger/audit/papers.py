@@ -15,12 +15,15 @@ from typing import TypeVar
 
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError, InputError
-from ledger.papers import MAX_PAPER, PublicFolder, RoundPaper, RunPaper, SealPaper
+from ledger.files import read_plain
+from ledger.papers import PublicFolder, RoundPaper, RunPaper, SealPaper
 from ledger.records import ADDRESS_SIZE, WORD_SIZE
 from ledger.seal import read_seal, unhex
 
 _V = TypeVar("_V")
 MAX_CHAIN_ID = 2**53
+_CONTAINERS = 64
+"""Most lists and objects in the paper of a run of any version, to read its version from."""
 _ROUND_FILE = re.compile(r"[0-9]{5,10}\.json")
 _RUN_FORMAT = re.compile(r"suture-run-v([0-9]{1,6})")
 
@@ -52,7 +55,11 @@ class RoundFacts:
     included: tuple[bytes, ...]
     exclusions: bytes
     ciphertexts: Mapping[bytes, bytes]
+    prekeys: Mapping[bytes, bytes]
+    checks: Mapping[bytes, bytes]
     reveals: Mapping[bytes, bytes]
+    blames: Mapping[bytes, bytes]
+    blamed: tuple[bytes, ...]
     aggregate_key: bytes
     metrics: bytes
     rewards: bytes
@@ -87,8 +94,8 @@ def open_folder(path: Path) -> PublicFolder:
 def _refuse_newer(public: PublicFolder) -> None:
     """Refuse a folder whose papers are of a later version, unless its seal shows that they were altered."""
     try:
-        data = public.run.read_bytes()[:MAX_PAPER]
-        values = read_json(data, limit=MAX_PAPER, what="run.json")
+        data = read_plain(public.run, RunPaper.LIMIT)
+        values = read_json(data, limit=RunPaper.LIMIT, what="run.json", containers=_CONTAINERS)
         found = values["format"] if isinstance(values, dict) else ""
         match = _RUN_FORMAT.fullmatch(found)
     except (OSError, DecodeError, TypeError, KeyError):
@@ -99,7 +106,8 @@ def _refuse_newer(public: PublicFolder) -> None:
         sealed: SealPaper | None = read_seal(public)
     except DecodeError:
         sealed = None
-    if sealed is None or sealed.files.get(public.run.name) == hashlib.sha256(data).hexdigest():
+    entry = f"{len(data)} {hashlib.sha256(data).hexdigest()}"
+    if sealed is None or sealed.files.get(public.run.name) == entry:
         raise InputError(
             f"{public.path} was written by another version of Suture ({found}, this one reads {RunPaper.FORMAT}).",
             fix="Use the version that it was written by, or a later one.",
@@ -112,7 +120,7 @@ def read_run(public: PublicFolder) -> RunFacts:
     Raises:
         DecodeError: It is missing, damaged, or a field has the wrong form.
     """
-    paper = RunPaper.decode(_read(public.run))
+    paper = RunPaper.decode(_read(public.run, RunPaper.LIMIT, parts=1))
     if type(paper.chain_id) is not int or not 1 <= paper.chain_id <= MAX_CHAIN_ID:
         raise DecodeError("the chain id is not a number of a chain")
     return RunFacts(
@@ -133,7 +141,7 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
     Raises:
         DecodeError: It is missing, damaged, a field has the wrong form, or it is of another round.
     """
-    paper = RoundPaper.decode(_read(public.round(number)))
+    paper = RoundPaper.decode(_read(public.round(number), RoundPaper.LIMIT, parts=2))
     if type(paper.round) is not int or paper.round != number:
         raise DecodeError("the paper is of another round than its file's name says")
     if not isinstance(paper.included, list):
@@ -145,7 +153,11 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
         included=tuple(unhex(account, ADDRESS_SIZE, "an included account") for account in paper.included),
         exclusions=unhex(paper.exclusions, WORD_SIZE, "the exclusions"),
         ciphertexts=_objects(paper.ciphertexts, "ciphertext"),
+        prekeys=_objects(paper.prekeys, "prekey"),
+        checks=_objects(paper.checks, "check answer"),
         reveals=_objects(paper.reveals, "answer"),
+        blames=_objects(paper.blames, "blame answer"),
+        blamed=tuple(unhex(account, ADDRESS_SIZE, "a named account") for account in paper.blamed),
         aggregate_key=unhex(paper.aggregate_key, WORD_SIZE, "the aggregate key"),
         metrics=unhex(paper.metrics, WORD_SIZE, "the metrics"),
         rewards=unhex(paper.rewards, WORD_SIZE, "the rewards") if paper.rewards != "" else b"",
@@ -155,8 +167,8 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
 
 def round_files(public: PublicFolder) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the numbers of the rounds that have a paper, ascending, and the names of what else lies there."""
-    numbers, strays = [], []
-    for path in sorted(public.rounds.iterdir()) if public.rounds.is_dir() else ():
+    numbers, strays, folder = [], [], public.rounds
+    for path in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
         number = int(path.stem) if _ROUND_FILE.fullmatch(path.name) else 0
         if number and public.round(number) == path:
             numbers.append(number)
@@ -165,10 +177,9 @@ def round_files(public: PublicFolder) -> tuple[tuple[int, ...], tuple[str, ...]]
     return tuple(numbers), tuple(strays)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, limit: int, *, parts: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_PAPER + 1)
+        return read_plain(path, limit, parts=parts)
     except FileNotFoundError as error:
         raise DecodeError("the paper is missing") from error
     except OSError as error:

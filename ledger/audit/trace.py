@@ -86,20 +86,29 @@ def trace(artifact: bytes, path: Path) -> Lineage:
         if outcome.faults:
             return Lineage(artifact=artifact, run=b"", models=(), faults=outcome.faults)
         findings = Findings(lambda done, total: None)
-        models = tuple(_ancestor(evidence, findings, entry) for entry in _chain(evidence, artifact))
+        chain = _chain(evidence, findings, artifact)
+        models = tuple(_ancestor(evidence, findings, entry) for entry in chain)
         run = evidence.run.run
         return Lineage(artifact=artifact, run=run, models=models, faults=tuple(findings.faults))
 
 
-def _chain(evidence: Evidence, artifact: bytes) -> list[ModelEntry]:
-    """Return the newest model with this file, of this run where possible, and its ancestors."""
+def _chain(evidence: Evidence, findings: Findings, artifact: bytes) -> list[ModelEntry]:
+    """Return the newest model with this file, of this run where possible, and its ancestors.
+
+    A parent is older than its child, so the chain ends; where one is not, that is a fault and the end.
+    """
     models, run = evidence.chronicle.models, evidence.run.run
     matching = [entry for entry in models.values() if entry.artifact == artifact]
     if not matching:
         return []
     chain = [max(matching, key=lambda entry: (entry.run == run, entry.block))]
-    while chain[-1].parent in models:  # a parent is older than its child, so this ends
-        chain.append(models[chain[-1].parent])
+    while (parent := models.get(chain[-1].parent)) is not None:
+        if parent.block >= chain[-1].block:
+            findings.add(
+                evidence.public.chain.name, f"model 0x{chain[-1].id.hex()} is not newer than its parent"
+            )
+            break
+        chain.append(parent)
     return chain
 
 

@@ -123,6 +123,9 @@ def _make(check: Check, evidence: Evidence, watch: Watch) -> Outcome:
 
 def _why_not(check: Check, outcomes: Mapping[int, Outcome], fail_fast: bool) -> str:
     """Return why a check is not made, or an empty string."""
+    stops = [outcome.stop for outcome in outcomes.values() if outcome.stop]
+    if stops:
+        return stops[0]
     names = {entry.number: entry.name for entry in CHECKS}
     missed = [n for n in check.needs if n in outcomes and outcomes[n].verdict is not Verdict.PASS]
     if missed:

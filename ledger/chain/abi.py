@@ -214,6 +214,14 @@ class Interface:
             raise LocalProtocolError(f"the constructor takes {len(self._constructor)} arguments")
         return encode(self._constructor, arguments)
 
+    def constructor_arguments(self, data: bytes) -> tuple[object, ...]:
+        """Decode what follows the bytecode in a deployment.
+
+        Raises:
+            DecodeError: It is not the canonical encoding of constructor arguments.
+        """
+        return decode(self._constructor, data)
+
 
 def _constructor_types(abi: Sequence[ABIElement]) -> tuple[str, ...]:
     constructors: list[ABIConstructor] = [e for e in abi if e["type"] == "constructor"]

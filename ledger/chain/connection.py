@@ -28,7 +28,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.chain.abi import Function, revert_reason
 from ledger.chain.jsonrpc import Json, MalformedJson, data, quantity, to_bytes, to_int, to_list, to_object
-from ledger.chain.ports import Call, Connection, Fees, Log, Mined, RpcHandler
+from ledger.chain.ports import Call, Connection, Fees, Log, Mined, RpcHandler, Sent
 from ledger.errors import ChainUnreachable, LedgerError, Reverted, WrongChain
 from ledger.records import Head
 
@@ -191,6 +191,21 @@ class Web3Connection:
         """Return the code at an address; empty when there is none."""
         with _asking("eth_getCode"):
             return to_bytes(self._request("eth_getCode", data(address), "latest"))
+
+    def transaction(self, tx_hash: bytes) -> Sent | None:
+        """Return a transaction of a block, or None when the node has none with this hash."""
+        with _asking("eth_getTransactionByHash"):
+            answer = self._request("eth_getTransactionByHash", data(tx_hash))
+            if answer is None:
+                return None
+            found = to_object(answer)
+            to = found.get("to")
+            return Sent(
+                sender=to_bytes(found.get("from"), 20),
+                nonce=to_int(found.get("nonce")),
+                to=None if to is None else to_bytes(to, 20),
+                data=to_bytes(found.get("input")),
+            )
 
     # ---------------------------------------------------------------- sending
     def estimate_gas(self, call: Call) -> int:

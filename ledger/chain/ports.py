@@ -53,6 +53,23 @@ class Mined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A transaction as its sender signed it.
+
+    Attributes:
+        sender: Who signed it, 20 bytes.
+        nonce: How many transactions of the sender came before it.
+        to: Which contract it calls, 20 bytes; None when it creates one.
+        data: Call data, or the creation's code and arguments.
+    """
+
+    sender: bytes
+    nonce: int
+    to: bytes | None
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     """One log as the chain has it."""
 
@@ -108,6 +125,10 @@ class Reading(Protocol):
 
     def code(self, address: bytes) -> bytes:
         """Return the code at an address; empty when there is none."""
+        ...
+
+    def transaction(self, tx_hash: bytes) -> Sent | None:
+        """Return a transaction of a block, or None when there is none with this hash."""
         ...
 
 

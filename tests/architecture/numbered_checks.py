@@ -7,14 +7,20 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from fl_core.protocol import client, coordinator, header_check, member
+from fl_core.protocol import blame, client, coordinator, header_check, member, prekeys, share_check
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "explanation" / "protocol.md"
 
 CHECKS: dict[str, tuple[Callable[..., object], tuple[object, ...]]] = {
+    "Prekey checks": (prekeys.check_prekey, (prekeys.check_prekey,)),
+    "Seat checks": (prekeys.check_seats, (prekeys.check_seats,)),
+    "Blame checks": (blame.answer_blame, (blame.answer_blame, blame._check_failure)),
+    "Blame answer checks": (blame.verify_blame_answer, (blame.verify_blame_answer,)),
     "Header checks": (header_check.check_header, (header_check,)),
     "Contribution checks": (coordinator.Collector.accept, (coordinator.Collector,)),
+    "Share checks": (share_check.answer_check, (share_check.answer_check,)),
+    "Check answer checks": (share_check.verify_check_answer, (share_check.verify_check_answer,)),
     "Reveal checks": (member.check_request, (member,)),
     "Answer checks": (coordinator.check_reveal, (coordinator.check_reveal,)),
 }
@@ -50,9 +56,10 @@ def sections() -> dict[str, str]:
 def performed(code: object) -> set[int]:
     """Return the numbers of the checks that ``code`` raises for."""
     source = inspect.getsource(code)  # type: ignore[arg-type]
-    direct = re.findall(r"_expect(?:_signed)?\(\s*(\d+)", source)
-    spelled = re.findall(r"check \((\d+)\)", source)
-    return {int(number) for number in direct + spelled}
+    direct = re.findall(r"_expect(?:_signed|ing|, )?\(?\s*(\d+)", source)
+    listed = re.findall(r"^ +\(?(\d+),", source, re.MULTILINE)
+    spelled = re.findall(r"(?:check|answer) \((\d+)\)", source)
+    return {int(number) for number in direct + listed + spelled}
 
 
 def letters_of_client() -> dict[str, str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("fl_core", "ledger", "clients", "coordinator")
+PACKAGES = ("fl_core", "ledger", "clients", "coordinator", "suture_fl")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,14 @@ import pytest
 
 from clients import calls, door
 from fl_core import codec
-from fl_core.protocol import header, messages, terms
+from fl_core.protocol import blame_messages, check_messages, exclusions, header, messages, prekeys, terms
+from fl_core.protocol.blame_messages import BlameRequest
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, RevealRequest
 from fl_core.protocol.phases import TRANSITIONS, Phase, Step
-from fl_core.protocol.statements import Contribution, RevealStatement
+from fl_core.protocol.prekeys import SignedPrekey
+from fl_core.protocol.statements import BlameStatement, CheckStatement, Contribution, RevealStatement
 from ledger import documents, papers
 from tests.architecture import numbered_checks
 from tests.architecture.numbered_checks import CHECKS, ROOT
@@ -51,15 +54,20 @@ def test_every_step_that_the_code_cites_has_a_section_and_every_section_a_number
         ):
             cited |= {int(number) for number in re.findall(r"\d+", words)}
     headings = [int(number) for number in re.findall(r"^## Step (\d+):", PROTOCOL, re.MULTILINE)]
-    assert headings == list(range(1, 8))
+    assert headings == list(range(1, 9))
     assert cited <= set(headings)
-    assert {2, 3, 5, 6, 7} <= cited
+    assert {2, 3, 4, 5, 6, 7, 8} <= cited
 
 
 def test_the_diagram_names_the_range_of_every_list_of_checks():
     for heading, words in (
         ("Header checks", "header"),
+        ("Seat checks", "seat"),
+        ("Blame checks", "blame"),
+        ("Blame answer checks", "blame answer"),
         ("Contribution checks", "contribution"),
+        ("Share checks", "share"),
+        ("Check answer checks", "check answer"),
         ("Reveal checks", "reveal"),
         ("Answer checks", "answer"),
     ):
@@ -83,7 +91,9 @@ def table(heading: str) -> list[list[str]]:
 
 
 def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
-    modules = (header, messages, terms, calls, papers, documents, codec, door)
+    modules = (
+        header, messages, prekeys, check_messages, blame_messages, exclusions, terms, calls, papers, documents, codec, door
+    )  # fmt: skip
     code = {
         name: value for module in modules for name, value in vars(module).items() if name.startswith("MAX_")
     }
@@ -91,7 +101,6 @@ def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
     assert page == {name: code[name] for name in page}
     assert set(code) - set(page) == {
         "MAX_MODEL",
-        "MAX_TRANSPORT_KEY",
     }  # of the door's payloads, below MAX_PAYLOAD
 
 
@@ -101,6 +110,11 @@ def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
         ("Round header", [f.name for f in fields(RoundHeader)]),
         ("Leaf", [*(f.name for f in fields(Contribution)), "signature"]),
         ("Frame", [f.name for f in fields(Frame)]),
+        ("Check request", [f.name for f in fields(CheckRequest)]),
+        ("Check answer", [*(f.name for f in fields(CheckStatement)), "list", "signature"]),
+        ("Prekey", [f.name for f in fields(SignedPrekey)]),
+        ("Blame request", [f.name for f in fields(BlameRequest)]),
+        ("Blame answer", [*(f.name for f in fields(BlameStatement)), "list", "signature"]),
         ("Reveal request", [f.name for f in fields(RevealRequest)]),
         ("Reveal", [*(f.name for f in fields(RevealStatement)), "sum", "signature"]),
     ],

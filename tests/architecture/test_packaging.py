@@ -1,4 +1,4 @@
-"""What is installed: four packages, three commands, and nothing of the tests."""
+"""What is installed: five packages, three commands, and nothing of the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.architecture.sources import PACKAGES, ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_the_wheel_holds_exactly_the_four_packages():
+def test_the_wheel_holds_exactly_the_five_packages():
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["packages"] == list(PACKAGES)
     assert set(wheel) == {"packages"}

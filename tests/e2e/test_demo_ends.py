@@ -29,30 +29,50 @@ def opened(folder: Path, number: int) -> bool:
     return events.exists() and f'"round-opened", "round": {number},' in events.read_text()
 
 
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def started(commands: Commands, *arguments: str | Path) -> subprocess.Popen[str]:
     return commands.start("suture", "demo", *arguments)
 
 
-def test_ctrl_c_in_the_middle_of_a_local_run_exits_with_130_and_one_word(commands: Commands) -> None:
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+
+
+@SIGNALS
+def test_a_signal_in_the_middle_of_a_local_run_ends_it_with_one_word(
+    commands: Commands, number: signal.Signals
+) -> None:
     folder = commands.temporary / "run"
     process = started(commands, "--rounds", "1000", "--keep", folder)
     assert becomes(lambda: opened(folder, 2), START_S)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     result = finished(process)
-    assert (result.returncode, result.stderr) == (130, "interrupted\n")
+    assert (result.returncode, result.stderr) == (128 + number, "interrupted\n")
     assert becomes(lambda: not marked(commands.mark), GONE_S), marked(commands.mark)
     assert not list(folder.rglob("*.lock")), "the ledger was let go of"
 
 
-def test_ctrl_c_while_real_processes_run_leaves_none(commands: Commands) -> None:
+@SIGNALS
+def test_a_signal_while_real_processes_run_leaves_none(commands: Commands, number: signal.Signals) -> None:
     folder = commands.temporary / "run"
     process = started(commands, "--engine", "deployment", "--keep", folder)
     assert becomes(lambda: opened(folder, 1), START_S)
     assert len(marked(commands.mark)) > 10
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     result = finished(process)
-    assert (result.returncode, result.stderr) == (130, "interrupted\n")
-    assert becomes(lambda: not marked(commands.mark), GONE_S), marked(commands.mark)
+    assert (result.returncode, result.stderr) == (128 + number, "interrupted\n")
+    assert not marked(commands.mark), "the command ends after its processes"
+    assert listing(commands.temporary) == ["run"], "the folder of the sockets is gone"
+
+
+def test_an_interrupted_run_leaves_no_temporary_folder_with_keys(commands: Commands) -> None:
+    process = started(commands, "--rounds", "1000")
+    assert becomes(lambda: any(opened(folder, 1) for folder in commands.temporary.glob("suture-*")), START_S)
+    process.send_signal(signal.SIGTERM)
+    assert finished(process).returncode == 143
+    assert listing(commands.temporary) == []
 
 
 def test_a_kill_while_real_processes_run_leaves_none(commands: Commands) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -14,6 +14,7 @@ from flwr.app import Array, ArrayRecord, Context, Message
 from clients.app import SEALED_STYPE, app
 from clients.door import Method
 from clients.errors import PolicyRefusal
+from clients.node.house import open_house
 from coordinator import app as server
 from coordinator.app import make_server_app
 from coordinator.demo.consortium import REWARD_PER_ROUND
@@ -21,6 +22,7 @@ from coordinator.demo.settlement import settle_rewards
 from coordinator.engines.local import run_local
 from coordinator.errors import RoundFailed
 from coordinator.papers import encode_blocks
+from coordinator.rounds.machine import IncludedSet
 from coordinator.session import RoundSession
 from coordinator.store.events import Event
 from coordinator.store.journal import Entry
@@ -30,7 +32,10 @@ from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import Tensors, flatten
 from fl_core.models.step import apply_step
 from fl_core.protocol import envelope
-from fl_core.protocol.messages import Reveal
+from fl_core.protocol.exclusions import Reason
+from fl_core.protocol.header import RoundHeader
+from fl_core.protocol.messages import Frame, Leaf, Reveal, boxes_digest
+from fl_core.protocol.setup import layout_of
 from fl_core.quantise import Block
 from fl_core.randomness import SystemRandomSource
 from fl_core.secagg import shamir
@@ -57,9 +62,16 @@ def state(world: RunWithNodes, session: RoundSession) -> RoundState:
     return world.run.reader.round(world.run.run, session.header.round).state
 
 
+def include(world: RunWithNodes, session: RoundSession) -> IncludedSet:
+    """Carry a round from its last contribution to its included set, with the share check at all nodes that know it."""
+    session.commit()
+    world.check(session)
+    return session.include()
+
+
 def complete(world: RunWithNodes, session: RoundSession) -> Tensors:
-    """Carry a round whose set is committed to its model."""
-    for account, request in session.requests().items():
+    """Carry a round whose included set is committed to its model."""
+    for account, request in session.requests():
         session.add_reveal(world.holders[account].call(Method.REVEAL, request))
     tensors = apply_step(world.run.terms.strategy, session.tensors, session.open().update)
     session.finalise(tensors)
@@ -75,7 +87,7 @@ def test_with_enough_contributions_the_round_makes_the_next_model(world: RunWith
     world.begin(session, away)  # it has the header, but its contribution never arrives
     for account in present:
         session.accept(world.contribution(session, account))
-    assert session.commit().members == tuple(present)
+    assert include(world, session).members == tuple(present)
     tensors = complete(world, session)
     assert state(world, session) is RoundState.FINALISED
     assert np.allclose(flatten(tensors), 0.125, atol=1e-3), "three equal updates have that mean"
@@ -149,7 +161,7 @@ def test_a_frame_of_the_previous_round_is_refused_and_that_of_this_round_is_not(
     old = {account: world.contribution(first, account) for account in world.holders}
     for frame in old.values():
         first.accept(frame)
-    first.commit()
+    include(world, first)
     complete(world, first)
     second = world.open_round()
     liar = next(iter(world.holders))
@@ -158,7 +170,7 @@ def test_a_frame_of_the_previous_round_is_refused_and_that_of_this_round_is_not(
     assert refused.value.party == liar.hex()
     for account in world.holders:
         second.accept(world.contribution(second, account))
-    assert len(second.commit().members) == len(world.holders)
+    assert len(include(world, second).members) == len(world.holders)
     complete(world, second)
 
 
@@ -171,7 +183,11 @@ def test_a_second_frame_of_one_holder_is_refused_even_if_it_is_the_same(world: R
         session.accept(frame)
 
 
-def run_app(folder: Path, spoiled: str, spoil: bytes | None) -> list[Event]:
+Spoil = Callable[[bytes, bytes], bytes]
+"""Makes another frame of a frame and the round's header."""
+
+
+def run_app(folder: Path, spoiled: str, spoil: bytes | Spoil | None) -> list[Event]:
     """Run the ServerApp for one round against every hospital; the frame of ``spoiled`` is replaced by ``spoil``."""
     events: list[Event] = []
     hospitals = opened_hospitals(folder)
@@ -181,7 +197,12 @@ def run_app(folder: Path, spoiled: str, spoil: bytes | None) -> list[Event]:
         record = reply.content.array_records.get(envelope.SEALED)
         mine = context.node_config["door"] == f"inproc:{spoiled}"
         if mine and record is not None and envelope.FRAME in record:
-            frame = record[envelope.FRAME].data if spoil is None else spoil
+            frame = record[envelope.FRAME].data
+            if callable(spoil):
+                control = message.content.config_records[envelope.CONTROL]
+                frame = spoil(frame, cast(bytes, control[envelope.HEADER]))
+            elif spoil is not None:
+                frame = spoil
             reply.content[envelope.SEALED] = ArrayRecord(
                 {envelope.FRAME: Array("uint8", (len(frame),), SEALED_STYPE, frame)}
             )
@@ -194,7 +215,7 @@ def run_app(folder: Path, spoiled: str, spoil: bytes | None) -> list[Event]:
         server.ROUNDS: 1,
         server.TRAIN_DEADLINE: 60.0,
         server.REVEAL_DEADLINE: 60.0,
-        server.PLAIN: False,
+        server.PROTECTION: "lattice",
     }
     try:
         doors = [{"door": hospital.serve_in_process()} for hospital in hospitals]
@@ -228,6 +249,63 @@ def test_without_garbage_the_same_app_includes_all_four(founded: Path, tmp_path:
     assert of_kind(events, "round-finalised")[0]["included"] == 4
 
 
+# ---------------------------------------------------------------------- bad shares
+
+
+def spoiled(header: RoundHeader, data: bytes, signer: Signer, boxes: tuple[int, ...]) -> bytes:
+    """Return a frame whose boxes for these seats do not open, signed by its client all the same."""
+    frame = Frame.decode(data, ciphertext_bytes=layout_of(header).ciphertext_bytes)
+    sealed = tuple(bytes(len(box)) if seat in boxes else box for seat, box in enumerate(frame.boxes))
+    statement = replace(frame.leaf.statement, boxes=boxes_digest(sealed))
+    notary = LedgerNotary(header.chain_id, header.contract)
+    leaf = Leaf(statement=statement, signature=LedgerSigner(notary, signer).sign(statement))
+    return replace(frame, leaf=leaf, boxes=sealed).encode()
+
+
+@pytest.mark.parametrize(
+    ("seats", "reason"),
+    [((2,), Reason.BAD_SHARES), ((0, 1, 2, 3), Reason.WRONG_KEY)],
+    ids=["one seat", "all seats"],
+)
+def test_a_client_with_bad_shares_is_left_out_by_name_and_the_others_make_the_model(
+    world: RunWithNodes, seats: tuple[int, ...], reason: Reason
+) -> None:
+    session = world.open_round()
+    accounts = list(world.holders)
+    cheat, honest = accounts[1], [account for account in accounts if account != accounts[1]]
+    for account in accounts:
+        data = world.contribution(session, account, -0.5 if account == cheat else 0.125)
+        mine = account == cheat
+        session.accept(spoiled(session.header, data, world.holders[cheat].account, seats) if mine else data)
+    included = include(world, session)
+    [exclusion] = included.exclusions.excluded
+    assert (exclusion.client, exclusion.reason, included.members) == (cheat, reason, tuple(honest))
+    tensors = complete(world, session)
+    assert np.allclose(flatten(tensors), 0.125, atol=1e-3), "the update that was left out is not in the mean"
+    record = world.run.reader.round(world.run.run, session.header.round)
+    assert (record.state, record.count, record.included_count) == (RoundState.FINALISED, 4, 3)
+    assert record.exclusions == included.exclusions.digest
+    earned = decode_rewards(cast(bytes, world.run.journal.read(session.header.round, Entry.REWARDS)))
+    assert set(earned) == set(honest), "who is left out earns nothing"
+
+
+def test_the_app_reports_who_was_left_out(founded: Path, tmp_path: Path) -> None:
+    """The whole way over Flower's messages."""
+    folder = copied(founded, tmp_path / "run")
+    accounts = {node.name: open_house(node).account for node in (folder / "nodes").iterdir()}
+
+    def spoil(frame: bytes, header: bytes) -> bytes:
+        return spoiled(RoundHeader.decode(header), frame, accounts["hungary"], (0,))
+
+    events = run_app(folder, "Hungary", spoil)
+    [committed] = of_kind(events, "sets-committed")
+    assert committed["excluded"] == [{"holder": "Hungary", "reason": "bad-shares"}]
+    assert len(committed["included"]) == 3
+    assert {event["question"] for event in of_kind(events, "answer")} == {"share check", "reveal"}
+    [done] = of_kind(events, "round-finalised")
+    assert (done["included"], done["liars"]) == (3, [])
+
+
 # ---------------------------------------------------------------------- lying members
 
 
@@ -243,16 +321,32 @@ def lie(session: RoundSession, honest: bytes, signer: Signer) -> bytes:
     return Reveal(statement=statement, shares=encoded, signature=signature).encode()
 
 
-def test_answers_that_contradict_each_other_end_the_round_and_no_second_sum_is_ever_opened(
+def test_a_member_that_lies_is_named_and_its_lie_costs_nothing(world: RunWithNodes) -> None:
+    session = world.open_round()
+    requests = world.included(session)
+    liar, *_ = requests
+    for account, request in requests.items():
+        answer = world.holders[account].call(Method.REVEAL, request)
+        session.add_reveal(lie(session, answer, world.holders[liar].account) if account == liar else answer)
+    aggregate = session.open()
+    assert (session.liars, aggregate.count) == ((liar,), 4)
+    session.finalise(apply_step(world.run.terms.strategy, session.tensors, aggregate.update))
+    assert state(world, session) is RoundState.FINALISED
+    assert np.allclose(flatten(world.model()), 0.125, atol=1e-3)
+
+
+def test_answers_that_do_not_combine_end_the_round_and_no_second_sum_is_ever_opened(
     world: RunWithNodes,
 ) -> None:
     session = world.open_round()
     requests = world.included(session)
     answers = {account: world.holders[account].call(Method.REVEAL, requests[account]) for account in requests}
-    liar = next(iter(answers))
+    liar, *_, away = answers
     for account, answer in answers.items():
-        session.add_reveal(lie(session, answer, world.holders[liar].account) if account == liar else answer)
-    with pytest.raises(VerificationError):
+        if account != away:
+            mine = lie(session, answer, world.holders[liar].account) if account == liar else answer
+            session.add_reveal(mine)
+    with pytest.raises(VerificationError, match="of 3 answers no 3 combine"):
         session.open()
     session.abort()
     number = session.header.round
@@ -261,7 +355,7 @@ def test_answers_that_contradict_each_other_end_the_round_and_no_second_sum_is_e
     with pytest.raises(LocalProtocolError):
         session.open()
     with pytest.raises(SutureError, match=r"no more answers|not in a round"):
-        session.add_reveal(answers[liar])
+        session.add_reveal(answers[away])
     for account, request in requests.items():
         with pytest.raises(VerificationError, match="is over"):
             world.holders[account].call(Method.REVEAL, request)
@@ -307,6 +401,12 @@ def test_a_node_refuses_a_request_for_a_round_that_it_never_began(world: RunWith
     for account in present:
         session.accept(world.contribution(session, account))
     session.commit()
+    asked = dict(session.check_requests())
     with pytest.raises(PolicyRefusal, match="no header"):
-        world.holders[away].call(Method.REVEAL, session.requests()[away])
+        world.holders[away].call(Method.CHECK, asked[away])
+    for account in present:
+        session.add_check(world.holders[account].call(Method.CHECK, asked[account]))
+    session.include()
+    with pytest.raises(PolicyRefusal, match="no header"):
+        world.holders[away].call(Method.REVEAL, dict(session.requests())[away])
     assert state(world, session) is RoundState.INCLUDED

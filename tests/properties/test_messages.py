@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.calls import RevealCall
+from clients.calls import QuestionCall
 from fl_core.errors import DecodeError
-from tests.simulators.generated_messages import KINDS, reveal_calls
+from tests.simulators.generated_messages import KINDS, question_calls
 
 LAW = settings(max_examples=15, deadline=None)
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS, ids=repr)
@@ -23,9 +23,9 @@ def test_a_decoded_message_is_the_message_that_was_encoded(kind, data):
 
 
 @LAW
-@given(reveal_calls)
+@given(question_calls)
 def test_a_reveal_call_is_the_request_itself(call):
-    assert RevealCall.decode(call.encode()) == call
+    assert QuestionCall.decode(call.encode()) == call
 
 
 @EVERY_KIND

@@ -5,6 +5,7 @@ Founding takes two seconds, copying a few milliseconds: a module founds once and
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,12 +22,13 @@ from clients.hospital import Hospital
 from clients.node.house import open_house
 from coordinator.context import RunContext, open_run
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
-from coordinator.demo.holders import bundled_csv, hospital_files, training_task
-from coordinator.demo.options import DemoOptions, Engine
+from coordinator.demo.holders import bundled_csv, hospital_files, read_csv, training_task
+from coordinator.demo.options import DemoOptions, Engine, Protection
 from coordinator.history import MAX_MODEL_BYTES, newest_model
 from coordinator.session import RoundSession
 from coordinator.store.events import Event
 from fl_core.models import Tensors, decode_model, encode_model
+from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.randomness import SystemRandomSource
 from ledger.signer import Signer
 
@@ -39,7 +41,13 @@ def now() -> int:
 
 
 def options(
-    folder: Path, *, rounds: int = 3, seed: int = 42, hospitals: str = "4", plain: bool = False
+    folder: Path,
+    *,
+    rounds: int = 3,
+    seed: int = 42,
+    hospitals: str = "4",
+    plain: bool = False,
+    ckks: bool = False,
 ) -> DemoOptions:
     """The demo's options for a run in this process."""
     return DemoOptions(
@@ -49,7 +57,8 @@ def options(
         seed=seed,
         folder=folder,
         data=bundled_csv(),
-        plain=plain,
+        table=read_csv(bundled_csv()),
+        protection=Protection.NONE if plain else Protection.CKKS if ckks else Protection.LATTICE,
         drop=0,
         port=None,
     )
@@ -69,7 +78,7 @@ def found(folder: Path, *, rounds: int) -> Path:
             random=random,
             scrypt_cost=SCRYPT_COST,
         )
-        for name, records in hospital_files(bundled_csv()).items()
+        for name, records in hospital_files(read_csv(bundled_csv()), bundled_csv()).items()
     ]
     chosen = options(folder, rounds=rounds)
     terms, model = write_terms(chosen, training_task(TASK), len(hospitals), "")
@@ -148,7 +157,10 @@ class RunWithNodes:
         return decode_model(self.run.archive.get(artifact, MAX_MODEL_BYTES), MAX_MODEL_BYTES)
 
     def open_round(self) -> RoundSession:
-        """Open the next round on the ledger for all hospitals."""
+        """Open the next round on the ledger for all hospitals, with the prekeys that their nodes have now."""
+        for account, holder in self.holders.items():
+            status = json.loads(holder.call(Method.STATUS, b""))
+            self.run.prekeys[account] = SignedPrekey.decode(bytes.fromhex(status["prekey"]))
         return RoundSession(self.run, self.model(), list(self.holders), now() + DEADLINE_S)
 
     def begin(self, session: RoundSession, account: bytes) -> None:
@@ -165,13 +177,20 @@ class RunWithNodes:
             update=np.full(header.parameters, value, "<f4").tobytes(),
             examples=100,
             counters=(1, 2),
-            transport_keys=tuple(self.run.transport_keys[seat.address] for seat in header.committee),
+            prekeys=tuple(session.prekeys[seat.address].encode() for seat in header.committee),
         )
         return holder.call(Method.PROTECT, protect.encode())
 
     def included(self, session: RoundSession) -> dict[bytes, bytes]:
-        """Let every hospital contribute, commit both sets and return what each member is to be asked."""
+        """Let every hospital contribute and pass the share check; return what each member is to be asked."""
         for account in self.holders:
             session.accept(self.contribution(session, account))
         session.commit()
+        self.check(session)
+        session.include()
         return dict(session.requests())
+
+    def check(self, session: RoundSession) -> None:
+        """Let every hospital's node answer the share check of a round whose accepted set is committed."""
+        for account, request in session.check_requests():
+            session.add_check(self.holders[account].call(Method.CHECK, request))

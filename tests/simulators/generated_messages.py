@@ -8,13 +8,18 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clients.calls import BeginCall, Order, ProtectCall, RevealCall
+from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
 from fl_core.models import TensorSpec
+from fl_core.protocol.blame_messages import ROWS, BlameAnswer, BlameRequest, Place, Shown
+from fl_core.protocol.check_messages import NO_VALUE, CheckAnswer, CheckRequest
+from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
 from fl_core.protocol.header import RoundHeader, Seat
 from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed
-from fl_core.protocol.statements import Contribution, RevealStatement
+from fl_core.protocol.prekeys import SignedPrekey
+from fl_core.protocol.statements import BlameStatement, CheckStatement, Contribution, RevealStatement
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
+from fl_core.secagg.boxes import PUBLIC_KEY_BYTES
 from ledger.papers import RoundPaper, RunPaper, SealPaper
 
 addresses = st.binary(min_size=20, max_size=20)
@@ -85,10 +90,20 @@ reveals = st.builds(
     signature=signatures,
 )
 
+check_answers = st.builds(
+    CheckAnswer,
+    statement=st.builds(
+        CheckStatement, run=words, round=rounds, member=addresses, header=words, accepted=words, values=words
+    ),
+    values=st.lists(st.integers(0, NO_VALUE), max_size=4).map(tuple),
+    signature=signatures,
+)
+receipts = st.one_of(st.just(b""), signatures)
+
 
 @st.composite
-def requests(draw: st.DrawFn) -> RevealRequest:
-    included = []
+def sealed_sets(draw: st.DrawFn) -> tuple[Sealed, ...]:
+    found = []
     for member in draw(ascending()):
         leaf = draw(leaves)
         statement = Contribution(
@@ -96,13 +111,71 @@ def requests(draw: st.DrawFn) -> RevealRequest:
         )
         leaf = Leaf(statement=statement, signature=leaf.signature)
         digests = tuple(draw(st.lists(words, max_size=3)))
-        included.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
+        found.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
+    return tuple(found)
+
+
+blame_answers = st.builds(
+    BlameAnswer,
+    statement=st.builds(
+        BlameStatement,
+        run=words,
+        round=rounds,
+        member=addresses,
+        header=words,
+        included=words,
+        place=words,
+        values=words,
+    ),
+    values=st.lists(st.integers(0, 2**64 - 1), max_size=4).map(tuple),
+    signature=signatures,
+)
+prekeys = st.builds(
+    SignedPrekey,
+    member=addresses,
+    epoch=rounds,
+    public=st.binary(min_size=PUBLIC_KEY_BYTES, max_size=PUBLIC_KEY_BYTES),
+    signature=signatures,
+)
+check_requests = st.builds(CheckRequest, header=words, accepted=sealed_sets(), receipt=receipts)
+
+
+def exactly(count: int, made: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(made, min_size=count, max_size=count).map(tuple)
+
+
+@st.composite
+def blame_requests(draw: st.DrawFn) -> BlameRequest:
+    proofs = st.lists(words, max_size=2).map(tuple)
+    included = tuple(
+        Shown(
+            sealed=sealed,
+            rows=draw(exactly(ROWS, st.binary(max_size=20))),
+            proofs=draw(exactly(ROWS, proofs)),
+        )
+        for sealed in draw(sealed_sets())
+    )
+    place = Place(element=draw(st.integers(0, 2**64 - 1)), coefficient=draw(st.integers(0, 2**32 - 1)))
+    return BlameRequest(header=draw(words), key=draw(st.binary(max_size=40)), place=place, included=included)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> RevealRequest:
     return RevealRequest(
         header=draw(words),
         accepted=tuple((member, draw(words)) for member in draw(ascending())),
-        included=tuple(included),
-        receipt=draw(st.one_of(st.just(b""), signatures)),
+        included=draw(sealed_sets()),
+        receipt=draw(receipts),
     )
+
+
+@st.composite
+def exclusions(draw: st.DrawFn) -> Exclusions:
+    excluded = tuple(
+        Exclusion(client=client, reason=draw(st.sampled_from(Reason)), disputed_by=draw(ascending()))
+        for client in draw(ascending())
+    )
+    return Exclusions(excluded=excluded, unreliable=draw(ascending()))
 
 
 settings_of_a_task = st.dictionaries(
@@ -157,9 +230,9 @@ protect_calls = st.builds(
     update=st.lists(st.binary(min_size=4, max_size=4), max_size=5).map(b"".join),
     examples=st.integers(0, 2**64 - 1),
     counters=st.lists(st.integers(0, 2**64 - 1), max_size=3).map(tuple),
-    transport_keys=st.lists(st.binary(max_size=30), max_size=3).map(tuple),
+    prekeys=st.lists(st.binary(max_size=30), max_size=3).map(tuple),
 )
-reveal_calls = st.builds(RevealCall, request=st.binary(max_size=60))
+question_calls = st.builds(QuestionCall, request=st.binary(max_size=60))
 
 maps = st.dictionaries(addresses.map(bytes.hex), hexadecimal, max_size=3)
 run_papers = st.builds(
@@ -168,7 +241,8 @@ run_papers = st.builds(
 )  # fmt: skip
 round_papers = st.builds(
     RoundPaper, round=rounds, header=hexadecimal, leaves=maps, included=st.lists(hexadecimal, max_size=3),
-    exclusions=hexadecimal, ciphertexts=maps, reveals=maps, aggregate_key=hexadecimal, metrics=hexadecimal,
+    exclusions=hexadecimal, ciphertexts=maps, prekeys=maps, checks=maps, reveals=maps,
+    blames=maps, blamed=st.lists(hexadecimal, max_size=3), aggregate_key=hexadecimal, metrics=hexadecimal,
     rewards=hexadecimal, model=hexadecimal,
 )  # fmt: skip
 seal_papers = st.builds(SealPaper, run=hexadecimal, files=maps, signature=hexadecimal)
@@ -192,6 +266,12 @@ KINDS = (
     Kind("round header", headers(), RoundHeader.decode),
     Kind("leaf", leaves, Leaf.decode),
     Kind("frame", frames, lambda data: Frame.decode(data, ciphertext_bytes=CIPHERTEXT_BYTES)),
+    Kind("check request", check_requests, CheckRequest.decode),
+    Kind("check answer", check_answers, CheckAnswer.decode),
+    Kind("exclusions", exclusions(), Exclusions.decode, text=True),
+    Kind("prekey", prekeys, SignedPrekey.decode),
+    Kind("blame request", blame_requests(), BlameRequest.decode),
+    Kind("blame answer", blame_answers, BlameAnswer.decode),
     Kind("reveal request", requests(), RevealRequest.decode),
     Kind("reveal", reveals, Reveal.decode),
     Kind("terms", terms(), Terms.decode, text=True),

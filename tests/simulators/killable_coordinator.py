@@ -118,7 +118,7 @@ def _coordinate(request: dict[str, Any]) -> None:
         app.ROUNDS: request["rounds"],
         app.TRAIN_DEADLINE: 60.0,
         app.REVEAL_DEADLINE: 60.0,
-        app.PLAIN: False,
+        app.PROTECTION: "lattice",
     }
     doors = [{"door": door} for door in request["doors"]]
     run_local(app.make_server_app(), cast(Handler, load(CLIENT_APP)), doors, config)

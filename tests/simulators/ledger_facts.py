@@ -16,6 +16,7 @@ from ledger.records import (
     Keys,
     Member,
     Model,
+    Origin,
     Role,
     Round,
     RoundState,
@@ -56,10 +57,13 @@ class LedgerFacts:
         self._blocks[number:] = [self._hash(n, "fork") for n in range(number, len(self._blocks))]
 
     def admit(self, account: bytes, roles: Role = Role.HOLDER) -> None:
-        self.members[account] = Member(address=account, roles=roles, epoch=0, since=self.mine())
+        epoch = len(self.key_sets.get(account, ()))
+        self.members[account] = Member(address=account, roles=roles, epoch=epoch, since=self.mine())
 
     def remove(self, account: bytes) -> None:
         self.members[account] = replace(self.members[account], roles=Role(0), since=0)
+        for run, holder in [entry for entry in self.consents if entry[1] == account]:
+            del self.consents[run, holder]
 
     def set_keys(self, account: bytes, signer: bytes, encryption: bytes) -> None:
         sets = self.key_sets.setdefault(account, [])
@@ -76,6 +80,10 @@ class LedgerFacts:
 
     def accept(self, run: bytes, holder: bytes, terms: bytes) -> None:
         self.consents[run, holder] = terms
+        self.mine()
+
+    def withdraw(self, run: bytes, holder: bytes) -> None:
+        self.consents.pop((run, holder), None)
         self.mine()
 
     def register_root(self, run: bytes, artifact: bytes) -> bytes:
@@ -131,6 +139,10 @@ class LedgerFacts:
 
     def keys_at(self, account: bytes, epoch: int) -> Keys:
         return self.key_sets[account][epoch - 1]
+
+    def origin(self, run: bytes) -> Origin:
+        found = self.run(run)
+        return Origin(sponsor=found.sponsor, coordinator=found.coordinator, terms=found.terms)
 
     def run(self, run: bytes) -> Run:
         if run not in self.the_runs:

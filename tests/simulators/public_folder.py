@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+import coordinator.rounds.machine
 import coordinator.session
 from coordinator.context import RunContext
 from coordinator.history import settle
@@ -24,20 +25,29 @@ from coordinator.session import RoundSession
 from coordinator.store.events import EventLog
 from coordinator.store.journal import Entry, Journal
 from fl_core.digests import Label, digest
-from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.lattice.parameters import PACK15, PARAMETER_SETS
 from fl_core.models import TensorSpec, decode_model, encode_model, model_digest
 from fl_core.models.step import FEDAVG, apply_step
+from fl_core.protocol.blame import answer_blame
+from fl_core.protocol.blame_messages import BlameRequest
+from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
-from fl_core.protocol.coordinator import combine
+from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
+from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
-from fl_core.protocol.messages import Frame, RevealRequest
+from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, boxes_digest
 from fl_core.protocol.opening import Aggregate, key_digest
+from fl_core.protocol.prekeys import sign_prekey
+from fl_core.protocol.recovery import opens, recover_key
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
+from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
 from fl_core.protocol.terms import Terms
 from fl_core.quantise import Block
 from fl_core.randomness import SystemRandomSource
 from fl_core.secagg import shamir
 from fl_core.secagg.boxes import TransportPrivateKey
+from fl_core.secagg.commitment import ciphertext_root
+from fl_core.secagg.layout import Layout
 from fl_core.secret import Secret
 from ledger.archive import Archive
 from ledger.chain.connection import Web3Connection
@@ -54,6 +64,7 @@ from ledger.seal import write_seal
 from ledger.signer import KeySigner
 from ledger.typed_data import Domain, KeyPossession, model_id, run_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
+from tests.simulators.spoilt_round import Garbage, garbled
 
 CHAIN_ID = 20_262
 HOLDERS = ("Alder Hospital", "Birch Clinic", "Cedar Hospital", "Damson Clinic")
@@ -149,6 +160,8 @@ class Consortium:
         registered: Whether the initial model is put on the ledger.
         careful: Whether the coordinator leaves out holders that do not consent.
         seed: Of the updates.
+        specs: The model's tensors.
+        blame_opening: Whether the terms allow to ask who spoilt a sum.
     """
 
     folder: Path
@@ -156,8 +169,13 @@ class Consortium:
     registered: bool = True
     careful: bool = True
     seed: int = 1
+    specs: tuple[TensorSpec, ...] = SPECS
+    blame_opening: bool = False
     _now: int = field(default=1_790_000_000, init=False)
     _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
+    _closed: dict[str, Sequence[int]] = field(default_factory=dict, init=False)
+    _liars: set[str] = field(default_factory=set, init=False)
+    _garbage: dict[str, Garbage] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.random = SystemRandomSource()
@@ -184,7 +202,7 @@ class Consortium:
 
     def begin_with_clips(self, clip: float) -> None:
         """Have round 1 use another clip than the terms say; only a dishonest coordinator does."""
-        blocks = tuple(Block(name=spec.name, size=spec.size, clip=clip) for spec in SPECS)
+        blocks = tuple(Block(name=spec.name, size=spec.size, clip=clip) for spec in self.specs)
         self._first_blocks = blocks
 
     # ------------------------------------------------------------------ founding
@@ -232,7 +250,7 @@ class Consortium:
             purpose="Testing the audit",
             task="none",
             task_settings={},
-            tensors=SPECS,
+            tensors=self.specs,
             initial_model=model_digest(model).hex(),
             strategy=FEDAVG,
             rounds=ROUNDS,
@@ -247,10 +265,11 @@ class Consortium:
             reward_policy="equal",
             reward_per_round=REWARD if self.rewards else 0,
             bundle="",
+            blame_opening=self.blame_opening,
         )
 
     def _found_run(self) -> RunContext:
-        model = encode_model({spec.name: np.zeros(spec.shape, np.float32) for spec in SPECS})
+        model = encode_model({spec.name: np.zeros(spec.shape, np.float32) for spec in self.specs})
         terms = self._terms(model)
         run, token = self._fund(terms)
         for holder in self.holders.values():
@@ -274,6 +293,7 @@ class Consortium:
         private = self.folder / "coordinator"
         return RunContext(
             public=self.public,
+            private=private,
             archive=self.archive,
             chain=self.chain,
             reader=self.reader,
@@ -283,6 +303,7 @@ class Consortium:
             terms=terms,
             names={bytes.fromhex(account): name for account, name in names.items()},
             transport_keys=keys,
+            prekeys={},
             journal=Journal(private / "journal.sqlite"),
             events=EventLog(private / "events.jsonl"),
             clock=self._clock,
@@ -313,15 +334,42 @@ class Consortium:
 
     # ------------------------------------------------------------------ rounds
 
-    def play(self, *, away: Sequence[str] = (), silent: Sequence[str] = ()) -> None:
-        """Play one honest round.
+    def play(
+        self,
+        *,
+        away: Sequence[str] = (),
+        silent: Sequence[str] = (),
+        closed: Mapping[str, Sequence[int]] | None = None,
+        liars: Sequence[str] = (),
+        garbage: Mapping[str, Garbage] | None = None,
+        mute: Sequence[str] = (),
+    ) -> None:
+        """Play one round of an honest coordinator.
 
         Args:
             away: Holders of the cohort that send nothing, and answer nothing.
             silent: Holders that contribute but do not answer.
+            closed: Holder -> seats, from 0, for which its boxes do not open.
+            liars: Holders that give a false sum at the reveal.
+            garbage: Holder -> what it adds to its ciphertext.
+            mute: Holders that do not answer who spoilt a sum.
         """
+        self._closed, self._liars, self._garbage = dict(closed or {}), set(liars), dict(garbage or {})
         session, _, aggregate = self._until_opened(away, silent)
+        self._blame(session, {*away, *silent, *mute})
         session.finalise(apply_step(FEDAVG, session.tensors, aggregate.update))
+        self._closed, self._liars, self._garbage = {}, set(), {}
+
+    def play_without(self, name: str) -> None:
+        """Play a round that leaves out a holder against the members' values; only a dishonest coordinator does."""
+        client = insecure_key(name).address
+        pretext = Exclusion(client=client, reason=Reason.WRONG_KEY, disputed_by=())
+        honest = coordinator.rounds.machine.judge
+        coordinator.rounds.machine.judge = lambda *_, **__: Exclusions(excluded=(pretext,), unreliable=())
+        try:
+            self.play()
+        finally:
+            coordinator.rounds.machine.judge = honest
 
     def play_from_root(self) -> None:
         """Play a round that trains from the initial model, whatever came after it; only a dishonest coordinator does."""
@@ -339,6 +387,8 @@ class Consortium:
         session = self._open()
         self._contribute(session, ())
         session.commit()
+        self._check(session, set())
+        session.include()
         session.abort()
 
     def lie(self, lie: Lie) -> None:
@@ -347,9 +397,9 @@ class Consortium:
         number, header, c = session.header.round, session.header, self.context
         parameters = PARAMETER_SETS[header.parameter_set]
         reveals = dict(sorted(session.machine.reveals.items()))
-        key = combine(
-            header, {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
-        )
+        shares = {m: shamir.decode_vector(parameters, reveal.shares) for m, reveal in reveals.items()}
+        sums = session.machine._collector.sums
+        key = recover_key(header, shares, accept=opens(header, sums, len(included.members))).key
         truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
         metrics = lie.metrics(truth)
         model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
@@ -360,7 +410,7 @@ class Consortium:
         )
         objects = {
             "header": header.encode(),
-            "exclusions": included.exclusions,
+            "exclusions": included.exclusions.encode(),
             "aggregate_key": shamir.encode_vector(parameters, key),
             "metrics": metrics,
             "rewards": rewards,
@@ -372,7 +422,11 @@ class Consortium:
             leaves={m.hex(): self._put(frame.leaf.encode()) for m, frame in frames.items()},
             included=[member.hex() for member in included.members],
             ciphertexts={m.hex(): self._put(frame.ciphertext) for m, frame in frames.items()},
+            prekeys={m.hex(): self._put(prekey.encode()) for m, prekey in session.prekeys.items()},
+            checks={m.hex(): self._put(said.encode()) for m, said in session.machine.checks.items()},
             reveals={m.hex(): self._put(reveal.encode()) for m, reveal in reveals.items()},
+            blames={},
+            blamed=[],
             **{name: self._put(data) for name, data in objects.items()},
         )
         entries = {
@@ -380,6 +434,7 @@ class Consortium:
             Entry.MODEL: model_digest(model),
             Entry.BLOCKS: encode_blocks(lie.blocks(blocks)),
             Entry.REWARDS: rewards,
+            Entry.BLAMED: b"",
         }
         for entry, value in entries.items():
             c.journal.write(number, entry, value)
@@ -400,7 +455,9 @@ class Consortium:
     ) -> tuple[RoundSession, IncludedSet, Aggregate]:
         session = self._open()
         self._contribute(session, away)
-        included = session.commit()
+        session.commit()
+        self._check(session, {*away, *silent})
+        included = session.include()
         self._answer(session, {*away, *silent})
         return session, included, session.open()
 
@@ -413,6 +470,9 @@ class Consortium:
 
     def _open(self) -> RoundSession:
         tensors = decode_model(self.public.model.read_bytes(), 1 << 20)
+        for account, holder in self.holders.items():
+            signer = LedgerSigner(self.notary, holder.signer)
+            self.context.prekeys[account] = sign_prekey(account, 1, holder.transport.public, signer)
         kind = RoundSession if self.careful else CarelessSession
         if self._first_blocks is not None:
             blocks, self._first_blocks = self._first_blocks, None
@@ -424,7 +484,7 @@ class Consortium:
         keys = tuple(self.holders[seat.address].transport.public for seat in header.committee)
         self._sent = {}
         for account, holder in self.holders.items():
-            if holder.name in away:
+            if holder.name in away or account not in header.cohort:
                 continue
             prepared = contribute(
                 header,
@@ -437,19 +497,93 @@ class Consortium:
                 signer=LedgerSigner(self.notary, holder.signer),
                 random=self.random,
             )
-            session.accept(prepared.frame.encode())
-            self._sent[account] = prepared.frame
+            frame = self._spoiled(holder, prepared.frame)
+            session.accept(frame.encode())
+            self._sent[account] = frame
 
-    def _answer(self, session: RoundSession, silent: set[str]) -> None:
+    def _spoiled(self, holder: Holder, frame: Frame) -> Frame:
+        """Return the frame with the boxes closed that are to be, signed again."""
+        seats = self._closed.get(holder.name, ())
+        if holder.name in self._garbage:
+            return self._garbled(holder, frame)
+        if not seats:
+            return frame
+        sealed = tuple(bytes(len(box)) if seat in seats else box for seat, box in enumerate(frame.boxes))
+        statement = replace(frame.leaf.statement, boxes=boxes_digest(sealed))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return replace(frame, leaf=Leaf(statement=statement, signature=signature), boxes=sealed)
+
+    def _garbled(self, holder: Holder, frame: Frame) -> Frame:
+        """Return the frame with another ciphertext, signed again."""
+        size = sum(spec.size for spec in self.specs) + 2
+        layout = Layout(params=PARAMETER_SETS["P2048"], packing=PACK15, length=size)
+        ciphertext = garbled(layout, frame.ciphertext, self._garbage[holder.name])
+        statement = replace(frame.leaf.statement, ciphertext=ciphertext_root(layout, ciphertext))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return replace(frame, leaf=Leaf(statement=statement, signature=signature), ciphertext=ciphertext)
+
+    def _false(self, holder: Holder, header: RoundHeader, reveal: Reveal) -> Reveal:
+        """Return another sum of shares that the member signed all the same."""
+        parameters = PARAMETER_SETS[header.parameter_set]
+        shares = shamir.decode_vector(parameters, reveal.shares).copy()
+        shares[0] = (int(shares[0]) + 1) % parameters.modulus
+        encoded = shamir.encode_vector(parameters, shares)
+        statement = replace(reveal.statement, shares=digest(Label.SHARES, encoded))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return Reveal(statement=statement, shares=encoded, signature=signature)
+
+    def _check(self, session: RoundSession, silent: set[str]) -> None:
         header, record = session.header, self.reader.round(self.context.run, session.header.round)
-        committed = Committed(
+        committed = AcceptedOnLedger(
+            root=record.root,
+            count=record.count,
+            signers={account: self.reader.keys(account).signer for account in header.cohort},
+        )
+        for account, request in session.check_requests():
+            holder = self.holders[account]
+            if holder.name in silent:
+                continue
+            said = answer_check(
+                header,
+                CheckRequest.decode(request),
+                me=account,
+                committed=committed,
+                transport=holder.transport,
+                notary=self.notary,
+                signer=LedgerSigner(self.notary, holder.signer),
+            )
+            session.add_check(said.encode())
+
+    def _committed(self, header: RoundHeader) -> Committed:
+        record = self.reader.round(self.context.run, header.round)
+        return Committed(
             accepted_root=record.root,
             accepted_count=record.count,
             included_root=record.included,
             included_count=record.included_count,
             signers={account: self.reader.keys(account).signer for account in header.cohort},
         )
-        for account, request in session.requests().items():
+
+    def _blame(self, session: RoundSession, silent: set[str]) -> None:
+        committed = self._committed(session.header)
+        for account, request in session.blame_requests():
+            holder = self.holders[account]
+            if holder.name not in silent:
+                said = answer_blame(
+                    session.header,
+                    BlameRequest.decode(request),
+                    me=account,
+                    committed=committed,
+                    transport=holder.transport,
+                    notary=self.notary,
+                    signer=LedgerSigner(self.notary, holder.signer),
+                )
+                session.add_blame(said.encode())
+
+    def _answer(self, session: RoundSession, silent: set[str]) -> None:
+        header = session.header
+        committed = self._committed(header)
+        for account, request in session.requests():
             holder = self.holders[account]
             if holder.name not in silent:
                 reveal = answer(
@@ -461,6 +595,8 @@ class Consortium:
                     notary=self.notary,
                     signer=LedgerSigner(self.notary, holder.signer),
                 )
+                if holder.name in self._liars:
+                    reveal = self._false(holder, header, reveal)
                 session.add_reveal(reveal.encode())
 
     # ------------------------------------------------------------------ afterwards
@@ -510,6 +646,20 @@ def honest_run(folder: Path) -> PublicRun:
     consortium.rotate(first, insecure_key("Alder Hospital, second key"))
     consortium.claim(HOLDERS[1], 3)
     consortium.play(silent=HOLDERS[1:2])
+    return consortium.close()
+
+
+def disputed_run(folder: Path) -> PublicRun:
+    """Return the folder of an honest coordinator among holders of whom some cheat.
+
+    In round 1 everything is in order. In round 2 no box of one holder opens, in round 3 one box does not; in round 4 a
+    member gives a false sum.
+    """
+    consortium = Consortium(folder)
+    consortium.play()
+    consortium.play(closed={HOLDERS[3]: range(4)})
+    consortium.play(closed={HOLDERS[1]: [2]})
+    consortium.play(liars=HOLDERS[2:3])
     return consortium.close()
 
 

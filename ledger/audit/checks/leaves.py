@@ -7,18 +7,14 @@ For every finalised round:
 2. It is signed with the key that the account had registered when the round was opened.
 3. The leaves make the root and the number of V on the ledger.
 4. The included set lies within V and makes the root and the number of U on the ledger; it is as large as the header asks.
-5. The document of exclusions has the digest on the ledger, and as many entries as V is larger than U.
+5. The document of exclusions has the digest on the ledger, and gives a reason for everybody in V who is not in U.
 """
 
 from __future__ import annotations
 
-from fl_core.codec import read_json
-from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
-
-MAX_EXCLUSIONS = 1 << 24  # bytes
 
 Pairs = dict[bytes, bytes]
 """Account -> digest of its contribution."""
@@ -74,8 +70,8 @@ def _check_included(evidence: Evidence, findings: Findings, number: int, pairs: 
     paper, record = evidence.round(number), evidence.chronicle.finalised[number]
     if list(paper.included) != sorted(set(paper.included)) or not set(paper.included) <= pairs.keys():
         raise DecodeError("the included set is not an ascending part of the accepted set")
-    if tuple(paper.ciphertexts) != paper.included:
-        raise DecodeError("there is not one ciphertext for every included account")
+    if tuple(paper.ciphertexts) != tuple(paper.leaves):
+        raise DecodeError("there is not one ciphertext for every accepted account")
     root = evidence.statements.root([(account, pairs[account]) for account in paper.included])
     if (root, len(paper.included)) != (record.included, record.included_count):
         raise DecodeError("not the included set on the ledger")
@@ -85,10 +81,9 @@ def _check_included(evidence: Evidence, findings: Findings, number: int, pairs: 
 
 def _check_exclusions(evidence: Evidence, number: int) -> None:
     """(5)."""
-    record = evidence.chronicle.finalised[number]
-    document = evidence.archive.get(evidence.round(number).exclusions, MAX_EXCLUSIONS)
-    if digest(Label.EXCLUSIONS, document) != record.exclusions:
+    paper, record = evidence.round(number), evidence.chronicle.finalised[number]
+    exclusions = evidence.exclusions(number)
+    if exclusions.digest != record.exclusions:
         raise DecodeError("the ledger has the digest of other exclusions")
-    entries = read_json(document, limit=MAX_EXCLUSIONS, what="the exclusions")
-    if not isinstance(entries, list) or len(entries) != record.count - record.included_count:
+    if set(exclusions.clients) != paper.leaves.keys() - set(paper.included):
         raise DecodeError("the exclusions do not give a reason for everybody who was left out")

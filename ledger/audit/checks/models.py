@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from fl_core.errors import DecodeError
+from ledger.archive import MAX_OBJECT_BYTES
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
 from ledger.seal import hash_file
@@ -38,7 +39,7 @@ def check(evidence: Evidence, findings: Findings) -> str:
         ancestors = evidence.reader.lineage(chain[-1])
         findings.expect(list(ancestors) == chain[-2::-1], path, "the ledger gives the model other ancestors")
         try:
-            found = hash_file(evidence.public.model)
+            found = hash_file(evidence.public.model, MAX_OBJECT_BYTES).sha256
         except OSError as error:
             raise DecodeError(f"the newest model cannot be read ({error.strerror})") from error
         findings.expect(found == newest, path, "it is not the newest model on the ledger")

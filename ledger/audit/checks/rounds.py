@@ -7,6 +7,8 @@
    blocks say nothing about when holders acted.
 4. The beacon's block is older than the round.
 5. The first finalised round uses the clips of the terms. (Clips of later rounds follow from aggregates: check 9.)
+6. Each seat's archived prekey is the one that the header names, signed with its member's key of that time
+   (:func:`fl_core.protocol.prekeys.check_seats`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from fl_core.errors import DecodeError
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.header_check import LedgerView, MemberView, check_header
+from fl_core.protocol.prekeys import MAX_PREKEY, SignedPrekey, check_seats
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
 from ledger.audit.papers import round_files
@@ -55,12 +58,24 @@ def _check(evidence: Evidence, findings: Findings, number: int) -> None:
         me=header.cohort[0],
         now=header.deadline,
     )  # (3)
+    _check_seats(evidence, header, number)
     if evidence.chronicle.previous(number) is None:
         clips = {block.clip for block in header.blocks}
         initial = {evidence.terms.initial_clip}
         findings.expect(
             clips == initial, path, "the first clips are not those of the terms", number=number
         )  # (5)
+
+
+def _check_seats(evidence: Evidence, header: RoundHeader, number: int) -> None:
+    """(6)."""
+    archived = evidence.round(number).prekeys
+    seats = tuple(seat.address for seat in header.committee)
+    if tuple(sorted(archived)) != seats:
+        raise DecodeError("there is not one prekey for every seat")
+    prekeys = [SignedPrekey.decode(evidence.archive.get(archived[seat], MAX_PREKEY)) for seat in seats]
+    signers = {seat: evidence.chronicle.signer_at(seat, number) for seat in seats}
+    check_seats(header, prekeys, signers=signers, notary=evidence.statements)
 
 
 def _view(evidence: Evidence, header: RoundHeader, number: int) -> LedgerView:
@@ -70,10 +85,9 @@ def _view(evidence: Evidence, header: RoundHeader, number: int) -> LedgerView:
     members = {}
     for account in {*header.cohort, *(seat.address for seat in header.committee)}:
         keys = chronicle.keys_before(account, opening.block)
-        if keys is not None and chronicle.is_member_before(account, opening.block):
+        if keys is not None and chronicle.membership_before(account, opening.block):
             consent = chronicle.consent_before(account, opening.block)
             members[account] = MemberView(
-                transport_key=keys.encryption,
                 registered_at=keys.block,
                 consented=EMPTY_WORD if consent is None else chronicle.run.terms,
             )

@@ -1,13 +1,13 @@
-"""Check 1: the folder is whole, and it is the one that the coordinator sealed.
+"""Check 1: the folder is whole: it holds the files that its seal lists, byte for byte, and nothing else.
 
-1. The folder holds plain files only.
+1. The folder holds plain files only, and no empty folders. Where there are links, pipes and the like, nothing further is
+   looked at: what is behind them is not the folder's.
 2. ``seal.json`` is a seal, and lists exactly the other files of the folder.
-3. Every file has the SHA-256 that is listed.
+3. Every file has the size and the SHA-256 that are listed. A file of another size, or one that is larger than a file in its
+   place can be, is not read.
 4. Every archived object is stored under its own SHA-256.
-5. The seal is of this run and signed with the coordinator's registered key.
 
-The key for (5) is read from the ledger, which is one of the files. Where that cannot be read there is a fault already, and the
-signature is not looked at.
+Whose seal it is, check 3 says: the key is on the ledger, which only check 2 makes a ledger of.
 """
 
 from __future__ import annotations
@@ -17,69 +17,59 @@ from collections.abc import Mapping
 from fl_core.errors import SutureError
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
-from ledger.papers import SealPaper
-from ledger.seal import check_seal, hash_file, list_files, read_seal, sealed_files
+from ledger.seal import Content, Listing, hash_member, list_files, most_bytes, sealed_files
 
 
 def check(evidence: Evidence, findings: Findings) -> str:
-    """Check the seal."""
-    public = evidence.public
-    seal_name = public.seal.name
-    found = _hash_all(evidence, findings)
-    _check_archive(evidence, findings, found)
-    try:
-        paper = read_seal(public)
-        listed = sealed_files(paper)
-    except SutureError as error:
-        findings.add(seal_name, error.message)
-        return ""
-    _compare(findings, listed, found)
-    _check_signature(evidence, findings, paper)
-    return f"{len(found)} files"
+    """Check the folder against its seal."""
+    with findings.at("."):
+        listing = list_files(evidence.public.path)
+        if _is_plain(findings, listing):
+            return _compare(evidence, findings, listing)
+    findings.stop("the folder holds more than plain files")
+    return ""
 
 
-def _hash_all(evidence: Evidence, findings: Findings) -> dict[str, bytes]:
-    """Hash every file; (1)."""
-    folder, found = evidence.public.path, {}
-    listing = list_files(folder)
+def _is_plain(findings: Findings, listing: Listing) -> bool:
+    """(1)."""
     for name in listing.others:
         findings.add(name, "it is not a plain file")
+    for name in listing.empty:
+        findings.add(name, "it is an empty folder, which no seal lists")
+    return not listing.others
+
+
+def _compare(evidence: Evidence, findings: Findings, listing: Listing) -> str:
+    """(2) to (4)."""
+    try:
+        listed = sealed_files(evidence.seal)
+    except SutureError as error:
+        findings.add(evidence.public.seal.name, error.message)
+        return ""
+    for name in sorted(listed.keys() - set(listing.files)):
+        findings.add(name, "the seal lists this file, but it is missing")
     for done, name in enumerate(listing.files):
         findings.progress(done, len(listing.files))
-        try:
-            found[name] = hash_file(folder / name)
-        except OSError as error:
-            findings.add(name, f"it cannot be read ({error.strerror})")
-    return found
-
-
-def _check_archive(evidence: Evidence, findings: Findings, found: Mapping[str, bytes]) -> None:
-    """(4)."""
-    prefix = f"{evidence.public.archive.name}/"
-    for name, digest in found.items():
-        if name.startswith(prefix) and name != evidence.object(digest):
-            findings.add(name, "an archived object is stored under its SHA-256, this one is not")
-
-
-def _compare(findings: Findings, listed: Mapping[str, bytes], found: Mapping[str, bytes]) -> None:
-    """(2) and (3)."""
-    for name in sorted(listed.keys() | found.keys()):
-        if name not in found:
-            findings.add(name, "the seal lists this file, but it is missing")
-        elif name not in listed:
+        if name in listed:
+            _check_file(evidence, findings, name, listed)
+        else:
             findings.add(name, "the seal does not list this file")
-        elif listed[name] != found[name]:
-            findings.add(name, "the file was altered after it was sealed: its SHA-256 is not the listed one")
+    return f"{len(listing.files)} files"
 
 
-def _check_signature(evidence: Evidence, findings: Findings, paper: SealPaper) -> None:
-    """(5)."""
+def _check_file(evidence: Evidence, findings: Findings, name: str, listed: Mapping[str, Content]) -> None:
+    """(3) and (4)."""
+    public, expected = evidence.public, listed[name]
+    altered = "the file was altered after it was sealed"
     try:
-        run, domain = evidence.run.run, evidence.reader.domain()
-        signer = evidence.chronicle.coordinator_signer()
-    except Exception as error:  # noqa: BLE001 - a ledger that was not replayed yet may be damaged in any way
-        if not findings.faults:
-            findings.add(evidence.public.chain.name, f"the coordinator's key cannot be read ({error})")
+        if (public.path / name).lstat().st_size != expected.size:
+            findings.add(name, f"{altered}: its size is not the listed one")
+            return
+        found = hash_member(public, name, most_bytes(public, name))
+    except OSError as error:
+        findings.add(name, f"it cannot be read ({error.strerror})")
         return
-    with findings.at(evidence.public.seal.name):
-        check_seal(paper, run=run, domain=domain, signer=signer)
+    evidence.whole.add(name)
+    findings.expect(found == expected, name, f"{altered}: its SHA-256 is not the listed one")
+    archived = name.startswith(f"{public.archive.name}/") and name != evidence.object(found.sha256)
+    findings.expect(not archived, name, "an archived object is stored under its SHA-256, this one is not")

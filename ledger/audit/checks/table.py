@@ -25,17 +25,17 @@ class Check:
 SEAL = Check(
     number=1,
     name="seal",
-    proves="The folder holds exactly the files that the run's coordinator signed for, byte for byte.",
+    proves="The folder holds exactly the files that its seal lists, byte for byte.",
 )
 LEDGER = Check(
     number=2,
     name="ledger",
-    proves="Executing every block again from the first gives the recorded chain, and its contract is this version's.",
+    proves="Executing every block again gives the recorded chain, which holds contracts of this version and nothing else.",
 )
 MEMBERS = Check(
     number=3,
     name="members",
-    proves="Every transport key is the registered one, and whoever contributed had consented to the terms before.",
+    proves="The coordinator signed the seal, transport keys are registered, and whoever contributed had consented before.",
     needs=(2,),
 )
 TERMS = Check(
@@ -65,8 +65,8 @@ CIPHERTEXTS = Check(
 ANSWERS = Check(
     number=8,
     name="answers",
-    proves="Members signed their answers for the included set, and these combine to the ledger's aggregate key.",
-    needs=(5,),
+    proves="Who was left out follows from the members' signed values, and their answers combine to the aggregate key.",
+    needs=(7,),
 )
 AGGREGATES = Check(
     number=9,

@@ -31,6 +31,7 @@ from rlp.exceptions import RLPException
 from fl_core.errors import InputError, SutureError
 from ledger.chain.embedded.database import BlockWrites, Get, ReadFace
 from ledger.chain.embedded.store import LogRow
+from ledger.chain.ports import Sent
 
 EXTRA_DATA = b"suture/v1"
 BLOCK_GAS_LIMIT = 100_000_000
@@ -187,6 +188,16 @@ def decode_transaction(raw: bytes, chain_id: int) -> SignedTransactionAPI:
     if transaction.gas > MAX_TRANSACTION_GAS:
         raise InvalidTransaction(f"transaction wants {transaction.gas} gas, at most {MAX_TRANSACTION_GAS}")
     return transaction
+
+
+def sent(transaction: SignedTransactionAPI) -> Sent:
+    """Return what the sender of a transaction signed."""
+    return Sent(
+        sender=bytes(transaction.sender),
+        nonce=int(transaction.nonce),
+        to=bytes(transaction.to) or None,
+        data=bytes(transaction.data),
+    )
 
 
 def seal(get: Get, chain_id: int, transaction: SignedTransactionAPI, timestamp: int) -> Sealed:

@@ -25,6 +25,7 @@ from fl_core.errors import LocalProtocolError
 from ledger.chain.embedded import evm
 from ledger.chain.embedded.database import ReadFace
 from ledger.chain.embedded.store import LogRow, Store
+from ledger.chain.ports import Sent
 from ledger.errors import StoreCorrupt
 
 Clock = Callable[[], int]
@@ -120,6 +121,11 @@ class Node:
         header = self._db.get_canonical_block_header_by_number(number)
         receipt = self._db.get_receipt_by_index(number, index, ShanghaiVM.get_receipt_builder())
         return header, self.transactions(header)[index], receipt
+
+    def sent(self, tx_hash: bytes) -> Sent | None:
+        """Return a transaction as its sender signed it, or None."""
+        found = self.find(tx_hash)
+        return None if found is None else evm.sent(found[1])
 
     def logs(
         self, first: int, last: int, addresses: Sequence[bytes], topics: Sequence[Sequence[bytes]], limit: int

@@ -3,9 +3,10 @@
 The transactions and the times of the blocks are taken from the file; everything else must follow from them. Numbered
 checks, in order:
 
-1. sqlite finds no damage in pages and indices, and the tables are exactly ours;
+1. sqlite finds no damage in pages and indices, the tables are exactly ours, and no value is longer than a block can make;
 2. the genesis parameters are the ones given, and block 0 follows from them;
-3. every block from 1 to the newest has the roots, gas and hash that executing its transaction gives;
+3. every block from 1 to the newest follows the one before it, holds one transaction that the caller admits, and has the
+   roots, gas and hash that executing it gives;
 4. the rows of the log index are exactly the logs of the receipts;
 5. the key-value table holds exactly the entries that these blocks wrote: no altered node, no second canonical block,
    nothing that is not there for a reason.
@@ -13,6 +14,10 @@ checks, in order:
 What replay cannot know is whether these are the blocks that everybody else saw: a history that was rewritten from
 some block on, and executed honestly, is a valid history. Compare :attr:`ReplayReport.head_hash` with a checkpoint that
 members signed, or with other members' copies.
+
+Nothing of a file is followed before it was compared with what leads to it, and no more of it is read than one honest block
+has: a file cannot make the pass longer than its transactions do. How long these take is bounded by their gas (30 million
+each); a caller that admits calls of known contracts only bounds it by what those contracts do.
 
 Memory: all entries of the chain are held once (about 10 kilobytes a block).
 """
@@ -26,31 +31,40 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
+import rlp
 from eth.abc import BlockHeaderAPI
 from eth.db.chain import ChainDB
 from eth.exceptions import PyEVMError
-from eth.vm.forks import ShanghaiVM
+from eth_utils.crypto import keccak
 from eth_utils.exceptions import ValidationError
 from rlp.exceptions import RLPException
+from trie import HexaryTrie
 from trie.exceptions import MissingTraversalNode, MissingTrieNode
 
-from fl_core.errors import InputError
+from fl_core.errors import InputError, VerificationError
 from ledger.chain.embedded import evm
 from ledger.chain.embedded.database import ReadFace
 from ledger.chain.embedded.store import LogRow, Store
-from ledger.errors import ReplayMismatch, StoreCorrupt
+from ledger.chain.ports import Sent
+from ledger.errors import ForeignTransaction, ReplayMismatch, StoreCorrupt
 
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]
 """Told after each block: its number, and the number of the newest one."""
+Admit = Callable[[Sent], None]
+"""Given each transaction before it is executed; raises :class:`fl_core.errors.VerificationError` to refuse it."""
 
+MAX_VALUE = 1 << 22
+"""Bytes of the longest entry: 30 million gas write less than 3.75 megabytes into one receipt, and code is far shorter."""
+_FIRST, _SECOND = rlp.encode(0), rlp.encode(1)
+"""Keys of a block's transactions in its trie."""
 _COMPARED_FIELDS = (
     "parent_hash", "block_number", "timestamp", "coinbase", "extra_data", "state_root", "transaction_root",
     "receipt_root", "gas_used", "gas_limit", "bloom", "base_fee_per_gas", "hash",
 )  # fmt: skip
 _MALFORMED = (
     RLPException, ValidationError, PyEVMError, MissingTrieNode, MissingTraversalNode, evm.InvalidTransaction, InputError,
-    KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError,
+    KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
 """What py-evm and rlp raise over stored bytes that were tampered with."""
 
@@ -79,6 +93,7 @@ def replay(
     genesis_time: int | None = None,
     genesis_hash: bytes | None = None,
     progress: Progress | None = None,
+    admit: Admit | None = None,
 ) -> ReplayReport:
     """Re-execute the chain in ``path``.
 
@@ -88,9 +103,11 @@ def replay(
         genesis_time: The time that block 0 must have, when known.
         genesis_hash: The hash that block 0 must have, when known.
         progress: Told after each block.
+        admit: Says which transactions may be in the chain; by default all that a block can hold.
 
     Raises:
         ReplayMismatch: Something differs, or the file is damaged; names block and field.
+        ForeignTransaction: A transaction was not admitted.
         InputError: There is no such file.
         WrongChain: The file is not a chain of this version.
     """
@@ -98,7 +115,7 @@ def replay(
         store = Store.open_reader(Path(path))
     try:
         with _damage_is_mismatch():
-            return _Replay(store, chain_id, progress).run(genesis_time, genesis_hash)
+            return _Replay(store, chain_id, progress, admit).run(genesis_time, genesis_hash)
     finally:
         store.close()
 
@@ -106,10 +123,11 @@ def replay(
 class _Replay:
     """One pass over one file."""
 
-    def __init__(self, store: Store, chain_id: int, progress: Progress | None) -> None:
+    def __init__(self, store: Store, chain_id: int, progress: Progress | None, admit: Admit | None) -> None:
         self._store = store
         self._chain_id = chain_id
         self._progress = progress
+        self._admit = admit
         self._stored = ChainDB(ReadFace(store.get))
         self._entries: dict[bytes, bytes] = {}
         self._logs: list[LogRow] = []
@@ -120,6 +138,8 @@ class _Replay:
             findings = self._store.check_integrity()  # (1)
             if findings:
                 raise ReplayMismatch(0, f"the database file (sqlite: {findings})")
+            if self._store.longest_value() > MAX_VALUE:
+                raise ReplayMismatch(0, "the database file (it holds a value longer than any block writes)")
             genesis = self._check_genesis(genesis_time, genesis_hash)  # (2)
             head = _read(0, "the newest block", self._stored.get_canonical_head)
             for number in range(1, head.block_number + 1):
@@ -153,34 +173,62 @@ class _Replay:
         return computed
 
     def _check_block(self, number: int) -> None:
-        header = _read(number, "header", lambda: self._stored.get_canonical_block_header_by_number(number))
-        transactions = _read(number, "transactions", lambda: self._transactions(header))
-        if len(transactions) != 1:
-            raise ReplayMismatch(number, f"the number of transactions ({len(transactions)} instead of 1)")
-        sealed = _read(number, "transaction", lambda: self._seal(transactions[0], int(header.timestamp)))
+        header = self._header(number)
+        raw = _read(number, "transactions", lambda: self._only_transaction(header))
+        transaction = _read(number, "transaction", lambda: evm.decode_transaction(raw, self._chain_id))
+        if self._admit is not None:
+            try:
+                self._admit(evm.sent(transaction))
+            except VerificationError as error:
+                raise ForeignTransaction(number, error.message) from error
+        sealed = _read(
+            number,
+            "transaction",
+            lambda: evm.seal(self._entries.get, self._chain_id, transaction, int(header.timestamp)),
+        )
         for field in _COMPARED_FIELDS:
             if getattr(sealed.header, field) != getattr(header, field):
                 raise ReplayMismatch(number, field)
         self._entries.update(sealed.writes)
         self._logs.extend(sealed.log_rows())
 
-    def _transactions(self, header: BlockHeaderAPI) -> list[bytes]:
-        builder = ShanghaiVM.get_transaction_builder()
-        return [item.encode() for item in self._stored.get_block_transactions(header, builder)]
+    def _header(self, number: int) -> BlockHeaderAPI:
+        """Return a header that has the hash and the parent that lead to it."""
+        digest = _read(number, "header", lambda: self._stored.get_canonical_block_hash(number))
+        header = _read(number, "header", lambda: self._stored.get_block_header_by_hash(digest))
+        for field, found, expected in (
+            ("hash", header.hash, digest),
+            ("block_number", header.block_number, number),
+            ("parent_hash", header.parent_hash, self._entries[evm.HEAD_KEY]),
+        ):
+            if found != expected:
+                raise ReplayMismatch(number, field)
+        return header
 
-    def _seal(self, raw: bytes, timestamp: int) -> evm.Sealed:
-        transaction = evm.decode_transaction(raw, self._chain_id)
-        return evm.seal(self._entries.get, self._chain_id, transaction, timestamp)
+    def _only_transaction(self, header: BlockHeaderAPI) -> bytes:
+        """Return the transaction of a block; the trie of a hostile file may have endless ones, so none is counted."""
+        trie = HexaryTrie(ReadFace(self._node), header.transaction_root)
+        raw = bytes(trie.get(_FIRST))
+        if not raw or trie.get(_SECOND):
+            raise ValueError("a block holds one transaction")
+        return raw
+
+    def _node(self, digest: bytes) -> bytes | None:
+        """Return a node of a trie that has the hash by which it is found, so that no path leads round in a circle."""
+        value = self._store.get(digest)
+        if value is not None and keccak(value) != digest:
+            raise ValueError("a node of a trie has another hash")
+        return value
 
     def _check_logs(self, head: int) -> None:
-        stored = self._store.all_logs()
-        for computed, found in zip_longest(self._logs, stored):
-            if computed is None:
-                raise ReplayMismatch(
-                    head, f"the log index (a row of block {found.block} that no block wrote)"
-                )
-            if computed != found:
-                raise ReplayMismatch(computed.block, f"the log index (log {computed.position})")
+        with closing(self._store.all_logs()) as stored:
+            for computed, found in zip_longest(self._logs, stored):
+                if computed is None:
+                    raise ReplayMismatch(
+                        head, f"the log index (a row of block {found.block} that no block wrote)"
+                    )
+                if computed != found:
+                    raise ReplayMismatch(computed.block, f"the log index (log {computed.position})")
 
     def _check_entries(self, head: int) -> None:
         count = 0

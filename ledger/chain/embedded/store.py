@@ -34,6 +34,9 @@ _CACHE_ENTRIES = 20_000
 _BUSY_SECONDS = 10.0
 """How long to wait for another connection; a block takes milliseconds."""
 _HASH_SIZE = 32
+_SCHEMA_STEPS = 1_000_000
+"""Most steps of sqlite's machine to read the list of tables: many times what ours takes. Pages of a hostile file can lead to the
+same rows again and again; sqlite's check of the pages finds that, but comes after."""
 
 _SCHEMA = {
     "kv": "CREATE TABLE kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID",
@@ -89,8 +92,8 @@ class Store:
         try:
             with _translated(path):
                 connection = _connect(_uri(path, "rwc"))
-                connection.execute("PRAGMA synchronous=FULL")
                 _check_ours(path, connection)
+                connection.execute("PRAGMA synchronous=FULL")
                 connection.execute("PRAGMA journal_mode=WAL")
         except BaseException:
             lock.release()
@@ -115,7 +118,7 @@ class Store:
                 _check_ours(path, connection)
             except sqlite3.OperationalError as error:
                 unfinished = wal.exists() and wal.stat().st_size > 0
-                if error.sqlite_errorname.startswith("SQLITE_BUSY") or unfinished:
+                if _name(error).startswith("SQLITE_BUSY") or unfinished:
                     raise
                 connection = _connect(_uri(path, "ro") + "&immutable=1")
                 _check_ours(path, connection)
@@ -266,11 +269,24 @@ class Store:
         with _translated(self.path), closing(self._connection.execute("SELECT k, v FROM kv")) as cursor:
             yield from cursor
 
-    def all_logs(self) -> list[LogRow]:
-        """Return the whole log index in order."""
+    def all_logs(self) -> Generator[LogRow, None, None]:
+        """Yield the whole log index in order. Close it when it is not read to the end."""
+        query = "SELECT * FROM log ORDER BY block, position"
+        with _translated(self.path), closing(self._connection.execute(query)) as cursor:
+            for row in cursor:
+                yield LogRow(*row)
+
+    def longest_value(self) -> int:
+        """Return the size in bytes of the longest key, value or field of a log, without reading it."""
+        fields = ("tx", "address", "topic0", "topic1", "topic2", "topic3", "data")
         with self._mutex, _translated(self.path):
-            rows = self._connection.execute("SELECT * FROM log ORDER BY block, position").fetchall()
-        return [LogRow(*row) for row in rows]
+            lengths = [
+                *self._connection.execute("SELECT max(length(k)), max(length(v)) FROM kv").fetchone(),
+                *self._connection.execute(
+                    f"SELECT {', '.join(f'max(length({field}))' for field in fields)} FROM log"  # noqa: S608
+                ).fetchone(),
+            ]
+        return max((length for length in lengths if length is not None), default=0)
 
     def check_integrity(self) -> str:
         """Return what sqlite finds wrong with its pages and indices, or an empty string."""
@@ -294,16 +310,26 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 def _check_ours(path: Path, connection: sqlite3.Connection) -> None:
     """Refuse files of other programs and schemas with anything added to them (triggers, views)."""
-    found = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
-    if not found:
-        return
-    marks = [
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-    ]
+    connection.set_progress_handler(lambda: 1, _SCHEMA_STEPS)
+    try:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchmany(len(_SCHEMA) + 1)
+        found = dict(rows)
+        if not found:
+            return
+        marks = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+        ]
+    finally:
+        connection.set_progress_handler(None, 0)
     if marks != [APPLICATION_ID, SCHEMA_VERSION]:
         raise WrongChain(f"{path} is not a chain of this version.", fix="Name the file of a Suture chain.")
-    if found != _SCHEMA:
+    if found != _SCHEMA or len(rows) != len(_SCHEMA):
         raise StoreCorrupt(f"The tables of {path} were altered.", fix="Restore a copy of the chain.")
+
+
+def _name(error: sqlite3.Error) -> str:
+    """Return sqlite's name of an error; empty for an error of its driver, which has none."""
+    return getattr(error, "sqlite_errorname", "")
 
 
 def _blob(path: Path, value: object) -> bytes:
@@ -320,7 +346,11 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError as error:
         raise LocalProtocolError(f"the chain {path} is used after it was closed") from error
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if not _name(error):  # not from sqlite but from its driver: text that is not UTF-8
+            raise StoreCorrupt(
+                f"The file {path} is damaged: {error}.", fix="Restore a copy of the chain."
+            ) from error
+        if _name(error).startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise ChainBusy(
                 f"The chain {path} was locked for {_BUSY_SECONDS:.0f} s.", fix="Try again."
             ) from error

@@ -10,6 +10,7 @@ import pytest
 from tests.simulators.public_folder import (
     PublicRun,
     dishonest_run,
+    disputed_run,
     honest_run,
     misstated_run,
     unconsented_run,
@@ -19,6 +20,11 @@ from tests.simulators.public_folder import (
 @pytest.fixture(scope="session")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> PublicRun:
     return honest_run(tmp_path_factory.mktemp("honest") / "run")
+
+
+@pytest.fixture(scope="session")
+def disputed(tmp_path_factory: pytest.TempPathFactory) -> PublicRun:
+    return disputed_run(tmp_path_factory.mktemp("disputed") / "run")
 
 
 @pytest.fixture(scope="session")

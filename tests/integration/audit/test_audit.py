@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from fl_core.protocol.exclusions import Exclusions, Reason
 from ledger.audit.checks.table import CHECKS
 from ledger.audit.cli import app
 from ledger.audit.findings import Verdict
@@ -42,6 +43,25 @@ def test_an_honest_run_passes_every_check(honest: PublicRun) -> None:
     assert _verdicts(report) == dict.fromkeys(range(1, 13), Verdict.PASS)
     assert report.passed
     assert report.run == honest.run.hex()
+
+
+def test_a_run_among_holders_that_cheat_passes_every_check_and_says_who(disputed: PublicRun) -> None:
+    report = verify(disputed.path)
+    assert report.passed, [outcome for outcome in report.outcomes if outcome.faults]
+    assert report.outcomes[7].summary == "32 signed answers, 1 of them false and without effect"
+    account = {name: disputed.holders[name] for name in HOLDERS}
+    excluded = {}
+    for number in range(1, 5):
+        data = (disputed.path / object_name(read_paper(disputed, number)["exclusions"])).read_bytes()
+        excluded[number] = [
+            (e.client, e.reason, len(e.disputed_by)) for e in Exclusions.decode(data).excluded
+        ]
+    assert excluded == {
+        1: [],
+        2: [(account[HOLDERS[3]], Reason.WRONG_KEY, 0)],
+        3: [(account[HOLDERS[1]], Reason.BAD_SHARES, 1)],
+        4: [],
+    }
 
 
 def test_the_folder_around_the_public_folder_can_be_named(honest: PublicRun) -> None:
@@ -128,7 +148,7 @@ def test_verify_names_the_object_at_fault_and_exits_with_1(copied: PublicRun, au
     result = audit("verify", copied.path)
     assert result.exit_code == 1
     assert f"round 3, {HOLDERS[1]} (0x{account}), {name}: " in result.stdout
-    assert "FAILED: check 1 (seal), 6 (leaves); 6 passed, 4 skipped." in result.stdout
+    assert "FAILED: check 1 (seal), 6 (leaves); 5 passed, 5 skipped." in result.stdout
 
 
 def test_verify_prints_json(copied: PublicRun, audit: Invoke) -> None:
@@ -285,6 +305,17 @@ def test_trace_says_that_the_ledger_does_not_know_a_file(
     assert result.stdout == ""
     assert result.stderr.startswith("error: The ledger does not know ")
     assert hashlib.sha256(b"another model").hexdigest() in result.stderr
+
+
+def test_trace_does_not_wait_for_a_pipe_and_follows_a_link_to_a_model(
+    honest: PublicRun, audit: Invoke, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = audit("trace", tmp_path / "pipe", "--in", honest.path)
+    assert result.exit_code == 3
+    assert "it is not a plain file" in result.stderr
+    (tmp_path / "link").symlink_to(honest.public.model)
+    assert audit("trace", tmp_path / "link", "--in", honest.path).exit_code == 0
 
 
 def test_trace_does_not_show_contributors_whose_leaves_are_not_the_ledgers(

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from fl_core.protocol.exclusions import NO_EXCLUSIONS, Exclusion, Exclusions, Reason
 from fl_core.protocol.messages import Leaf
 from ledger.archive import Archive
 from ledger.audit.findings import Fault
 from ledger.audit.papers import read_round
 from ledger.notary import LedgerNotary, LedgerSigner
+from ledger.records import EMPTY_WORD, Act, Role
 from ledger.seal import write_seal
 from ledger.typed_data import Domain
 from tests.simulators.public_folder import CHAIN_ID, HOLDERS, Consortium, PublicRun, insecure_key
@@ -45,6 +47,7 @@ OBJECTS: dict[str, tuple[int | None, Key, int]] = {
     "leaf": (3, ("leaves", BIRCH), LEAVES),
     "exclusions": (1, "exclusions", LEAVES),
     "ciphertext": (1, ("ciphertexts", DAMSON), CIPHERTEXTS),
+    "check answer": (3, ("checks", BIRCH), ANSWERS),
     "reveal": (3, ("reveals", ALDER), ANSWERS),
     "aggregate key": (4, "aggregate_key", ANSWERS),
     "metrics": (3, "metrics", AGGREGATES),
@@ -109,14 +112,70 @@ def test_changed_salt_of_the_metrics_is_found_by_the_digest_on_the_ledger(
     }
 
 
-def test_other_exclusions_of_the_same_length_are_found_by_the_digest_on_the_ledger(
+def test_other_exclusions_in_good_form_are_found_by_the_digest_on_the_ledger(
     copied: PublicRun, honest: PublicRun
 ) -> None:
-    name = substitute(copied, 1, "exclusions", lambda document: b"[ ]")
+    other = Exclusions(excluded=(), unreliable=(copied.holders[BIRCH],))
+    assert (
+        copied.path / object_name(digest_of(copied, 1, "exclusions"))
+    ).read_bytes() == NO_EXCLUSIONS.encode()
+    name = substitute(copied, 1, "exclusions", lambda document: other.encode())
     copied.seal()
     found = failures(copied, honest)
     assert found.keys() == {LEAVES}
     assert name in {fault.path for fault in found[LEAVES]}
+
+
+def test_exclusions_that_hide_who_was_left_out_are_found(disputed: PublicRun, tmp_path: Path) -> None:
+    copy = disputed.moved(Path(shutil.copytree(disputed.path, tmp_path / "public")))
+    name = substitute(copy, 2, "exclusions", lambda document: NO_EXCLUSIONS.encode())
+    copy.seal()
+    found = failures(copy, disputed)
+    assert {number: {(f.path, f.round) for f in faults} for number, faults in found.items()} == {
+        LEAVES: {(name, 2)}
+    }
+
+
+def test_a_holder_that_was_left_out_against_the_members_values_is_found(tmp_path: Path) -> None:
+    """The coordinator's document is on the ledger, with its digest; only judging again finds the lie."""
+    consortium = Consortium(tmp_path / "run")
+    consortium.play()
+    consortium.play_without(CEDAR)
+    run = consortium.close()
+    found = failures(run, run)
+    assert found.keys() == {ANSWERS}
+    name = object_name(digest_of(run, 2, "exclusions"))
+    assert [(f.path, f.round, f.problem) for f in found[ANSWERS]] == [
+        (name, 2, "the share check leaves out others than the document says")
+    ]
+
+
+def test_fewer_check_answers_than_the_threshold_fail_and_more_than_needed_may_be_missing(
+    copied: PublicRun, honest: PublicRun
+) -> None:
+    for number in (1, 3):  # four answers in round 1, exactly three in round 3
+        paper = read_paper(copied, number)
+        del paper["checks"][copied.holders[ALDER].hex()]
+        write_paper(copied, number, paper)
+    copied.seal()
+    found = failures(copied, honest)
+    assert {number: [fault.round for fault in faults] for number, faults in found.items()} == {ANSWERS: [3]}
+
+
+def test_check_answers_without_which_the_outcome_is_another_one_may_not_be_missing(
+    disputed: PublicRun, tmp_path: Path
+) -> None:
+    """Round 3 left out a holder for one member's word; without that word everybody would be included."""
+    copy = disputed.moved(Path(shutil.copytree(disputed.path, tmp_path / "public")))
+    paper = read_paper(copy, 3)
+    data = (copy.path / object_name(paper["exclusions"])).read_bytes()
+    [exclusion] = Exclusions.decode(data).excluded
+    [member] = exclusion.disputed_by
+    del paper["checks"][member.hex()]
+    write_paper(copy, 3, paper)
+    copy.seal()
+    found = failures(copy, disputed)
+    assert {number: [fault.round for fault in faults] for number, faults in found.items()} == {ANSWERS: [3]}
 
 
 def test_a_well_signed_leaf_that_the_ledger_did_not_accept_fails(
@@ -162,20 +221,33 @@ def test_a_coordinator_that_publishes_another_model_and_seals_again_is_caught(
 
 
 @pytest.mark.parametrize("offset", [0, 25, 150, -80, -1])
-def test_a_flipped_byte_of_the_seal_fails_the_seal_only(
+def test_a_flipped_byte_of_the_seal_fails_the_seal_or_its_signature_or_both(
     copied: PublicRun, honest: PublicRun, offset: int
 ) -> None:
     flip(copied.public.seal, offset)
     found = failures(copied, honest)
-    assert found.keys() == {SEAL}
-    assert "seal.json" in {fault.path for fault in found[SEAL]}
+    assert found.keys() <= {SEAL, MEMBERS}
+    assert [fault.path for fault in found[MEMBERS]] == ["seal.json"]
 
 
-def test_a_folder_without_a_seal_fails_the_seal_only(copied: PublicRun, honest: PublicRun) -> None:
+def test_a_folder_without_a_seal_fails_the_seal_and_its_signature(
+    copied: PublicRun, honest: PublicRun
+) -> None:
     copied.public.seal.unlink()
     found = failures(copied, honest)
-    assert found.keys() == {SEAL}
-    assert [fault.path for fault in found[SEAL]] == ["seal.json"]
+    assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {
+        SEAL: ["seal.json"],
+        MEMBERS: ["seal.json"],
+    }
+
+
+def test_a_seal_of_another_run_fails_its_signature(copied: PublicRun, honest: PublicRun) -> None:
+    domain = Domain(chain_id=CHAIN_ID, contract=copied.contract)
+    write_seal(copied.public, run=bytes(32), domain=domain, signer=insecure_key("coordinator"))
+    found = failures(copied, honest)
+    assert {number: [fault.problem for fault in faults] for number, faults in found.items()} == {
+        MEMBERS: ["the seal is of another run"]
+    }
 
 
 def test_a_seal_by_another_key_fails(copied: PublicRun, honest: PublicRun) -> None:
@@ -183,7 +255,28 @@ def test_a_seal_by_another_key_fails(copied: PublicRun, honest: PublicRun) -> No
     write_seal(copied.public, run=copied.run, domain=domain, signer=insecure_key("somebody"))
     found = failures(copied, honest)
     assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {
-        SEAL: ["seal.json"]
+        MEMBERS: ["seal.json"]
+    }
+
+
+def test_a_false_signature_is_found_whatever_else_is_wrong_with_the_folder(
+    copied: PublicRun, honest: PublicRun
+) -> None:
+    domain = Domain(chain_id=CHAIN_ID, contract=copied.contract)
+    write_seal(copied.public, run=copied.run, domain=domain, signer=insecure_key("somebody"))
+    (copied.path / "notes.txt").write_bytes(b"not in the seal")
+    found = failures(copied, honest)
+    assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {
+        SEAL: ["notes.txt"],
+        MEMBERS: ["seal.json"],
+    }
+
+
+def test_an_empty_folder_fails_the_seal_and_is_named(copied: PublicRun, honest: PublicRun) -> None:
+    (copied.path / "archive" / "00" / "deep").mkdir(parents=True)
+    found = failures(copied, honest)
+    assert {number: [fault.path for fault in faults] for number, faults in found.items()} == {
+        SEAL: ["archive/00/deep"]
     }
 
 
@@ -247,6 +340,22 @@ def test_a_paper_of_a_round_that_was_aborted_fails(copied: PublicRun, honest: Pu
     assert [(fault.path, fault.round) for fault in found[ROUNDS]] == [("rounds/00002.json", 2)]
 
 
+@pytest.mark.parametrize("keys", [(), HOLDERS[:2]])
+def test_transport_keys_that_the_folder_keeps_to_itself_are_missed(
+    copied: PublicRun, honest: PublicRun, keys: tuple[str, ...]
+) -> None:
+    paper = read_paper(copied, None)
+    kept = {copied.holders[name].hex() for name in keys}
+    paper["transport_keys"] = {a: key for a, key in paper["transport_keys"].items() if a in kept}
+    write_paper(copied, None, paper)
+    copied.seal()
+    found = failures(copied, honest)
+    assert found.keys() == {MEMBERS}
+    missing = {account.hex() for account in copied.holders.values()} - kept
+    assert {fault.holder for fault in found[MEMBERS]} == missing
+    assert {fault.round for fault in found[MEMBERS]} == {1, 3, 4}
+
+
 def test_papers_of_two_rounds_that_were_exchanged_fail(copied: PublicRun, honest: PublicRun) -> None:
     one, three = read_paper(copied, 1), read_paper(copied, 3)
     write_paper(copied, 1, {**three, "round": 1})
@@ -257,7 +366,7 @@ def test_papers_of_two_rounds_that_were_exchanged_fail(copied: PublicRun, honest
     assert {fault.round for fault in found[ROUNDS]} == {1, 3}
 
 
-@pytest.mark.parametrize("field", ["ciphertexts", "leaves", "reveals"])
+@pytest.mark.parametrize("field", ["ciphertexts", "leaves", "checks", "reveals"])
 def test_objects_of_two_holders_that_were_exchanged_fail_for_both(
     copied: PublicRun, honest: PublicRun, field: str
 ) -> None:
@@ -267,7 +376,9 @@ def test_objects_of_two_holders_that_were_exchanged_fail_for_both(
     write_paper(copied, 1, paper)
     copied.seal()
     found = failures(copied, honest)
-    assert found.keys() == {{"ciphertexts": CIPHERTEXTS, "leaves": LEAVES, "reveals": ANSWERS}[field]}
+    assert found.keys() == {
+        {"ciphertexts": CIPHERTEXTS, "leaves": LEAVES, "checks": ANSWERS, "reveals": ANSWERS}[field]
+    }
     (faults,) = found.values()
     assert {(fault.round, fault.holder) for fault in faults} == {(1, alder), (1, birch)}
 
@@ -451,7 +562,8 @@ def test_a_flipped_byte_anywhere_fails_the_seal_and_names_the_file(
         original = path.read_bytes()
         path.write_bytes(flipped(original, draw.randrange(len(original))))
         found = failures(copied, honest)
-        assert path.relative_to(copied.path).as_posix() in {fault.path for fault in found[SEAL]}
+        named = {fault.path for fault in (*found.get(SEAL, ()), *found.get(MEMBERS, ()))}
+        assert path.relative_to(copied.path).as_posix() in named
         path.write_bytes(original)
     assert failures(copied, honest) == {}
 
@@ -532,3 +644,83 @@ def test_the_data_of_a_holder_that_had_withdrawn_is_found(unconsented: PublicRun
     account = unconsented.holders[ALDER].hex()
     assert [(fault.round, fault.holder) for fault in found[MEMBERS]] == [(2, account)]
     assert [fault.round for fault in found[ROUNDS]] == [2]
+
+
+# ---------------------------------------------------------------------- consent and roles
+
+
+def _change_roles(consortium: Consortium, name: str, roles: Role) -> None:
+    """Have the others remove a holder and admit it again."""
+    account = insecure_key(name).address
+    voters = [consortium.holders[insecure_key(other).address].writer for other in HOLDERS if other != name][
+        :2
+    ]
+    for act, given in ((Act.REMOVE, Role(0)), (Act.ADMIT, roles)):
+        for writer in voters:
+            writer.vote(act, account, given, EMPTY_WORD, intent=f"{act.name} {name} {roles}")
+
+
+@pytest.mark.parametrize("roles", [Role.AUDITOR, Role.HOLDER], ids=["an auditor now", "a holder again"])
+def test_the_consent_of_an_earlier_membership_does_not_count(tmp_path: Path, roles: Role) -> None:
+    consortium = Consortium(tmp_path / "run", careful=False)
+    _change_roles(consortium, CEDAR, roles)
+    account = insecure_key(CEDAR).address
+    assert consortium.reader.consent(consortium.context.run, account) == EMPTY_WORD
+    consortium.play()
+    run = consortium.close()
+    found = failures(run, run)
+    assert found.keys() == {MEMBERS, ROUNDS}
+    assert [(fault.round, fault.holder) for fault in found[MEMBERS]] == [(1, account.hex())]
+
+
+def test_a_coordinator_asks_nobody_whose_consent_does_not_count_and_everybody_who_consents_again(
+    tmp_path: Path,
+) -> None:
+    consortium = Consortium(tmp_path / "run")
+    account = insecure_key(CEDAR).address
+    _change_roles(consortium, CEDAR, Role.AUDITOR)
+    consortium.play(away=(CEDAR,))
+    _change_roles(consortium, CEDAR, Role.HOLDER | Role.AUDITOR)
+    consortium.play(away=(CEDAR,))
+    holder = consortium.holders[account]
+    holder.writer.withdraw(consortium.context.run, intent="withdraw")
+    holder.writer.accept(consortium.context.run, consortium.context.terms.digest, intent="accept again")
+    consortium.play()
+    run = consortium.close()
+    assert failures(run, run) == {}
+    assert [account.hex() in read_paper(run, number)["leaves"] for number in (1, 2, 3)] == [
+        False,
+        False,
+        True,
+    ]
+
+
+# ---------------------------------------------------------------------- reasons for leaving somebody out
+
+
+def test_a_holder_that_is_left_out_for_a_reason_that_the_answers_do_not_give_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = insecure_key(CEDAR).address
+    reason = Exclusion(client=client, reason=Reason.WRONG_KEY, disputed_by=())
+    monkeypatch.setattr(
+        "coordinator.rounds.machine.judge", lambda *_, **__: Exclusions(excluded=(reason,), unreliable=())
+    )
+    consortium = Consortium(tmp_path / "run")
+    consortium.play()
+    run = consortium.close()
+    found = failures(run, run)
+    assert {number: [fault.problem for fault in faults] for number, faults in found.items()} == {
+        ANSWERS: ["the share check leaves out others than the document says"]
+    }
+
+
+@pytest.mark.parametrize("document", [b"[NaN]", b"{}", b""])
+def test_what_is_no_document_of_exclusions_is_found(
+    copied: PublicRun, honest: PublicRun, document: bytes
+) -> None:
+    name = substitute(copied, 1, "exclusions", lambda _: document)
+    copied.seal()
+    found = failures(copied, honest)
+    assert found.keys() == {LEAVES}
+    assert name in {fault.path for fault in found[LEAVES]}  # rounds without exclusions share the document

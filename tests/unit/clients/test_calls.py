@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from clients.calls import MAX_ORDER, BeginCall, Order, ProtectCall, RevealCall
+from clients.calls import MAX_ORDER, BeginCall, Order, ProtectCall, QuestionCall
 from fl_core.errors import DecodeError, LocalProtocolError
 from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
 from fl_core.protocol.messages import MAX_REQUEST
@@ -16,7 +16,7 @@ ORDER = Order(
     header="ab" * 32, round=3, task="t", settings={"rate": 0.5, "n": 2, "kind": "x"}, data="/d", holder="h"
 )
 PROTECT = ProtectCall(
-    header=bytes(32), update=bytes(8), examples=5, counters=(1, 2), transport_keys=(b"one", b"two")
+    header=bytes(32), update=bytes(8), examples=5, counters=(1, 2), prekeys=(b"one", b"two")
 )
 
 
@@ -75,8 +75,8 @@ def test_a_protect_call_holds_whole_float32_values():
         {"examples": 1 << 64},
         {"counters": (0,) * (MAX_COUNTERS + 1)},
         {"counters": (-1,)},
-        {"transport_keys": (b"",) * (MAX_COMMITTEE + 1)},
-        {"transport_keys": (bytes(4097),)},
+        {"prekeys": (b"",) * (MAX_COMMITTEE + 1)},
+        {"prekeys": (bytes(2049),)},
     ],
 )
 def test_a_protect_call_beyond_its_limits_is_not_written(changes):
@@ -98,7 +98,7 @@ def test_a_reveal_call_bounds_the_request():
             return MAX_REQUEST + 1
 
     with pytest.raises(DecodeError, match=f"at most {MAX_REQUEST} bytes"):
-        RevealCall.decode(Long())
+        QuestionCall.decode(Long())
 
 
 def test_calls_do_not_print_updates_and_models():

@@ -49,6 +49,43 @@ def test_at_most_a_window_of_messages_is_unanswered():
     assert grid.unanswered_most == 3
 
 
+def lazily(grid, made):
+    """The grid's messages, each noted in ``made`` when it is taken."""
+    for message in grid.messages():
+        made.append(message.metadata.dst_node_id)
+        yield message
+
+
+def test_one_message_more_than_the_window_holds_is_made_at_most():
+    clock, made = Clock(), []
+    grid = ScriptedGrid(clock, {node: float(node) for node in range(1, 10)})
+    answers = exchange(grid, lazily(grid, made), deadline_s=100.0, window=2, clock=clock, sleep=clock.sleep)
+    assert len(made) <= 1
+    for answered, answer in enumerate(answers, 1):
+        assert answer.why is Why.ANSWERED
+        assert len(made) <= answered + 2 + 1
+    assert made == list(range(1, 10))
+
+
+def test_messages_that_are_not_yet_made_at_the_deadline_are_made_one_by_one_and_answered_with_it():
+    clock, made = Clock(), []
+    grid = ScriptedGrid(clock, dict.fromkeys(range(1, 10), "never"))
+    answers = exchange(grid, lazily(grid, made), deadline_s=5.0, window=2, clock=clock, sleep=clock.sleep)
+    first = next(answers)
+    assert made == [1, 2, 3]
+    assert [(a.node_id, a.why) for a in [first, *answers]] == [(n, Why.DEADLINE) for n in range(1, 10)]
+    assert grid.pushed == [1, 2]
+
+
+def test_a_caller_that_leaves_makes_no_further_messages():
+    clock, made = Clock(), []
+    grid = ScriptedGrid(clock, {1: 0.0, **dict.fromkeys(range(2, 10), "never")})
+    answers = exchange(grid, lazily(grid, made), deadline_s=5.0, window=1, clock=clock, sleep=clock.sleep)
+    assert next(answers).node_id == 1
+    answers.close()
+    assert made == [1, 2]
+
+
 def test_without_a_window_all_messages_are_sent_before_the_first_answer():
     _, grid, _ = run({node: float(node) for node in range(1, 9)})
     assert grid.unanswered_most == 8

@@ -237,3 +237,24 @@ def test_the_tail_of_a_log_is_its_end_and_a_missing_log_is_said_so(tmp_path):
     assert "is empty" in tail(log)
     log.write_text("start " + "x" * 5000 + " end\n")
     assert tail(log, 10) == "xxxxx end"
+
+
+def test_modules_in_the_current_folder_are_not_taken_for_ours(tmp_path, monkeypatch) -> None:
+    for name in ("json", "select", "coordinator"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')\n")
+    monkeypatch.chdir(tmp_path)
+    processes = Supervised(tmp_path)
+    try:
+        assert processes.status() == {}
+    finally:
+        processes.close()
+
+
+def test_a_node_does_not_take_modules_from_its_working_folder(tmp_path) -> None:
+    from coordinator.demo.deployed_run import _site
+
+    (helper,) = _site(tmp_path / "nowhere", tmp_path / "socket").helpers
+    (tmp_path / "json.py").write_text("raise SystemExit('not ours')\n")
+    result = subprocess.run(helper.command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "node.toml cannot be read" in result.stderr

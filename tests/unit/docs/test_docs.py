@@ -24,7 +24,7 @@ import typer
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PICTURES = sorted((ROOT / "docs").rglob("*.svg"))
-PACKAGES = ("fl_core", "ledger", "clients", "coordinator", "benchmarks")
+PACKAGES = ("fl_core", "ledger", "clients", "coordinator", "suture_fl", "benchmarks")
 PROGRAMS = {"suture": "coordinator.cli", "suture-node": "clients.cli", "suture-audit": "ledger.audit.cli"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -192,6 +192,13 @@ def test_nesting_is_bounded_before_the_document_is_parsed(opening):
         json_of(opening * MAX_JSON_DEPTH)  # as deep as allowed, but never closed
 
 
+def test_lists_and_objects_are_counted_where_a_form_says_how_many_there_are():
+    document = b'{"a[{": [1, 2], "b": {"c": "[]{}"}}'
+    assert read_json(document, limit=100, what="test document", containers=3) == json.loads(document)
+    with pytest.raises(DecodeError, match="more than 2 lists and objects"):
+        read_json(document, limit=100, what="test document", containers=2)
+
+
 def test_the_deepest_allowed_document_is_read_and_brackets_in_strings_do_not_count():
     value = json_of(b"[" * MAX_JSON_DEPTH + b"]" * MAX_JSON_DEPTH)
     for _ in range(MAX_JSON_DEPTH - 1):

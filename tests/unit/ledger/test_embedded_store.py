@@ -16,7 +16,8 @@ import pytest
 from fl_core.errors import InputError, LocalProtocolError
 from ledger.chain.embedded import open_embedded
 from ledger.chain.embedded.store import Store
-from ledger.errors import ChainBusy, StoreCorrupt, WrongChain
+from ledger.errors import ChainBusy, LedgerError, StoreCorrupt, WrongChain
+from tests.simulators.endless_database import endless_database
 from tests.unit.ledger.embedded_world import CHAIN_ID, World, history
 
 
@@ -274,3 +275,27 @@ def test_the_lock_file_can_be_read_by_its_owner_only(path: Path) -> None:
     mode = path.with_name("ledger.sqlite.lock").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
     world.chain.close()
+
+
+def test_a_file_whose_list_of_tables_has_no_end_is_refused_soon(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    endless_database(path)
+    assert path.stat().st_size < 20_000
+    for opened in (Store.open_reader, Store.open_writer):
+        with pytest.raises(LedgerError, match="interrupted"):
+            opened(path)
+
+
+def test_an_error_of_the_driver_without_a_name_of_sqlites_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    history(path, 2).chain.close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE kv SET v=CAST(x'ff' AS TEXT) WHERE k=CAST('v1:chain_gaps' AS BLOB)")
+    connection.commit()
+    connection.close()
+    store = Store.open_reader(path)
+    try:
+        with pytest.raises(StoreCorrupt, match="is damaged"):
+            store.get(b"v1:chain_gaps")
+    finally:
+        store.close()

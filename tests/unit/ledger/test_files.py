@@ -1,8 +1,9 @@
-"""Atomic files: whoever reads sees the old or the new version, and a crash leaves one of the two."""
+"""Atomic files: whoever reads sees the old or the new version; plain files: nothing else is opened, and nothing waits."""
 
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.files import write_atomically
+import ledger.files
+from ledger.files import open_plain, read_plain, write_atomically
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -103,3 +105,88 @@ def test_kill_9_at_any_moment_leaves_a_whole_version(tmp_path):
                 child.stdout.readline()
             child.kill()
         assert path.read_bytes() in {bytes(300_000), b"\x01" * 300_000}
+
+
+@pytest.fixture(params=[True, False], ids=["part by part", "looked at before"])
+def each_system(request, monkeypatch):
+    """Both ways to open a path: where the system can open it part by part, and where it cannot."""
+    monkeypatch.setattr(ledger.files, "_RELATIVE", request.param)
+
+
+def test_a_plain_file_is_read_whole_up_to_the_limit(tmp_path, each_system):
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "file"
+    path.write_bytes(b"content")
+    assert read_plain(path, 7, parts=2) == b"content"
+    with open_plain(path, 7) as file:
+        assert file.read(3) == b"con"
+    with pytest.raises(OSError, match="larger than the 6 bytes allowed"):
+        open_plain(path, 6)
+    with pytest.raises(FileNotFoundError):
+        open_plain(tmp_path / "b", 6)
+
+
+def test_a_relative_path_is_read(tmp_path, monkeypatch, each_system):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_bytes(b"content")
+    assert read_plain(Path("file"), 7) == b"content"
+
+
+def make_pipe(path):
+    os.mkfifo(path)
+
+
+def link_to_a_device(path):
+    path.symlink_to("/dev/zero")
+
+
+def link_to_a_file(path):
+    path.symlink_to(Path(__file__))
+
+
+def link_to_nothing(path):
+    path.symlink_to(path)
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [make_pipe, link_to_a_device, link_to_a_file, link_to_nothing, make_socket, Path.mkdir],
+)
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path, make, each_system):
+    path = tmp_path / "file"
+    make(path)
+    with pytest.raises(OSError, match="plain file"):
+        open_plain(path, 1 << 30)
+
+
+def test_a_file_behind_a_link_in_the_strangers_folder_is_refused_and_one_behind_a_link_to_it_is_not(
+    tmp_path, each_system
+):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "deep" / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    path = tmp_path / "link" / "deep" / "file"
+    assert read_plain(path, 7, parts=2) == b"content"
+    with pytest.raises(OSError, match="plain file in a plain folder"):
+        read_plain(path, 7, parts=3)
+
+
+def test_a_file_with_a_hole_is_refused_by_its_size(tmp_path, each_system):
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(200 << 30)
+    with pytest.raises(OSError, match="larger than"):
+        read_plain(tmp_path / "file", 1 << 20)
+
+
+def test_nothing_stays_open_when_a_file_is_refused(tmp_path, each_system):
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    (tmp_path / "file").write_bytes(b"content")
+    for limit in (1, 2, 3):
+        with pytest.raises(OSError, match="larger"):
+            open_plain(tmp_path / "file", limit)
+    assert not before or len(os.listdir("/proc/self/fd")) == before

@@ -7,7 +7,7 @@ from dataclasses import astuple, fields
 import pytest
 
 from fl_core.errors import LocalProtocolError, VerificationError
-from fl_core.protocol.statements import Acceptance, Contribution, RevealStatement
+from fl_core.protocol.statements import Acceptance, CheckStatement, Contribution, RevealStatement
 from ledger import typed_data
 from ledger.merkle import MerkleTree, contribution_leaf
 from ledger.notary import LedgerNotary, LedgerSigner
@@ -25,17 +25,19 @@ def word(number):
 
 CONTRIBUTION = Contribution(run=word(1), round=2, member=MEMBER, header=word(3), parent=word(4), ciphertext=word(5),
                             boxes=word(6), dataset=word(7), weight=word(8), metrics=word(9))  # fmt: skip
+CHECK = CheckStatement(run=word(1), round=2, member=MEMBER, header=word(3), accepted=word(4), values=word(5))
 REVEAL = RevealStatement(
     run=word(1), round=2, member=MEMBER, header=word(3), included=word(4), shares=word(5)
 )
 ACCEPTANCE = Acceptance(run=word(1), round=2, member=MEMBER, contribution=word(3))
-STATEMENTS = (CONTRIBUTION, REVEAL, ACCEPTANCE)
+STATEMENTS = (CONTRIBUTION, CHECK, REVEAL, ACCEPTANCE)
 
 
 @pytest.mark.parametrize(
     ("statement", "struct"),
     [
         (CONTRIBUTION, typed_data.Contribution),
+        (CHECK, typed_data.Check),
         (REVEAL, typed_data.Reveal),
         (ACCEPTANCE, typed_data.AcceptanceReceipt),
     ],

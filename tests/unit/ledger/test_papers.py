@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fl_core.errors import DecodeError
-from ledger.papers import MAX_PAPER, PublicFolder, RoundPaper, RunPaper, SealPaper
+from ledger.papers import PublicFolder, RoundPaper, RunPaper, SealPaper
 
 RUN = RunPaper(
     chain_id=31337, contract="c0" * 20, token="70" * 20, run="0a" * 32, terms="0b" * 32, initial_model="0c" * 32,
@@ -17,9 +17,9 @@ RUN = RunPaper(
 )  # fmt: skip
 ROUND = RoundPaper(
     round=1, header="0a" * 32, leaves={"aa" * 20: "0b" * 32}, included=["aa" * 20], exclusions="0c" * 32,
-    ciphertexts={"aa" * 20: "0d" * 32}, reveals={}, aggregate_key="0e" * 32, metrics="0f" * 32, rewards="", model="01" * 32,
+    ciphertexts={"aa" * 20: "0d" * 32}, prekeys={}, checks={}, reveals={}, blames={}, blamed=[], aggregate_key="0e" * 32, metrics="0f" * 32, rewards="", model="01" * 32,
 )  # fmt: skip
-SEAL = SealPaper(run="0a" * 32, files={"run.json": "0b" * 32}, signature="0c" * 65)
+SEAL = SealPaper(run="0a" * 32, files={"run.json": "7 " + "0b" * 32}, signature="0c" * 65)
 
 
 def changed(paper, **changes):
@@ -54,9 +54,10 @@ def test_another_document_is_rejected(data):
         RunPaper.decode(data)
 
 
-def test_an_over_long_paper_is_rejected_before_it_is_read():
-    with pytest.raises(DecodeError, match=f"at most {MAX_PAPER} bytes"):
-        RunPaper.decode(b" " * (MAX_PAPER + 1))
+@pytest.mark.parametrize("paper", [RunPaper, RoundPaper, SealPaper])
+def test_an_over_long_paper_is_rejected_before_it_is_read(paper):
+    with pytest.raises(DecodeError, match=f"at most {paper.LIMIT} bytes"):
+        paper.decode(b" " * (paper.LIMIT + 1))
 
 
 def test_every_format_has_a_name_of_its_own():

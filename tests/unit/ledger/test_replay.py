@@ -5,16 +5,20 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import rlp
+from eth_utils.crypto import keccak
 
-from fl_core.errors import InputError
+from fl_core.errors import InputError, VerificationError
 from ledger.chain.embedded import evm, open_embedded, replay
-from ledger.errors import ReplayMismatch, WrongChain
-from tests.unit.ledger.embedded_world import CHAIN_ID, START, history
+from ledger.chain.embedded.replay import MAX_VALUE
+from ledger.chain.ports import Sent
+from ledger.errors import ForeignTransaction, ReplayMismatch, WrongChain
+from tests.unit.ledger.embedded_world import CHAIN_ID, INIT, START, account, history
 
 BLOCKS = 8
 Tamper = Callable[[sqlite3.Connection], None]
@@ -136,6 +140,89 @@ def test_a_header_that_was_altered_is_found(
     with pytest.raises(ReplayMismatch, match=field) as caught:
         replay(tampered(copy, rewrite_header(number, **changes)), chain_id=CHAIN_ID)
     assert caught.value.number in (number, number + 1)
+
+
+def transactions(connection: sqlite3.Connection, number: int) -> bytes:
+    """Return the only transaction of a block, raw."""
+    root = rlp.decode(value(connection, block_hash(connection, number)))[4]
+    (_, raw) = rlp.decode(value(connection, bytes(root)))
+    return bytes(raw)
+
+
+def hang_trie(number: int, root: Callable[[sqlite3.Connection], bytes]) -> Tamper:
+    """Give a block another trie of transactions."""
+
+    def tamper(connection: sqlite3.Connection) -> None:
+        rewrite_header(number, transaction_root=root(connection))(connection)
+
+    return tamper
+
+
+def endless_trie(connection: sqlite3.Connection) -> bytes:
+    """Twenty rows in which every index of a transaction exists."""
+    raw = transactions(connection, 4)
+
+    def store(node: list[object]) -> bytes:
+        encoded = rlp.encode(node)
+        set_value(keccak(encoded), encoded)(connection)
+        return keccak(encoded)
+
+    root = store([b""] * 16 + [raw])
+    for _ in range(16):
+        root = store([root] * 16 + [raw])
+    return root
+
+
+def circular_trie(connection: sqlite3.Connection) -> bytes:
+    """A node that leads to itself without using up any of the key; its hash is not the one it is stored under."""
+    root = b"\x77" * 32
+    set_value(root, rlp.encode([b"\x00", root]))(connection)
+    return root
+
+
+@pytest.mark.parametrize("trie", [endless_trie, circular_trie])
+def test_a_trie_of_transactions_without_an_end_is_found_at_once(
+    copy: Path, trie: Callable[[sqlite3.Connection], bytes]
+) -> None:
+    start = time.monotonic()
+    with pytest.raises(ReplayMismatch, match="transactions") as caught:
+        replay(tampered(copy, hang_trie(4, trie)), chain_id=CHAIN_ID)
+    assert caught.value.number == 4
+    assert time.monotonic() - start < 5
+
+
+def test_a_header_under_another_hash_is_found_before_it_is_followed(copy: Path) -> None:
+    def tamper(connection: sqlite3.Connection) -> None:
+        set_value(block_hash(connection, 3), value(connection, block_hash(connection, 4)))(connection)
+
+    with pytest.raises(ReplayMismatch, match=r"Block 3 .*: hash differs"):
+        replay(tampered(copy, tamper), chain_id=CHAIN_ID)
+
+
+def test_a_value_longer_than_any_block_writes_is_found_before_it_is_read(copy: Path) -> None:
+    for statement in (
+        f"UPDATE kv SET v=zeroblob({MAX_VALUE + 1}) WHERE k=CAST('v1:chain_gaps' AS BLOB)",
+        f"UPDATE log SET data=zeroblob({MAX_VALUE + 1}) WHERE block=3",
+    ):
+        with pytest.raises(ReplayMismatch, match="longer than any block writes"):
+            replay(tampered(copy, lambda c, s=statement: c.execute(s) and None), chain_id=CHAIN_ID)
+
+
+def test_a_transaction_that_is_not_admitted_is_not_executed(original: Path) -> None:
+    seen: list[Sent] = []
+
+    def admit(sent: Sent) -> None:
+        seen.append(sent)
+        if sent.nonce == 2:
+            raise VerificationError("not this one")
+
+    with pytest.raises(ForeignTransaction, match=r"Block 3 holds .*: not this one") as caught:
+        replay(original, chain_id=CHAIN_ID, admit=admit)
+    assert caught.value.number == 3
+    assert [sent.to is None for sent in seen] == [True, False, False]
+    assert {sent.sender for sent in seen} == {account(0).address}
+    assert seen[0].data == INIT
+    assert seen[1].data == (1).to_bytes(32, "big")
 
 
 def delete_head(connection: sqlite3.Connection) -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from fl_core.errors import DecodeError, InputError, VerificationError
 from fl_core.secret import Secret
-from ledger.papers import PublicFolder
+from ledger.papers import PublicFolder, SealPaper
 from ledger.seal import (
+    Content,
     check_seal,
     hash_file,
     list_files,
+    most_bytes,
     read_seal,
     seal_digest,
     sealed_files,
@@ -40,8 +42,8 @@ def test_a_seal_lists_every_other_file_and_is_signed(public: PublicFolder) -> No
     write_seal(public, run=RUN, domain=DOMAIN, signer=SIGNER)
     paper = read_seal(public)
     assert sealed_files(paper) == {
-        "rounds/00001.json": hashlib.sha256(b"one").digest(),
-        "run.json": hashlib.sha256(b"run").digest(),
+        "rounds/00001.json": Content(size=3, sha256=hashlib.sha256(b"one").digest()),
+        "run.json": Content(size=3, sha256=hashlib.sha256(b"run").digest()),
     }
     check_seal(paper, run=RUN, domain=DOMAIN, signer=SIGNER.address)
 
@@ -87,10 +89,12 @@ def test_a_missing_folder_cannot_be_sealed(tmp_path: Path) -> None:
 
 
 def test_the_digest_depends_on_paths_and_contents_and_not_on_their_order() -> None:
-    one, two = hashlib.sha256(b"1").digest(), hashlib.sha256(b"2").digest()
+    one, two = (Content(size=1, sha256=hashlib.sha256(data).digest()) for data in (b"1", b"2"))
+    longer = one._replace(size=2)
     reference = seal_digest({"a": one, "b": two})
     assert seal_digest({"b": two, "a": one}) == reference
     others = [{"a": two, "b": one}, {"a": one}, {"ab": one, "": two}, {"a": one, "c": two}, {}]
+    others.append({"a": longer, "b": two})
     assert len({reference, *map(seal_digest, others)}) == 1 + len(others)
 
 
@@ -100,7 +104,7 @@ def test_a_missing_seal_and_a_malformed_entry_are_refused(public: PublicFolder) 
     write_seal(public, run=RUN, domain=DOMAIN, signer=SIGNER)
     text = public.seal.read_bytes()
     public.seal.write_bytes(text.replace(hashlib.sha256(b"run").hexdigest().encode(), b"12"))
-    with pytest.raises(DecodeError, match=r"digest of run\.json"):
+    with pytest.raises(DecodeError, match=r"entry of run\.json is not a size and a SHA-256"):
         sealed_files(read_seal(public))
 
 
@@ -114,4 +118,43 @@ def test_only_lower_case_hexadecimal_of_the_right_size_is_read(value: object) ->
 def test_a_files_hash_is_its_sha256(tmp_path: Path) -> None:
     path = tmp_path / "large"
     path.write_bytes(b"x" * ((1 << 20) + 1))
-    assert hash_file(path) == hashlib.sha256(path.read_bytes()).digest()
+    expected = Content(size=(1 << 20) + 1, sha256=hashlib.sha256(path.read_bytes()).digest())
+    assert hash_file(path, 1 << 21) == expected
+    with pytest.raises(OSError, match="larger than the 1048576 bytes allowed"):
+        hash_file(path, 1 << 20)
+
+
+def test_what_is_larger_than_its_place_allows_is_not_sealed(public: PublicFolder) -> None:
+    for name in ("run.json", "rounds/00001.json", "ledger.sqlite", "model.safetensors", "archive/ab/cd"):
+        path = public.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = path.read_bytes() if path.exists() else None
+        with path.open("wb") as file:
+            file.truncate(most_bytes(public, name) + 1)
+        with pytest.raises(InputError, match="larger than"):
+            write_seal(public, run=RUN, domain=DOMAIN, signer=SIGNER)
+        path.unlink() if content is None else path.write_bytes(content)
+
+
+def test_empty_folders_that_a_crash_left_are_removed_before_a_folder_is_sealed(public: PublicFolder) -> None:
+    (public.path / "archive" / "ab").mkdir(parents=True)
+    assert list_files(public.path).empty == ("archive/ab",)
+    write_seal(public, run=RUN, domain=DOMAIN, signer=SIGNER)
+    assert sorted(path.name for path in public.path.iterdir()) == ["rounds", "run.json", "seal.json"]
+
+
+def test_a_folder_with_more_entries_than_a_seal_has_room_for_is_not_listed(
+    public: PublicFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.seal.MAX_ENTRIES", 2)
+    with pytest.raises(DecodeError, match="more than 2 entries"):
+        list_files(public.path)
+    with pytest.raises(InputError, match="more than 2 entries"):
+        write_seal(public, run=RUN, domain=DOMAIN, signer=SIGNER)
+
+
+@pytest.mark.parametrize("size", ["", "-1", "01", "1.0", "1" * 20, "3  "])
+def test_a_size_in_a_seal_is_a_plain_number(size: str) -> None:
+    paper = SealPaper(run="00" * 32, files={"a": f"{size} {'ab' * 32}"}, signature="00" * 65)
+    with pytest.raises(DecodeError, match="entry of a is not a size"):
+        sealed_files(paper)

@@ -32,6 +32,7 @@ def word(text: str) -> bytes:
 MEMBER = KEY.public_key.to_canonical_address()
 STATEMENTS = (
     typed_data.KeyPossession(member=MEMBER, epoch=1, encryption=word("bundle")),
+    typed_data.Prekey(member=MEMBER, epoch=2**32 - 1, transport=word("transport")),
     typed_data.Contribution(
         run=word("run"),
         round=7,
@@ -44,6 +45,14 @@ STATEMENTS = (
         weight=word("weight"),
         metrics=word("metrics"),
     ),
+    typed_data.Check(
+        run=word("run"),
+        round=7,
+        member=MEMBER,
+        header=word("header"),
+        accepted=word("accepted"),
+        values=word("values"),
+    ),
     typed_data.Reveal(
         run=word("run"),
         round=2**32 - 1,
@@ -51,6 +60,15 @@ STATEMENTS = (
         header=word("header"),
         included=word("included"),
         shares=word("shares"),
+    ),
+    typed_data.Blame(
+        run=word("run"),
+        round=7,
+        member=MEMBER,
+        header=word("header"),
+        included=word("included"),
+        place=word("place"),
+        values=word("values"),
     ),
     typed_data.AcceptanceReceipt(run=word("run"), round=0, member=MEMBER, contribution=word("contribution")),
     typed_data.Bundle(run=word("run"), files=word("files")),

@@ -37,12 +37,12 @@ TAMPERED = [
     {"name": "one residue of the key is one too large", "change": "key", "index": 5, "by": 1},
     {"name": "one residue of the key is off by half the modulus", "change": "key", "index": 0, "by": 2**52},
     {
-        "name": "one coefficient of a check element is off by a message",
+        "name": "one coefficient of a check element is off by 2^21",
         "change": "check element",
         "index": 3,
-        "by": 64,
+        "by": 65536,
     },
-    {"name": "one party more is claimed than was added", "change": "count", "count": 1},
+    {"name": "the ciphertext of one party is left out of the sum", "change": "ciphertext", "client": 0},
     {"name": "a share of an exact quorum is wrong", "change": "share", "point": 2, "index": 7, "by": 1},
     {
         "name": "a share beyond the quorum is wrong",
@@ -62,6 +62,11 @@ TAMPERED = [
         "cut": 7,
     },
 ]
+TOLERATED = [
+    {"name": "a check element has noise of 2^11 in a coefficient", "element": 0, "index": 3, "by": 64},
+    {"name": "a check element has noise of 2^19 in a coefficient", "element": 1, "index": 5, "by": 16384},
+]
+"""Noise that no honest party makes, where nobody's values are: the key is accepted and the sums are the same."""
 
 
 def known(text: str) -> bytes:
@@ -124,6 +129,7 @@ def round_vector(name: str, length: int, clients: int) -> dict:
         "aggregate_key_sha256": sha256(shamir.encode_vector(params, key)),
         "sums": opened.values.tolist(),
         "tampered": TAMPERED,
+        "tolerated": TOLERATED,
     }
 
 

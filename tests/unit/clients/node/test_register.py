@@ -8,17 +8,21 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.register import Register
+from fl_core.protocol.phases import ClientPhase, MemberPhase, MemberStep
 from ledger.errors import ArchiveError
 
 ROOT = Path(__file__).resolve().parents[4]
 HEADER, OTHER, RUN = b"\x01" * 32, b"\x02" * 32, b"\x0a" * 32
 U, U2 = b"\x0b" * 32, b"\x0c" * 32
+CHECK, REVEAL, BLAME = MemberStep.CHECK, MemberStep.REVEAL, MemberStep.BLAME
+EVERY_QUESTION = pytest.mark.parametrize("question", list(MemberStep))
 SALTS = (bytes(32), bytes(32))
 
 
@@ -77,20 +81,133 @@ def test_nothing_is_stored_for_a_header_that_was_not_accepted(register):
     with pytest.raises(PolicyRefusal):
         register.store_contribution(OTHER, b"frame", *SALTS)
     with pytest.raises(PolicyRefusal):
-        register.store_answer(OTHER, U, b"answer", b"")
-    assert register.frame(OTHER) is None
-    assert register.answer(OTHER, U) is None
+        register.store_answer(REVEAL, OTHER, U, b"answer", b"")
+    with pytest.raises(PolicyRefusal, match="no header with that digest"):
+        register.frame(OTHER)
+    assert register.answer(REVEAL, OTHER, U) is None
 
 
-def test_one_included_set_for_each_round(register, tmp_path):
-    assert register.answer(HEADER, U) is None
-    assert register.store_answer(HEADER, U, b"answer", b"") == b"answer"
-    assert register.store_answer(HEADER, U, b"another", b"") == b"answer"
+@EVERY_QUESTION
+def test_each_question_is_answered_for_one_set_in_each_round(register, tmp_path, question):
+    assert register.answer(question, HEADER, U) is None
+    assert register.store_answer(question, HEADER, U, b"answer", b"") == b"answer"
+    assert register.store_answer(question, HEADER, U, b"another", b"") == b"answer"
     for again in now_and_after_a_restart(register, tmp_path):
-        assert again.answer(HEADER, U) == b"answer"
-        for refuse in (lambda r: r.answer(HEADER, U2), lambda r: r.store_answer(HEADER, U2, b"x", b"")):
-            with pytest.raises(PolicyRefusal, match="another included set"):
+        assert again.answer(question, HEADER, U) == b"answer"
+        for refuse in (
+            lambda r: r.answer(question, HEADER, U2),
+            lambda r: r.store_answer(question, HEADER, U2, b"x", b""),
+        ):
+            with pytest.raises(PolicyRefusal, match=f"answered the {question.value} for another set"):
                 refuse(again)
+
+
+def test_the_share_check_and_the_reveal_are_two_questions_with_an_answer_each(register):
+    register.store_answer(CHECK, HEADER, U, b"values", b"")
+    assert register.answer(REVEAL, HEADER, U2) is None
+    register.store_answer(REVEAL, HEADER, U2, b"sum", b"")
+    assert (register.answer(CHECK, HEADER, U), register.answer(REVEAL, HEADER, U2)) == (b"values", b"sum")
+
+
+def test_the_same_question_of_another_round_has_an_answer_of_its_own(register):
+    register.accept_header(OTHER, RUN, 2, b"the next round")
+    register.store_answer(CHECK, HEADER, U, b"values", b"")
+    assert register.answer(CHECK, OTHER, U2) is None
+    assert register.store_answer(CHECK, OTHER, U2, b"others", b"") == b"others"
+
+
+ORDER = [CHECK, REVEAL, BLAME]
+PHASES = dict(zip(ORDER, [MemberPhase.CHECKED, MemberPhase.REVEALED, MemberPhase.BLAMED], strict=True))
+
+
+@pytest.mark.parametrize(("earlier", "later"), [(CHECK, REVEAL), (CHECK, BLAME), (REVEAL, BLAME)])
+def test_an_earlier_question_is_refused_after_a_later_one_and_the_later_one_is_not_after_it(
+    register, tmp_path, earlier, later
+):
+    register.store_answer(later, HEADER, U, b"later", b"")
+    for again in now_and_after_a_restart(register, tmp_path):
+        with pytest.raises(PolicyRefusal, match=f"does not answer a {earlier.value}"):
+            again.store_answer(earlier, HEADER, U2, b"earlier", b"")
+        assert again.answer(earlier, HEADER, U2) is None
+        assert again.member_phase(HEADER) is PHASES[later]
+        again.accept_header(OTHER, RUN, 2, b"the next round")
+        again.store_answer(earlier, OTHER, U, b"earlier", b"")
+        assert again.store_answer(later, OTHER, U2, b"later", b"") == b"later"
+
+
+def test_an_answer_that_is_stored_is_sent_again_after_later_questions_too(register, tmp_path):
+    for step in ORDER:
+        register.store_answer(step, HEADER, U, step.value.encode(), b"")
+    for again in now_and_after_a_restart(register, tmp_path):
+        for step in ORDER:
+            assert again.answer(step, HEADER, U) == step.value.encode()
+            assert again.store_answer(step, HEADER, U, b"another", b"") == step.value.encode()
+
+
+def test_a_members_phase_is_what_it_answered_last_also_after_a_restart(register, tmp_path):
+    assert register.member_phase(HEADER) is MemberPhase.SEATED
+    for step in ORDER:
+        register.store_answer(step, HEADER, U, b"answer", b"")
+        register = reopened(register, tmp_path)
+        assert register.member_phase(HEADER) is PHASES[step]
+    register.close()
+
+
+def test_a_clients_phase_is_what_is_on_disk_also_after_a_restart(register, tmp_path):
+    assert register.client_phase(HEADER) is ClientPhase.BEGUN
+    register = reopened(register, tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.BEGUN
+    register.store_contribution(HEADER, b"frame", *SALTS)
+    register = reopened(register, tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.CONTRIBUTED
+    register.drop_frames(RUN, 2)
+    register = reopened(register, tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.OVER
+    assert register.has_contributed(HEADER)
+    register.close()
+
+
+def test_a_header_that_was_not_accepted_has_no_phase(register):
+    with pytest.raises(PolicyRefusal, match="no header with that digest"):
+        register.client_phase(OTHER)
+
+
+def test_a_round_that_is_over_takes_no_contribution_although_none_was_made(register, tmp_path):
+    register.accept_header(OTHER, RUN, 2, b"the next round")
+    register.drop_frames(RUN, 2)
+    for again in now_and_after_a_restart(register, tmp_path):
+        with pytest.raises(PolicyRefusal, match="this round is over"):
+            again.store_contribution(HEADER, b"late", *SALTS)
+        assert not again.has_contributed(HEADER)
+        assert again.store_contribution(OTHER, b"in time", *SALTS) == b"in time"
+
+
+def test_no_later_question_comes_between_the_look_at_the_phase_and_the_write(register, tmp_path):
+    """Another process on the folder waits until an answer is written; then the phase forbids the earlier question."""
+    other, asked, refused = Register(tmp_path), threading.Event(), []
+    look = register.member_phase
+
+    def slow_look(header):
+        phase = look(header)
+        asked.set()
+        time.sleep(0.3)  # the other one tries meanwhile
+        return phase
+
+    def check():
+        asked.wait()
+        try:
+            other.store_answer(CHECK, HEADER, U, b"values", b"")
+        except PolicyRefusal:
+            refused.append(CHECK)
+
+    register.member_phase = slow_look
+    thread = threading.Thread(target=check)
+    thread.start()
+    register.store_answer(REVEAL, HEADER, U2, b"sum", b"")
+    thread.join()
+    assert refused == [CHECK]
+    assert other.answer(CHECK, HEADER, U) is None
+    other.close()
 
 
 def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register, tmp_path):
@@ -100,9 +217,9 @@ def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register
     register.drop_frames(RUN, 2)
     register.drop_frames(RUN, 2)
     for again in now_and_after_a_restart(register, tmp_path):
-        with pytest.raises(PolicyRefusal, match="which is over"):
+        with pytest.raises(PolicyRefusal, match="this round is over"):
             again.frame(HEADER)
-        with pytest.raises(PolicyRefusal, match="which is over"):
+        with pytest.raises(PolicyRefusal, match="this round is over"):
             again.store_contribution(HEADER, b"another", *SALTS)
         assert again.frame(OTHER) == b"frame two"
 
@@ -134,7 +251,7 @@ def test_two_threads_that_race_for_a_round_send_the_same_bytes(register):
     def race(number):
         barrier.wait()
         sent.append(register.store_contribution(HEADER, b"frame %d" % number, *SALTS))
-        answered.append(register.store_answer(HEADER, U, b"answer %d" % number, b""))
+        answered.append(register.store_answer(REVEAL, HEADER, U, b"answer %d" % number, b""))
 
     threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -147,21 +264,21 @@ def test_two_threads_that_race_for_a_round_send_the_same_bytes(register):
 
 def test_two_processes_on_one_folder_answer_for_one_set(register, tmp_path):
     second = Register(tmp_path)
-    register.store_answer(HEADER, U, b"answer", b"")
+    register.store_answer(REVEAL, HEADER, U, b"answer", b"")
     with pytest.raises(PolicyRefusal):
-        second.store_answer(HEADER, U2, b"another", b"")
-    assert second.answer(HEADER, U) == b"answer"
+        second.store_answer(REVEAL, HEADER, U2, b"another", b"")
+    assert second.answer(REVEAL, HEADER, U) == b"answer"
     second.close()
 
 
 def test_the_database_itself_holds_the_rules(register, tmp_path):
-    register.store_answer(HEADER, U, b"answer", b"")
+    register.store_answer(REVEAL, HEADER, U, b"answer", b"")
     register.close()
     database = sqlite3.connect(tmp_path / "register.sqlite")
     database.execute("PRAGMA foreign_keys=ON")
     for statement, values in (
-        ("INSERT INTO headers VALUES (?, ?, 1, ?)", (OTHER, RUN, b"h")),  # UNIQUE (run, round)
-        ("INSERT INTO reveals VALUES (?, ?, ?, ?)", (HEADER, U2, b"a", b"")),  # one answer a header
+        ("INSERT INTO headers VALUES (?, ?, 1, ?, 0)", (OTHER, RUN, b"h")),  # UNIQUE (run, round)
+        ("INSERT INTO answers VALUES (?, ?, ?, ?, ?)", (HEADER, REVEAL.value, U2, b"a", b"")),  # one answer
         ("INSERT INTO contributions VALUES (?, ?, 1, ?, ?)", (OTHER, U, b"", b"")),  # of a known header
     ):
         with pytest.raises(sqlite3.IntegrityError):
@@ -191,10 +308,12 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from clients.node.register import Register
+from fl_core.protocol.phases import MemberStep
 register = Register(Path(sys.argv[1]))
 register.accept_header(b"\\x01" * 32, b"\\x0a" * 32, 1, b"the header")
 register.store_contribution(b"\\x01" * 32, b"the first frame", bytes(32), bytes(32))
-register.store_answer(b"\\x01" * 32, b"\\x0b" * 32, b"the first answer", b"")
+for question in MemberStep:
+    register.store_answer(question, b"\\x01" * 32, b"\\x0b" * 32, b"the first answer", b"")
 print("stored", flush=True)  # the bytes would leave now
 time.sleep(60)
 """
@@ -211,10 +330,10 @@ def test_after_kill_9_between_storing_and_sending_the_same_bytes_are_sent_and_no
     assert (
         register.frame(HEADER) == register.store_contribution(HEADER, b"again", *SALTS) == b"the first frame"
     )
-    assert (
-        register.answer(HEADER, U) == register.store_answer(HEADER, U, b"again", b"") == b"the first answer"
-    )
-    with pytest.raises(PolicyRefusal):
-        register.store_answer(HEADER, U2, b"again", b"")
+    for question in MemberStep:
+        assert register.answer(question, HEADER, U) == b"the first answer"
+        assert register.store_answer(question, HEADER, U, b"again", b"") == b"the first answer"
+        with pytest.raises(PolicyRefusal):
+            register.store_answer(question, HEADER, U2, b"again", b"")
     assert register.rounds_done(RUN, before=2) == 1
     register.close()

@@ -12,7 +12,10 @@ from clients.calls import BeginCall, Order
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
 from fl_core.errors import DecodeError, InputError, LocalProtocolError, VerificationError
+from fl_core.protocol.check_messages import NO_VALUE, CheckAnswer, CheckRequest
 from fl_core.protocol.messages import Frame, RevealRequest
+from fl_core.protocol.phases import MemberStep
+from fl_core.protocol.prekeys import SignedPrekey, check_prekey
 from fl_core.protocol.setup import layout_of
 from ledger.records import RoundState
 from tests.simulators.consortium import MODEL, POLICY, TERMS, Consortium
@@ -142,13 +145,18 @@ def test_a_retry_with_another_update_gets_the_bytes_of_the_first_even_after_a_re
     assert node.random.drawn == 0  # nothing is encrypted again
 
 
-def test_keys_that_are_not_those_of_the_seats_are_refused(consortium):
+def test_prekeys_that_are_not_those_of_the_seats_are_refused(consortium):
     header = consortium.open_round()
     consortium.begin(0, header)
-    keys = consortium.protect_call(header).transport_keys
-    for wrong in (keys[::-1], keys[:-1], (*keys, keys[0]), (b"", *keys[1:]), ()):
-        with pytest.raises(VerificationError, match="not the registered one"):
-            consortium.protect(0, header, transport_keys=wrong)
+    prekeys = consortium.protect_call(header).prekeys
+    for wrong in (prekeys[::-1], prekeys[:-1], (*prekeys, prekeys[0]), ()):
+        with pytest.raises(VerificationError, match=r"seat check \(1\): not the prekeys of the committee"):
+            consortium.protect(0, header, prekeys=wrong)
+    forged = replace(SignedPrekey.decode(prekeys[0]), signature=bytes(65)).encode()
+    with pytest.raises(VerificationError, match=r"seat check \(2\)"):
+        consortium.protect(0, header, prekeys=(forged, *prekeys[1:]))
+    with pytest.raises(DecodeError):
+        consortium.protect(0, header, prekeys=(b"", *prekeys[1:]))
     assert consortium.protect(0, header)
 
 
@@ -178,9 +186,159 @@ def test_the_frame_of_an_earlier_round_is_dropped_when_a_later_one_begins(consor
     consortium.facts.end(consortium.run, 1)
     second = consortium.open_round(2)
     consortium.begin(0, second)
-    with pytest.raises(PolicyRefusal, match="which is over"):
+    with pytest.raises(PolicyRefusal, match="this round is over"):
         consortium.protect(0, first)
     assert consortium.protect(0, second)
+
+
+# ---------------------------------------------------------------------- prekeys
+
+
+def prekey(consortium, position):
+    status = json.loads(consortium.holders[position].node.call(Method.STATUS, b""))
+    return SignedPrekey.decode(bytes.fromhex(status["prekey"]))
+
+
+def test_a_round_that_begins_makes_the_next_prekey_and_one_that_begins_again_does_not(consortium):
+    first = prekey(consortium, 0)
+    header = consortium.open_round()
+    consortium.begin(0, header)
+    second = prekey(consortium, 0)
+    consortium.begin(0, header)
+    assert prekey(consortium, 0).digest == second.digest
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert first.digest != second.digest
+
+
+@pytest.mark.parametrize("named", ["unknown", "erased"])
+def test_a_seat_that_names_a_prekey_that_the_node_does_not_have_is_refused_and_nothing_changes(
+    consortium, named
+):
+    first = consortium.open_round(1)
+    consortium.begin(0, first)
+    consortium.facts.end(consortium.run, 1)
+    second = consortium.open_round(2)
+    consortium.begin(0, second)  # this erases the prekey of round 1
+    consortium.facts.end(consortium.run, 2)
+    honest = consortium.plan(3).committee
+    old = first.committee[0] if named == "erased" else replace(honest[0], transport_key=b"\x66" * 32)
+    newest = prekey(consortium, 0)
+    third = consortium.open_round(3, committee=(old, *honest[1:]))
+    with pytest.raises(PolicyRefusal, match="no such prekey, or has erased it"):
+        consortium.begin(0, third)
+    assert prekey(consortium, 0).digest == newest.digest
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        consortium.protect(0, third)
+    consortium.facts.end(consortium.run, 3)
+    assert consortium.begin(0, consortium.open_round(4)).round == 4
+
+
+def test_a_refused_round_erases_nothing(consortium):
+    first = consortium.open_round(1)
+    machine = consortium.contributed(first)
+    consortium.commit_accepted(machine)
+    header = consortium.plan(2)
+    with pytest.raises(VerificationError):
+        consortium.begin(0, header)  # it is not on the ledger
+    assert consortium.check(0, consortium.check_request(machine, 0))
+
+
+def test_a_second_round_may_name_a_prekey_that_still_exists(consortium):
+    first = consortium.open_round(1)
+    consortium.begin(0, first)
+    consortium.facts.end(consortium.run, 1)
+    again = consortium.open_round(2, committee=first.committee)
+    assert consortium.begin(0, again).round == 2
+    assert prekey(consortium, 0).epoch == 2
+
+
+# ---------------------------------------------------------------------- share check
+
+
+@pytest.fixture
+def committed(consortium):
+    """A machine whose accepted set is on the ledger."""
+    machine = consortium.contributed(consortium.open_round())
+    consortium.commit_accepted(machine)
+    return machine
+
+
+def test_a_member_gives_one_value_for_each_accepted_contribution(consortium, committed):
+    answer = CheckAnswer.decode(consortium.check(1, consortium.check_request(committed, 1)))
+    assert answer.statement.member == consortium.holders[1].account
+    assert len(answer.values) == 4
+    assert NO_VALUE not in answer.values
+    assert committed.add_check(answer.encode()) == answer
+
+
+def test_a_repeated_check_gets_the_same_bytes_even_after_a_restart(consortium, committed):
+    request = consortium.check_request(committed, 0)
+    first = consortium.check(0, request)
+    assert consortium.check(0, request) == first
+    node = consortium.restart(0)
+    assert consortium.check(0, request) == first
+    assert node.random.drawn == 0
+
+
+def test_the_values_are_on_disk_before_they_are_sent(consortium, committed):
+    """What the node gives out is what its register holds, also if it is asked in another way about the same set."""
+    request = consortium.check_request(committed, 0)
+    sent = consortium.check(0, request)
+    node, header = consortium.holders[0].node, committed.header
+    root = consortium.facts.round(consortium.run, 1).root
+    assert node.register.answer(MemberStep.CHECK, header.digest, root) == sent
+    broken = CheckRequest.decode(request)
+    assert consortium.check(0, replace(broken, accepted=broken.accepted[1:]).encode()) == sent
+
+
+def test_after_a_fork_of_the_ledger_no_second_accepted_set_is_checked(consortium, committed):
+    request = CheckRequest.decode(consortium.check_request(committed, 0))
+    consortium.check(0, request.encode())
+    smaller = replace(request, accepted=request.accepted[1:])
+    pairs = [(s.leaf.statement.member, consortium.notary.digest(s.leaf.statement)) for s in smaller.accepted]
+    consortium.facts.commit_round(consortium.run, 1, consortium.notary.root(pairs), 3)
+    for _ in range(2):
+        with pytest.raises(PolicyRefusal, match="answered the share check for another set"):
+            consortium.check(0, smaller.encode())
+        consortium.restart(0)
+
+
+def test_no_values_before_the_accepted_set_is_on_the_ledger(consortium):
+    machine = consortium.contributed(consortium.open_round())
+    machine.commit()
+    with pytest.raises(VerificationError, match="no accepted set on the ledger"):
+        consortium.check(0, consortium.check_request(machine, 0))
+
+
+@pytest.mark.parametrize("state", [RoundState.INCLUDED, RoundState.ABORTED, RoundState.FINALISED])
+def test_no_values_after_the_share_check_is_over(consortium, committed, state):
+    request = consortium.check_request(committed, 0)
+    consortium.facts.end(consortium.run, 1, state)
+    with pytest.raises(VerificationError, match="its share check is over"):
+        consortium.check(0, request)
+
+
+def test_no_values_without_the_coordinators_receipt_for_the_own_contribution(consortium, committed):
+    request = CheckRequest.decode(consortium.check_request(committed, 0))
+    for receipt in (b"", bytes(65), consortium.receipt_of(committed, 1)):
+        with pytest.raises(VerificationError):
+            consortium.check(0, replace(request, receipt=receipt).encode())
+    assert consortium.check(0, request.encode())
+
+
+def test_no_values_for_a_set_that_is_not_the_ledgers_and_nothing_is_recorded(consortium, committed):
+    request = CheckRequest.decode(consortium.check_request(committed, 0))
+    for accepted in (request.accepted[1:], ()):
+        with pytest.raises(VerificationError, match=r"share check \(2\)"):
+            consortium.check(0, replace(request, accepted=accepted).encode())
+    assert consortium.check(0, request.encode())
+
+
+def test_a_node_that_did_not_begin_a_round_checks_nothing(consortium):
+    machine = consortium.contributed(consortium.open_round(), positions=(0, 1, 2))
+    consortium.commit_accepted(machine)
+    with pytest.raises(PolicyRefusal, match="accepted no header"):
+        consortium.check(3, consortium.check_request(machine, 3))
 
 
 # ---------------------------------------------------------------------- reveal
@@ -207,8 +365,9 @@ def test_a_repeated_request_gets_the_same_bytes_even_after_a_restart(consortium)
 
 def test_no_answer_before_the_included_set_is_on_the_ledger(consortium):
     machine = consortium.contributed(consortium.open_round())
-    machine.commit()
-    machine.include()
+    consortium.commit_accepted(machine)
+    consortium.check_all(machine)
+    machine.include(consortium.ciphertexts.__getitem__)
     with pytest.raises(VerificationError, match="no included set on the ledger"):
         consortium.reveal(0, consortium.request(machine, 0))
 
@@ -267,7 +426,21 @@ def test_nothing_is_recorded_for_a_request_that_fails_a_check(consortium):
 def test_the_status_is_public_facts(consortium):
     holder = consortium.holders[0]
     status = json.loads(holder.node.call(Method.STATUS, b"ignored"))
-    assert status == {"name": holder.name, "account": holder.account.hex()}
+    assert status.keys() == {"name", "account", "prekey"}
+    assert (status["name"], status["account"]) == (holder.name, holder.account.hex())
+    prekey = SignedPrekey.decode(bytes.fromhex(status["prekey"]))
+    check_prekey(prekey, signer=holder.account, notary=consortium.notary)
+    assert (prekey.member, prekey.epoch) == (holder.account, 1)
+    assert json.loads(holder.node.call(Method.STATUS, b"")) == status
+
+
+def test_a_node_without_a_ledger_has_no_prekey_to_offer(consortium):
+    holder = consortium.holders[0]
+    holder.node.close()
+    node = consortium.start(holder, reader=None)
+    assert json.loads(node.call(Method.STATUS, b"")).keys() == {"name", "account"}
+    node.close()
+    holder.node = consortium.start(holder)
 
 
 def test_a_run_without_protection_needs_the_policys_permission(consortium):

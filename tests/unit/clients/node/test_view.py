@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clients.node.view import committed_sets, ledger_view
+from clients.node.view import accepted_set, committed_sets, ledger_view
 from fl_core.errors import VerificationError
 from ledger.errors import RecordMissing
 from ledger.records import Role, RoundState
@@ -29,7 +29,7 @@ def test_the_view_holds_what_the_ledger_says(consortium):
     assert set(view.members) == set(header.cohort)
     for account, member in view.members.items():
         keys = facts.keys(account)
-        assert (member.transport_key, member.registered_at) == (keys.encryption, keys.block)
+        assert member.registered_at == keys.block
         assert member.consented == consortium.terms.digest
 
 
@@ -96,6 +96,30 @@ def test_before_the_included_set_is_on_the_ledger_and_after_the_round_there_is_n
     consortium.facts.end(consortium.run, 1, state)
     with pytest.raises(VerificationError, match="no included set on the ledger or is over"):
         committed_sets(consortium.facts, machine.header)
+
+
+def test_the_accepted_set_is_the_ledgers_while_there_is_no_included_set(consortium):
+    machine = consortium.contributed(consortium.open_round(), positions=(0, 1, 3))
+    consortium.commit_accepted(machine)
+    record = consortium.facts.round(consortium.run, 1)
+    accepted = accepted_set(consortium.facts, machine.header)
+    assert (accepted.root, accepted.count) == (record.root, 3)
+    assert accepted.signers == {holder.account: holder.account for holder in consortium.holders}
+
+
+@pytest.mark.parametrize("state", [s for s in RoundState if s is not RoundState.COMMITTED])
+def test_before_the_accepted_set_is_on_the_ledger_and_after_the_share_check_there_is_none(consortium, state):
+    machine = consortium.contributed(consortium.open_round())
+    consortium.commit_accepted(machine)
+    consortium.facts.end(consortium.run, 1, state)
+    with pytest.raises(VerificationError, match="no accepted set on the ledger, or its share check is over"):
+        accepted_set(consortium.facts, machine.header)
+
+
+def test_the_accepted_set_of_another_header_is_refused(consortium):
+    consortium.commit_accepted(consortium.contributed(consortium.open_round()))
+    with pytest.raises(VerificationError, match="recorded another header"):
+        accepted_set(consortium.facts, consortium.plan(deadline=1))
 
 
 def test_the_sets_of_another_header_are_refused(consortium):

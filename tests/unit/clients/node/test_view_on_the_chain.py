@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from clients.node.view import committed_sets, ledger_view
+from clients.node.view import accepted_set, committed_sets, ledger_view
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from fl_core.errors import VerificationError
 from fl_core.protocol.setup import transport_key_digest
@@ -81,7 +81,8 @@ class OnTheChain:
         )
 
     def accept(self, account):
-        self.writers[account].accept(RUN, TERMS.digest, intent="accept")
+        block = self.reader.head().number
+        self.writers[account].accept(RUN, TERMS.digest, intent=f"accept after block {block}")
 
     def register_root(self):
         self.lead.register_root(RUN, ARTIFACT, EMPTY_WORD, intent="root")
@@ -91,14 +92,26 @@ class OnTheChain:
 
     def commit(self, number):
         self.lead.commit_round(RUN, number, ROOTS[0], 4, 0, intent=f"{number}/commit")
+
+    def include(self, number):
         self.lead.commit_included(RUN, number, ROOTS[1], 3, EMPTY_WORD, intent=f"{number}/include")
 
     def abort(self, number):
         self.lead.abort_round(RUN, number, intent=f"{number}/abort")
 
     def remove(self, account):
+        self._vote(Act.REMOVE, account)
+
+    def admit(self, account, roles):
+        self._vote(Act.ADMIT, account, roles)
+
+    def _vote(self, *proposal):
+        block = self.reader.head().number
         for voter in ACCOUNTS[:2]:
-            self.writers[voter.address].vote(Act.REMOVE, account, intent="remove")
+            self.writers[voter.address].vote(*proposal, intent=f"vote after block {block}")
+
+    def withdraw(self, account):
+        self.writers[account].withdraw(RUN, intent="withdraw")
 
     def close(self):
         for writer in self.writers.values():
@@ -131,6 +144,8 @@ class OnFacts:
 
     def commit(self, number):
         self.facts.commit_round(RUN, number, ROOTS[0], 4)
+
+    def include(self, number):
         self.facts.commit_included(RUN, number, ROOTS[1], 3)
 
     def abort(self, number):
@@ -138,6 +153,12 @@ class OnFacts:
 
     def remove(self, account):
         self.facts.remove(account)
+
+    def admit(self, account, roles):
+        self.facts.admit(account, roles)
+
+    def withdraw(self, account):
+        self.facts.withdraw(RUN, account)
 
     def close(self):
         pass
@@ -148,7 +169,7 @@ def told(told_to, folder):
     world, seen = told_to(folder), []
 
     def look(header):
-        for view in (ledger_view, committed_sets):
+        for view in (ledger_view, accepted_set, committed_sets):
             try:
                 seen.append(_comparable(view(world.reader, header), header))
             except VerificationError as error:
@@ -168,13 +189,25 @@ def told(told_to, folder):
     world.commit(1)
     look(first)
     look(replace(first, deadline=0))
+    world.include(1)
+    look(first)
+    look(replace(first, deadline=0))
     world.set_keys(ACCOUNTS[0].address, KeySigner(seed("new key")), b"\x05" * 32)
     look(first)
     world.abort(1)
     look(first)
     second = header_for(world.reader, 2)
     world.open_round(2, second)
-    world.remove(ACCOUNTS[3].address)
+    leaver = ACCOUNTS[3].address
+    world.remove(leaver)
+    look(second)
+    world.admit(leaver, Role.AUDITOR)
+    look(second)
+    world.remove(leaver)
+    world.admit(leaver, Role.HOLDER | Role.AUDITOR)
+    look(second)
+    world.withdraw(leaver)
+    world.accept(leaver)
     look(second)
     world.close()
     return seen
@@ -201,7 +234,7 @@ def stories(tmp_path_factory):
 
 def test_the_simulator_and_the_contract_show_a_node_the_same(stories):
     chain, facts = stories
-    assert len(chain) == 16
+    assert len(chain) == 39
     for position, (one, other) in enumerate(zip(chain, facts, strict=True)):
         assert one == other, position
 
@@ -211,3 +244,13 @@ def test_the_story_has_views_and_refusals_of_every_kind(stories):
     refusals = {entry for entry in chain if isinstance(entry, str)}
     assert len(refusals) >= 4
     assert sum(not isinstance(entry, str) for entry in chain) >= 5
+
+
+def test_a_consent_ends_with_the_membership_that_it_was_given_in(stories):
+    leaver = ACCOUNTS[3].address
+    for story in stories:
+        removed, auditor, holder, consenting = story[-12::3]
+        assert leaver not in removed[0].members
+        assert auditor[0].members[leaver].consented == EMPTY_WORD
+        assert holder[0].members[leaver].consented == EMPTY_WORD
+        assert consenting[0].members[leaver].consented == TERMS.digest

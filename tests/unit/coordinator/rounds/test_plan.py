@@ -9,6 +9,7 @@ import pytest
 from coordinator.errors import RoundFailed
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
 from fl_core.protocol.header_check import LedgerView, MemberView, check_header
+from fl_core.protocol.rules import committee_of, least_n_min, threshold_of
 from fl_core.quantise import Block
 from tests.simulators.consortium import NOW, TERMS
 
@@ -74,8 +75,7 @@ def test_every_planned_header_passes_a_nodes_own_checks(count):
     planned = situation(count)
     header = plan_header(TERMS, planned)
     members = {
-        account: MemberView(transport_key=key, registered_at=8, consented=TERMS.digest)
-        for account, key in planned.transport_keys.items()
+        account: MemberView(registered_at=8, consented=TERMS.digest) for account in planned.transport_keys
     }
     view = LedgerView(
         chain_id=1, contract=planned.contract, header=header.digest, parent=planned.parent, artifact=planned.artifact,
@@ -97,9 +97,15 @@ def test_the_terms_may_demand_more():
         plan_header(demanding, situation(4))
 
 
-def test_more_nodes_than_a_whole_cohort_committee_takes_make_no_round():
-    with pytest.raises(RoundFailed, match="at most 16 nodes, 17 are at hand"):
-        plan_header(TERMS, situation(17))
+def test_in_a_large_cohort_the_beacon_draws_the_committee():
+    planned = situation(40)
+    header = plan_header(TERMS, planned)
+    drawn = committee_of(
+        planned.transport_keys, run=planned.run, round_number=planned.round, beacon=planned.beacon
+    )
+    assert tuple(seat.address for seat in header.committee) == drawn
+    assert (len(header.cohort), len(drawn), header.threshold) == (40, 16, threshold_of(16))
+    assert header.n_min == least_n_min(40)
 
 
 def test_the_order_in_which_nodes_are_named_does_not_matter():

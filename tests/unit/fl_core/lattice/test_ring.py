@@ -92,23 +92,23 @@ def test_sampling_takes_the_first_words_below_the_modulus(params):
     ring = Ring.of(params)
     words = np.empty((3, ring.degree + SPARE_WORDS), np.uint64)
     stream(5).fill(words)
+    cell = 1 << params.modulus_bits
     expected = [
-        [int(w) % 2**53 for w in row if int(w) % 2**53 < params.modulus][: ring.degree] for row in words
+        [int(w) % cell for w in row if int(w) % cell < params.modulus][: ring.degree] for row in words
     ]
     assert ring.sample_transformed(stream(5), 3).tolist() == expected
 
 
 @SETS
 def test_sampling_skips_exactly_the_words_that_are_not_residues(params):
-    ring = Ring.of(params)
+    ring, mask = Ring.of(params), np.uint64((1 << params.modulus_bits) - 1)
     words = np.arange(2 * (ring.degree + SPARE_WORDS), dtype=np.uint64).reshape(2, -1)
     high_bits = np.uint64(7 << 61)
     words |= high_bits  # masked away
     words[0, [0, 5]] = params.modulus  # the smallest rejected
-    words[1, :SPARE_WORDS] = 2**53 - 1  # as many as there are spares
+    words[1, :SPARE_WORDS] = mask  # as many as there are spares
     words[1, -1] = params.modulus - 1  # the largest accepted
     out = np.empty((2, ring.degree), np.uint64)
-    mask = np.uint64(2**53 - 1)
     assert kernels.sample_uniform(words, mask, ring.q, out) == 0
     for row, taken in zip(words, out, strict=True):
         kept = [int(w & mask) for w in row if int(w & mask) < params.modulus]
@@ -119,9 +119,10 @@ def test_sampling_skips_exactly_the_words_that_are_not_residues(params):
 
 @SETS
 def test_sampled_residues_are_spread_evenly(params):
-    """Chi-square over 64 cells of [0, 2^53); fixed seed, so the outcome is fixed too."""
+    """Chi-square over 64 cells of [0, 2^k), k the bits of q; fixed seed, so the outcome is fixed too."""
     sample = residues(Ring.of(params), 16, 9).reshape(-1)
-    counts = np.bincount((sample >> np.uint64(47)).astype(np.int64), minlength=64)
+    shift = np.uint64(params.modulus_bits - 6)
+    counts = np.bincount((sample >> shift).astype(np.int64), minlength=64)
     expected = sample.size / 64
     statistic = float(((counts - expected) ** 2 / expected).sum())
     assert 20 < statistic < 130  # 63 degrees of freedom: mean 63, sigma 11

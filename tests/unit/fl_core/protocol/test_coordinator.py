@@ -9,7 +9,6 @@ import pytest
 
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
-from fl_core.protocol.coordinator import combine
 from fl_core.protocol.setup import layout_of
 from fl_core.secagg.commitment import ciphertext_root
 from tests.simulators.dry_round import DryRound
@@ -125,7 +124,7 @@ def test_a_ciphertext_is_excluded_once(dry, frame):
 
 def test_only_the_accepted_ciphertext_of_that_client_is_excluded(dry, frame):
     dry.collector.accept(frame)
-    first = dry.sent[dry.parties[0].address].frame.ciphertext
+    first = dry.sent[dry.parties[0].address].ciphertext
     for member, ciphertext in ((dry.parties[2].address, frame.ciphertext), (dry.parties[1].address, first)):
         with pytest.raises(LocalProtocolError, match="only an accepted ciphertext"):
             dry.collector.exclude(member, ciphertext)
@@ -188,8 +187,8 @@ def test_fewer_answers_than_the_threshold_open_nothing(full):
     assert full.header.threshold == 3
     for count in range(3):
         with pytest.raises(LocalProtocolError, match=f"3 answers open the aggregate key, {count} came"):
-            combine(full.header, dict(list(shares.items())[:count]))
-    combine(full.header, dict(list(shares.items())[:3]))
+            full.recover_from(dict(list(shares.items())[:count]))
+    assert full.recover_from(dict(list(shares.items())[:3])).liars == ()
 
 
 def test_any_members_beyond_the_threshold_open_the_same_key(full):

@@ -94,7 +94,7 @@ def test_fewer_contributions_than_n_min_open_nothing(clients):
 
 @pytest.mark.parametrize("members", range(5))
 def test_fewer_answers_than_the_threshold_open_nothing(members):
-    with pytest.raises(LocalProtocolError, match=f"5 answers open the aggregate key, {members} came"):
+    with pytest.raises(LocalProtocolError, match=f"5 members must answer, {members} did"):
         run(6, range(6), range(members))
 
 

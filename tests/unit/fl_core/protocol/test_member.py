@@ -42,9 +42,9 @@ def test_a_request_for_the_committed_set_is_answered_with_the_sum_of_the_shares(
     seat, own = dry.header.committee[1], dry.parties[1]
     shares = [
         shamir.decode_vector(
-            P2048, own.transport.open(box_context(dry.header, sender, seat), p.frame.boxes[1]).reveal()
+            P2048, own.transport.open(box_context(dry.header, sender, seat), frame.boxes[1]).reveal()
         )
-        for sender, p in sorted(dry.sent.items())
+        for sender, frame in sorted(dry.sent.items())
     ]
     assert np.array_equal(shamir.decode_vector(P2048, reveal.shares), shamir.add_shares(P2048, shares))
     assert reveal.statement.included == dry.committed().included_root
@@ -88,7 +88,7 @@ def test_4_an_included_contribution_that_was_not_accepted(dry):
     refused(4, check, dry, replace(request, accepted=accepted), accepted_root=root, accepted_count=4)
 
 
-def test_4_an_accepted_contribution_of_a_stranger(dry):
+def test_5_an_accepted_contribution_of_a_stranger(dry):
     """The coordinator puts an account of its own into V and U on the ledger: members look at the cohort."""
     stranger = b"\xfe" * 20
     leaf = dry.request(0).included[0].leaf
@@ -103,7 +103,7 @@ def test_4_an_accepted_contribution_of_a_stranger(dry):
     pairs = tuple((s.leaf.statement.member, dry.notary.digest(s.leaf.statement)) for s in request.included)
     root = dry.notary.root(pairs)
     refused(
-        4, check, dry, request, accepted_root=root, accepted_count=6, included_root=root, included_count=6
+        5, check, dry, request, accepted_root=root, accepted_count=6, included_root=root, included_count=6
     )
 
 
@@ -156,7 +156,7 @@ def test_6_the_box_of_another_member(dry):
 @pytest.mark.parametrize("plaintext", [b"", b"\xff" * (7 * 2048), bytes(7 * 2048 - 1), None])
 def test_6_a_signed_box_that_holds_no_share_names_its_client_and_not_the_reason(dry, plaintext):
     """Client 0 seals nonsense to member 0, and signs it: the error must name client 0, whatever was wrong."""
-    frame, seat = dry.sent[dry.parties[0].address].frame, dry.header.committee[0]
+    frame, seat = dry.sent[dry.parties[0].address], dry.header.committee[0]
     context = box_context(dry.header, dry.parties[0].address, seat)
     box = (
         b"\x00" * 2000

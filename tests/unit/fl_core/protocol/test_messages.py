@@ -34,7 +34,7 @@ def request_(round_):
 
 @pytest.fixture(scope="module")
 def frame(round_):
-    return next(iter(round_.sent.values())).frame
+    return next(iter(round_.sent.values()))
 
 
 @pytest.mark.parametrize("field", ["accepted", "included"])
@@ -87,7 +87,7 @@ def test_a_statement_is_made_of_a_round_an_address_and_digests(frame, changes):
 
 def test_a_leaf_of_round_zero_is_rejected_on_the_wire(frame):
     data = frame.leaf.encode()
-    with pytest.raises(DecodeError, match="a round number"):
+    with pytest.raises(DecodeError, match="a number of a round"):
         Leaf.decode(data[:34] + bytes(4) + data[38:])
     assert Leaf.decode(data) == frame.leaf
 

@@ -59,6 +59,10 @@ REFUSED = {
     "tensors out of order": {"tensors": [["w", [2]], ["b", []]]},
     "a tensor twice": {"tensors": [["w", [2]], ["w", [2]]]},
     "a tensor with a bad name": {"tensors": [["../w", [2]]]},
+    "more values than a vector has room for": {"tensors": [["w", [1 << 28]]]},
+    "more values than a vector has room for, in several tensors": {
+        "tensors": [["a", [1 << 27]], ["b", [1 << 27]]]
+    },
     "a shape that is not of integers": {"tensors": [["w", [2.0]]]},
     "a shape that is a truth value": {"tensors": [["w", [True]]]},
     "counters that are a text": {"counters": "abc"},

@@ -8,7 +8,7 @@ import pytest
 from fl_core.digests import Label
 from fl_core.errors import InputError, LocalProtocolError, VerificationError
 from fl_core.quantise import MAX_CONTRIBUTIONS, Block, Law, Quantiser
-from fl_core.quantise.kernels import round_values
+from fl_core.quantise.kernels import round_values, round_wide_values
 from fl_core.randomness import Stream
 
 TOP, HALF = 32766, 16383
@@ -241,13 +241,55 @@ def test_sums_that_no_lawful_vectors_have_are_refused(sums, count, error):
         pytest.param(lambda: Block("w", 1, float("nan")), id="clip NaN"),
         pytest.param(lambda: Block("w", 1, 1e30), id="clip too large"),
         pytest.param(lambda: Law(1), id="too few bits"),
-        pytest.param(lambda: Law(16), id="too many bits"),
+        pytest.param(lambda: Law(21), id="too many bits"),
         pytest.param(lambda: Quantiser((), (), 1), id="no block"),
         pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), (), 0), id="no cap"),
         pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), ("a", "a"), 1), id="counter twice"),
-        pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), (), 1, 16), id="sixteen bits"),
+        pytest.param(lambda: Quantiser((Block("w", 1, 1.0),), (), 1, 21), id="twenty-one bits"),
     ],
 )
 def test_values_out_of_range_cannot_be_constructed(build):
     with pytest.raises(ValueError, match=r".+"):
         build()
+
+
+# ---------------------------------------------------------------- wide values
+
+
+@pytest.mark.parametrize("bits", [16, 17, 20])
+def test_wide_values_follow_the_same_law_and_the_same_stream(bits):
+    update = (np.arange(-40_000, 40_000) / 50_000).astype(np.float32)
+    one = quantiser(Block("w", update.size, 0.77), bits=bits)
+    weight, half = one.law.top - 3, one.law.half
+    noise = np.empty(update.size, dtype="<u2")
+    stream(3).fill(noise)
+    values = one.quantise(update, weight, (), stream(3)).values
+    assert values.dtype == (np.uint16 if bits == 16 else np.uint32)
+    for i in range(0, update.size, 97):
+        kept = max(-Fraction(0.77), min(Fraction(0.77), Fraction(float(update[i]))))
+        grid = round((kept / Fraction(0.77) * weight / 2 + half) * 65536)
+        assert int(values[i]) in {
+            (grid + off + int(noise[i])) >> 16 for off in (-1, 0, 1)
+        }  # float64 has 53 bits
+
+
+def test_the_wide_loop_gives_the_values_of_the_narrow_one():
+    values = (np.arange(-3000, 3000, dtype=np.float32) ** 3 * np.float32(1e-9)).astype(np.float32)
+    noise = np.empty(values.size, dtype=np.uint16)
+    stream().fill(noise)
+    outs = [np.empty(values.size, dtype) for dtype in (np.uint16, np.uint16, np.uint32, np.uint32)]
+    arguments = (values, noise, 0.0123, 32766 * 32768 / 0.0123, HALF * 65536 + 0.5)
+    loops = (round_values, round_wide_values, round_wide_values, round_wide_values.py_func)
+    counts = [loop(*arguments, out) for loop, out in zip(loops, outs, strict=True)]
+    assert len(set(counts)) == 1
+    assert all(np.array_equal(out, outs[0]) for out in outs)
+
+
+def test_the_largest_sum_of_a_thousand_wide_values_decodes_and_sets_the_clip():
+    one = quantiser(Block("w", 4, 0.5), bits=20)
+    top = one.law.top
+    sums = np.array([0, 1024 * top, 512 * top, 512 * top + 1, 1024 * top], np.int64)
+    assert one.dequantise(sums, 1024).mean[:3].tolist() == [-0.5, 0.5, 0]
+    squares = 2 * (1024 * one.law.half) ** 2 + 1
+    (block,) = one.next_blocks(sums, 1024, floor=1e-6, factor=1.0)
+    assert block.clip == pytest.approx(2 * 0.5 * (squares / 4) ** 0.5 / (1024 * top), rel=1e-12)

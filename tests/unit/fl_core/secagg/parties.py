@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 from fl_core.digests import Label
-from fl_core.lattice.parameters import P2048, PACK15, ParameterSet
+from fl_core.lattice.parameters import P2048, PACK15, Packing, ParameterSet
 from fl_core.randomness import Stream
 from fl_core.secagg import shamir
 from fl_core.secagg.encrypt import encrypt
@@ -24,13 +24,14 @@ def known(text: str) -> bytes:
 HEADER = known("header")
 
 
-def layout_of(length: int, params: ParameterSet = P2048) -> Layout:
-    return Layout(params=params, packing=PACK15, length=length)
+def layout_of(length: int, params: ParameterSet = P2048, packing: Packing = PACK15) -> Layout:
+    return Layout(params=params, packing=packing, length=length)
 
 
 def values_of(layout: Layout, who: object) -> np.ndarray:
-    raw = hashlib.shake_256(known(f"values {who}")).digest(2 * layout.length)
-    return (np.frombuffer(raw, "<u2") & 0x7FFF).astype(np.uint16)
+    size = np.dtype(layout.value_dtype).itemsize
+    raw = hashlib.shake_256(known(f"values {who}")).digest(size * layout.length)
+    return (np.frombuffer(raw, f"<u{size}") & layout.packing.max_value).astype(layout.value_dtype)
 
 
 def encrypted(

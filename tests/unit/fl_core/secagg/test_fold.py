@@ -72,9 +72,9 @@ def test_a_coefficient_above_the_largest_canonical_one_is_refused_and_changes_no
     accumulator = Accumulator(LAYOUT)
     accumulator.add(encrypted(LAYOUT, 0)[0])
     before = accumulator.sums.copy()
-    accumulator.add(wire(LAYOUT, LAYOUT.params.max_wire, at))
-    accumulator.subtract(wire(LAYOUT, LAYOUT.params.max_wire, at))
-    for value in (LAYOUT.params.max_wire + 1, 2**48 - 1):
+    accumulator.add(wire(LAYOUT, LAYOUT.max_wire, at))
+    accumulator.subtract(wire(LAYOUT, LAYOUT.max_wire, at))
+    for value in (LAYOUT.max_wire + 1, 2**48 - 1):
         with pytest.raises(DecodeError, match="at most"):
             accumulator.add(wire(LAYOUT, value, at))
     assert np.array_equal(accumulator.sums, before)
@@ -94,7 +94,7 @@ def test_a_ciphertext_of_another_size_changes_nothing(off):
 
 
 def test_an_accumulator_takes_as_many_as_cannot_overflow_and_no_more():
-    degree, limit = LAYOUT.params.degree, LAYOUT.params.max_wire
+    degree, limit = LAYOUT.params.degree, LAYOUT.max_wire
     largest = verify.wire_bytes([limit] * degree) * LAYOUT.elements
     accumulator = Accumulator(LAYOUT)
     for _ in range(fold.MAX_COUNT):

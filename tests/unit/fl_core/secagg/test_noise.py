@@ -7,9 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from fl_core.lattice.parameters import P2048, P4096
+from fl_core.lattice.parameters import P2048, P4096, PACK15, PACKINGS, P4096g
 from fl_core.secagg import kernels
-from fl_core.secagg.noise import mean_square_tolerance, noise_bound, noise_mean_square, noise_variance
+from fl_core.secagg.noise import (
+    key_noise_bound,
+    misread_log2,
+    noise_bound,
+    noise_variance,
+    refusal_log2,
+)
 from fl_core.secagg.public_elements import PublicElements
 from tests.unit.fl_core.secagg.parties import HEADER, encrypted, layout_of, summed
 
@@ -35,8 +41,8 @@ def test_one_partys_noise_has_the_stated_mean_and_variance():
     high = np.ascontiguousarray(planes[:, 4 * 4096 :]).view("<u2").astype(np.uint64)
     noise = noise_of(P4096, low | high << np.uint64(32), secret.reveal())
     assert noise.mean() == pytest.approx(0.5, abs=0.3)
-    assert noise.var() == pytest.approx(noise_variance(P4096), abs=4.5)
-    assert noise_variance(P4096) == 117.25
+    assert noise.var() == pytest.approx(noise_variance(PACK15), abs=4.5)
+    assert noise_variance(PACK15) == 117.25
     assert np.abs(noise).max() <= 64 + 16
 
 
@@ -44,14 +50,35 @@ def test_the_mean_square_of_a_sum_is_the_stated_one():
     layout = layout_of(17, P4096)
     accumulator, key, _ = summed(layout, range(30))
     signed = noise_of(P4096, accumulator.sums[:2], key)
-    assert np.square(signed).mean() == pytest.approx(noise_mean_square(P4096, 30), rel=0.06)
+    assert np.square(signed).mean() == pytest.approx(30 * noise_variance(PACK15) + 15**2, rel=0.06)
     assert signed.mean() == pytest.approx(15, abs=3)
 
 
 def test_the_bounds_are_the_quoted_ones():
-    assert noise_bound(P4096, 64) == noise_bound(P2048, 64) == 854
-    assert math.sqrt(noise_variance(P4096)) == pytest.approx(10.83, abs=0.005)
-    assert mean_square_tolerance(2 * 4096) == pytest.approx(0.128, abs=0.001)
-    assert mean_square_tolerance(2 * 2048) == pytest.approx(0.186, abs=0.001)
-    assert math.sqrt(1 + mean_square_tolerance(8192)) - 1 == pytest.approx(0.062, abs=0.001)
-    assert math.sqrt(1 + mean_square_tolerance(4096)) - 1 == pytest.approx(0.089, abs=0.001)
+    assert noise_bound(PACK15, 64) == 854
+    assert math.sqrt(noise_variance(PACK15)) == pytest.approx(10.83, abs=0.005)
+    assert math.sqrt(noise_variance(PACKINGS["PACK12x16"])) == pytest.approx(2365, abs=0.5)
+    assert key_noise_bound(P4096) == key_noise_bound(P2048) == 2**20
+    assert key_noise_bound(P4096g) == 2**24
+
+
+@pytest.mark.parametrize("params", [P2048, P4096, P4096g], ids=lambda p: p.name)
+def test_a_second_key_within_the_bound_is_less_likely_than_guessing_a_secret(params):
+    """The union bound of the docstring: (16 * B^2 / q)^N over all differences of two keys."""
+    bits = params.degree * (math.log2(params.modulus) - 4 - 2 * math.log2(key_noise_bound(params)))
+    assert bits >= 9 * params.degree - 1
+
+
+def test_the_quoted_failure_probabilities_of_the_default_are_the_computed_ones():
+    coefficients = 10**8 // 2
+    assert -39 < refusal_log2(PACK15, 64, coefficients) < -38
+    assert -69 < misread_log2(PACK15, 64, coefficients) < -68
+
+
+@pytest.mark.parametrize("packing", PACKINGS.values(), ids=lambda p: p.name)
+def test_every_packing_refuses_an_honest_round_of_1e8_values_rarely_and_misreads_it_more_rarely(packing):
+    coefficients = -(-(10**8) // packing.slots)
+    for count in (3, packing.max_parties):
+        refused = refusal_log2(packing, count, coefficients)
+        assert misread_log2(packing, count, coefficients) < refused - 8
+        assert refused < -36

@@ -5,11 +5,17 @@ from __future__ import annotations
 import pytest
 
 from fl_core.errors import VerificationError
-from fl_core.protocol.statements import Acceptance, Contribution, RevealStatement, Statement
+from fl_core.protocol.statements import (
+    Acceptance,
+    CheckStatement,
+    Contribution,
+    RevealStatement,
+    Statement,
+)
 from fl_core.secret import Secret
-from ledger.audit.statements import StatementVerifier
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.signer import KeySigner
+from ledger.statements import StatementVerifier
 from ledger.typed_data import Domain
 
 CHAIN, CONTRACT = 7, b"\x01" * 20
@@ -20,6 +26,7 @@ _MORE = {
 }
 STATEMENTS: list[Statement] = [
     Contribution(round=1, member=b"\x03" * 20, **_DIGESTS, **_MORE),
+    CheckStatement(round=1, member=b"\x03" * 20, accepted=b"\x04" * 32, values=b"\x05" * 32, **_DIGESTS),
     RevealStatement(round=1, member=b"\x03" * 20, included=b"\x04" * 32, shares=b"\x05" * 32, **_DIGESTS),
     Acceptance(run=b"\x02" * 32, round=1, member=b"\x03" * 20, contribution=b"\x06" * 32),
 ]

@@ -1,7 +1,6 @@
-"""Hashes and verifies statements of members; cannot sign.
+"""Hashes and verifies statements of members as EIP-712 data of the ledger's contract; cannot sign.
 
-:class:`ledger.notary.LedgerNotary` does the same for parties that have keys. The audit keeps clear of every module from
-which a signer can be reached, and takes the typed data directly.
+The audit keeps clear of every module from which a signer can be reached, so signing is :mod:`ledger.notary`'s.
 """
 
 from __future__ import annotations
@@ -10,14 +9,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from fl_core.errors import VerificationError
-from fl_core.protocol.statements import Acceptance, Contribution, RevealStatement, Statement
+from fl_core.protocol.statements import (
+    Acceptance,
+    BlameStatement,
+    CheckStatement,
+    Contribution,
+    PrekeyStatement,
+    RevealStatement,
+    Statement,
+)
 from ledger import typed_data
 from ledger.merkle import MerkleTree, contribution_leaf
 from ledger.typed_data import Domain
 
 _TYPES = {
+    PrekeyStatement: typed_data.Prekey,
     Contribution: typed_data.Contribution,
+    CheckStatement: typed_data.Check,
     RevealStatement: typed_data.Reveal,
+    BlameStatement: typed_data.Blame,
     Acceptance: typed_data.AcceptanceReceipt,
 }
 

@@ -1,0 +1,49 @@
+"""What the CKKS mode needs of the node, so that it does not depend on the node's own class."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from clients.node.ckks_files import CkksFiles
+from clients.node.policy import Policy
+from fl_core.protocol.terms import Terms
+from fl_core.secagg.boxes import TransportPrivateKey
+from ledger.reader import LedgerReader
+from ledger.signer import Signer
+
+
+class Data(Protocol):
+    """The data set; :class:`clients.node.service.DataSet`."""
+
+    @property
+    def path(self) -> object: ...  # noqa: D102 - described by the class that implements it
+
+    @property
+    def records(self) -> int: ...  # noqa: D102
+
+
+class Holder(Protocol):
+    """What the steps need of the node; :class:`clients.node.service.Node`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def account(self) -> Signer: ...  # noqa: D102
+
+    @property
+    def transport(self) -> TransportPrivateKey: ...  # noqa: D102
+
+    @property
+    def reader(self) -> LedgerReader | None: ...  # noqa: D102
+
+    @property
+    def policy(self) -> Policy: ...  # noqa: D102
+
+    @property
+    def data(self) -> Data: ...  # noqa: D102
+
+    @property
+    def ckks(self) -> CkksFiles | None: ...  # noqa: D102
+
+    def accepted(self, digest: bytes) -> Terms: ...  # noqa: D102

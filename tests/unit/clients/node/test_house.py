@@ -1,0 +1,45 @@
+"""A node's folder: any name survives it, and damage is told in one line."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from clients.node.house import LedgerAddress, create_house, open_house, write_config
+from clients.node.policy import Policy
+from fl_core.errors import InputError
+from fl_core.randomness import SystemRandomSource
+
+POLICY = Policy(tasks=("heart-disease",))
+NAMES = ["Köln", "🏥 \U0010ffff", 'a"b\\c', "tab\tdel\x7f\x00\x1b", "a\nb", "[policy]", "\x85\u2028"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    house = tmp_path / "node"
+    create_house(house, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
+    return house
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_and_path_is_read_as_it_was_written(folder: Path, name: str) -> None:
+    ledger = LedgerAddress(chain=f"embedded:{folder}/{name}", chain_id=1, contract="00" * 20)
+    write_config(folder, name, POLICY, ledger)
+    house = open_house(folder)
+    assert (house.name, house.ledger, house.policy) == (name, ledger, POLICY)
+
+
+@pytest.mark.parametrize("salt", [b"", b"xyz", b"\xff\xfe", b"00" * 31, b"00" * 33])
+def test_a_damaged_salt_is_named_with_a_fix_and_not_quoted(folder: Path, salt: bytes) -> None:
+    (folder / "keys" / "data-salt").write_bytes(salt)
+    with pytest.raises(InputError, match="data-salt is damaged") as refused:
+        open_house(folder)
+    assert "copy" in refused.value.fix
+    assert refused.value.__suppress_context__
+
+
+def test_a_folder_is_private(folder: Path) -> None:
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "keys").stat().st_mode) == 0o700

@@ -1,0 +1,150 @@
+"""The same bytes on every code path of the processor, compiled code from the cache, and a way without one."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+PROGRAM = """
+import hashlib, numpy as np
+from fl_core.digests import Label
+from fl_core.lattice.parameters import P2048, P4096, P4096g, PACK15, PACKINGS
+from fl_core.quantise import Block, Quantiser
+from fl_core.randomness import Stream
+from fl_core.secagg.decrypt import decrypt
+from fl_core.secagg.encrypt import encrypt
+from fl_core.secagg.fold import Accumulator
+from fl_core.secagg.layout import Layout
+from fl_core.secret import Secret
+
+hashed = hashlib.sha256()
+seed, header = Secret(bytes(range(32))), bytes(32)
+update = (np.arange(-20_000, 20_000, dtype=np.float32) ** 3 * np.float32(1e-13)).astype(np.float32)
+cases = [(P2048, PACK15), (P4096, PACKINGS["PACK12x16"]), (P2048, PACKINGS["PACK16x64"]), (P4096g, PACKINGS["PACK20x16g"])]
+for params, packing in cases:
+    quantiser = Quantiser((Block("w", update.size, 0.7),), (), 10, packing.value_bits)
+    values = quantiser.quantise(update, 3, (), Stream(seed, Label.ROUNDING)).values
+    layout = Layout(params=params, packing=packing, length=values.size)
+    ciphertext, secret = encrypt(layout, header, values, seed)
+    total = Accumulator(layout)
+    total.add(ciphertext)
+    opened = decrypt(layout, header, total.sums, 1, secret.reveal())
+    assert np.array_equal(opened.values, values)
+    mean = quantiser.dequantise(opened.values, 1).mean
+    for part in (values, ciphertext, secret.reveal(), total.sums, mean):
+        hashed.update(part.tobytes())
+    hashed.update(str(opened.max_noise).encode())
+print(hashed.hexdigest())
+"""
+
+KNOWN = "6b30b430dadad9395c8b030ed215a31c7181ac00e8a1cb2f99753a376bb3bffc"
+"""What the program prints on x86-64, recorded so that another processor's owner can compare."""
+
+STARTED = "import fl_core.secagg.encrypt, fl_core.secagg.decrypt, fl_core.quantise.kernels"
+
+
+def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, env={**kept, "PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+
+def test_this_processor_gives_the_recorded_bytes():
+    assert run(PROGRAM).stdout.strip() == KNOWN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "processor",
+    [
+        pytest.param({"NUMBA_CPU_NAME": "generic"}, id="generic"),
+        pytest.param({"NUMBA_CPU_NAME": "x86-64"}, id="x86-64"),
+        pytest.param({"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}, id="avx2 and fma"),
+        pytest.param({"NUMBA_CPU_FEATURES": "-avx512f"}, id="host without avx-512"),
+        pytest.param({"NUMBA_CPU_FEATURES": "-avx2,-avx512f,-fma"}, id="host without avx2 and fma"),
+        pytest.param({"NUMBA_OPT": "0"}, id="unoptimised"),
+    ],
+)
+def test_every_code_path_gives_the_recorded_bytes(processor, tmp_path):
+    """A processor that lacks AVX2 cannot run the case that asks for it: there is nothing to compare then."""
+    if "avx2" not in Path("/proc/cpuinfo").read_text() and "v3" in str(processor):
+        pytest.skip("no AVX2 here")
+    assert run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path), **processor).stdout.strip() == KNOWN
+
+
+COUNTED = """
+from numba.core import event
+with event.install_recorder("numba:compile") as compiled:
+    {imports}
+print(len(compiled.buffer))
+"""
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_nothing(tmp_path):
+    program = COUNTED.format(imports=STARTED)
+    first, second = (int(run(program, NUMBA_CACHE_DIR=str(tmp_path)).stdout) for _ in range(2))
+    assert first > 0
+    assert second == 0
+
+
+NOWHERE = """
+import logging
+logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+from numba.core import caching
+caching.CacheImpl._locator_classes = []  # neither the installation nor the user's folder can be written
+import fl_core.lattice.kernels as kernels
+print(kernels.multiply_add.stats.cache_path)
+import fl_core.secagg.encrypt
+"""
+
+
+@pytest.mark.slow
+def test_without_a_place_for_compiled_code_a_process_works_and_says_so_once():
+    done = run(NOWHERE)
+    assert done.stdout.strip() == "None"
+    assert len(done.stderr.splitlines()) == 1
+    assert "WARNING fl_core.lattice.kernels compiled code cannot be stored" in done.stderr
+    assert "NUMBA_CACHE_DIR" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("triple", "processor"),
+    [("aarch64-unknown-linux-gnu", "neoverse-n1"), ("x86_64-unknown-linux-gnu", "x86-64-v3")],
+)
+def test_the_compiler_fuses_a_product_and_a_sum_only_where_it_is_allowed_to(triple, processor):
+    """What arm64 gives rests on this: the kernels' operations carry no permission, see the next test."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=3)
+
+    def fused(flag: str) -> bool:
+        body = f"%p = fmul {flag} double %a, %b\n %s = fadd {flag} double %p, %c\n ret double %s"
+        module = llvm.parse_assembly(f"define double @f(double %a, double %b, double %c) {{ {body} }}")
+        return re.search(r"fn?madd", machine.emit_assembly(module)) is not None
+
+    assert fused("contract")
+    assert not fused("")
+
+
+@pytest.mark.slow
+def test_no_kernel_allows_fusing_or_reordering(tmp_path):
+    program = """
+from fl_core.quantise import kernels
+for function in (kernels.round_values, kernels.round_wide_values):
+    for text in function.inspect_llvm().values():
+        assert " fmul " in text and " fadd " in text
+        assert not [w for w in ("fmul fast", "fmul contract", "fadd fast", "fadd contract", "llvm.fma", "fmuladd") if w in text]
+print("checked")
+"""
+    assert run(program, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == "checked"

@@ -1,0 +1,70 @@
+"""What a signal does: ends the process at once, or lets a command tidy up undisturbed."""
+
+from __future__ import annotations
+
+import signal
+from typing import NoReturn
+
+import pytest
+
+from suture_fl.interruptions import PATIENCE_S, Interruptions
+
+
+class Ended(Exception):
+    pass
+
+
+def end(status: int) -> NoReturn:
+    raise Ended(status)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_the_process_at_once_while_there_is_nothing_to_tidy_up(
+    number: int, status: int
+) -> None:
+    with pytest.raises(Ended, match=str(status)):
+        Interruptions(end=end).on_signal(number, None)
+
+
+def test_a_command_with_something_to_tidy_up_is_sent_an_exception_and_its_status_is_the_signals() -> None:
+    interruptions = Interruptions(end=end)
+    with pytest.raises(KeyboardInterrupt), interruptions.something_to_tidy_up():
+        interruptions.on_signal(signal.SIGTERM, None)
+    assert interruptions.status == 143
+    with pytest.raises(Ended):
+        interruptions.on_signal(signal.SIGTERM, None)
+
+
+def test_tidying_up_is_not_interrupted_by_further_signals_for_a_while() -> None:
+    clock = Clock()
+    interruptions = Interruptions(clock=clock, end=end)
+    with interruptions.something_to_tidy_up():
+        with pytest.raises(KeyboardInterrupt):
+            interruptions.on_signal(signal.SIGINT, None)
+        interruptions.on_signal(signal.SIGTERM, None)
+        assert interruptions.status == 130, "the first one counts"
+        clock.now = PATIENCE_S
+        with pytest.raises(KeyboardInterrupt):
+            interruptions.on_signal(signal.SIGINT, None)
+
+
+def test_a_signal_that_the_caller_wants_ignored_stays_ignored() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    interruptions = Interruptions(end=end)
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        interruptions.install()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == interruptions.on_signal
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
