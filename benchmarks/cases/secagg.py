@@ -42,7 +42,8 @@ def run() -> Sequence[Measurement]:
 
 def _work(name: str, *arguments: object) -> Mapping[str, Any]:
     command = [*module("benchmarks.secagg_work"), name, *(str(argument) for argument in arguments)]
-    found: Mapping[str, Any] = json.loads(timed(command).output)
+    last = timed(command).output.splitlines()[-1]  # libraries may print warnings before it
+    found: Mapping[str, Any] = json.loads(last)
     return found
 
 
