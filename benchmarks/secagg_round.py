@@ -1,8 +1,6 @@
 """A round as its coordinator sees it, with contributions from files, for measuring its memory.
 
-Encrypting for 64 clients is not what is measured, and takes long: each contribution is made and written to a file before,
-with real signatures and real boxes, and one ciphertext is used by all. The sum of n times one ciphertext opens under n
-times its secret, and the shares add up accordingly, so everything that the coordinator checks is as in a real round.
+The contributions are made before, by the client's own code, and lie on disk: encrypting is not what is measured.
 """
 
 from __future__ import annotations
@@ -15,21 +13,15 @@ import numpy as np
 
 from coordinator.rounds.machine import RoundMachine
 from coordinator.store.boxes import BoxFolder
-from fl_core.digests import Label
 from fl_core.protocol.check_messages import CheckRequest
+from fl_core.protocol.client import contribute
 from fl_core.protocol.dry_run import DryNotary, Party, make_header, make_parties
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
-from fl_core.protocol.messages import Frame, Leaf, RevealRequest, boxes_digest
-from fl_core.protocol.setup import box_context, layout_of
+from fl_core.protocol.messages import RevealRequest
 from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
-from fl_core.protocol.statements import Contribution
 from fl_core.quantise import Block
-from fl_core.randomness import SEED_SIZE, Stream, SystemRandomSource
-from fl_core.secagg import boxes as sealing
-from fl_core.secagg import shamir
-from fl_core.secagg.commitment import ciphertext_root
-from fl_core.secagg.encrypt import encrypt
+from fl_core.randomness import SystemRandomSource
 
 CLIP = 0.05
 
@@ -47,42 +39,24 @@ class Prepared:
 def prepare(folder: Path, length: int, count: int) -> Prepared:
     """Make a round of ``count`` clients and as many members, and write their contributions to files."""
     notary = DryNotary()
-    parties = make_parties(count, SystemRandomSource(), notary)
+    random = SystemRandomSource()
+    parties = make_parties(count, random, notary)
     header = make_header(parties, (Block("update", length, CLIP),))
-    layout, seed = layout_of(header), SystemRandomSource().secret(SEED_SIZE)
-    values = np.full(layout.length, layout.packing.max_value // 2, layout.value_dtype)
-    ciphertext, secret = encrypt(layout, header.digest, values, seed)
-    root, encoded = ciphertext_root(layout, ciphertext), ciphertext.tobytes()
-    points = tuple(range(1, len(header.committee) + 1))
-    shares = shamir.share(layout.params, secret, header.threshold, points, Stream(seed, Label.SHARING))
-    plain = [shamir.encode_vector(layout.params, share) for share in shares]
-    keys = [party.transport.public for party in parties]
+    update, keys = np.full(length, CLIP / 3, np.float32), tuple(p.transport.public for p in parties)
     for party in parties:
-        sealed = tuple(
-            sealing.seal(key, box_context(header, party.address, seat), share)
-            for key, seat, share in zip(keys, header.committee, plain, strict=True)
+        prepared = contribute(
+            header,
+            me=party.address,
+            update=update,
+            examples=500,
+            counters=(),
+            dataset=bytes(32),
+            transport_keys=keys,
+            signer=party,
+            random=random,
         )
-        statement = _statement(header, party.address, root, sealed)
-        leaf = Leaf(statement=statement, signature=party.sign(statement))
-        frame = Frame(leaf=leaf, boxes=sealed, ciphertext=encoded)
-        (folder / f"{party.address.hex()}.frame").write_bytes(frame.encode())
+        (folder / f"{party.address.hex()}.frame").write_bytes(prepared.frame.encode())
     return Prepared(folder, header, parties, notary)
-
-
-def _statement(header: RoundHeader, member: bytes, root: bytes, sealed: tuple[bytes, ...]) -> Contribution:
-    nothing = bytes(32)
-    return Contribution(
-        run=header.run,
-        round=header.round,
-        member=member,
-        header=header.digest,
-        parent=header.parent,
-        ciphertext=root,
-        boxes=boxes_digest(sealed),
-        dataset=nothing,
-        weight=nothing,
-        metrics=nothing,
-    )
 
 
 def coordinate(prepared: Prepared) -> None:

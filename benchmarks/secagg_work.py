@@ -190,7 +190,7 @@ def client_memory(length: int) -> dict[str, Any]:
 def coordinator_memory(length: int, count: int) -> dict[str, Any]:
     """The peak of a coordinator that takes ``count`` contributions, asks its committee and opens the sum.
 
-    Contributions are those of two clients again and again under other names, made before; the committee is ``count``.
+    The contributions are made before; everybody is a member.
     """
     from benchmarks.secagg_round import coordinate, prepare
 
