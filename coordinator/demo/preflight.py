@@ -15,7 +15,7 @@ from coordinator.demo.options import MAX_ROUNDS, DemoOptions, Engine
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
 from fl_core.protocol.rules import LEAST_INCLUDED
-from fl_core.secagg.ckks.library import tenseal
+from fl_core.secagg.ckks.binding import tenseal
 from ledger.papers import PublicFolder
 
 PYTHON = ((3, 11), (3, 14))

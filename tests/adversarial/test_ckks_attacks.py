@@ -9,9 +9,9 @@ import pytest
 
 from clients.errors import PolicyRefusal
 from fl_core.errors import DecodeError, VerificationError
+from fl_core.secagg.ckks.binding import tenseal
 from fl_core.secagg.ckks.ceremony import PARAMETERS, box_info, deal
 from fl_core.secagg.ckks.keys import HolderKey, PublicContext
-from fl_core.secagg.ckks.library import tenseal
 from fl_core.secret import Secret
 from tests.simulators.ckks_run import INITIAL, LENGTH, CkksRun
 from tests.simulators.consortium import MODEL

@@ -28,7 +28,7 @@ from coordinator.errors import CoordinatorError
 from coordinator.store.events import Event
 from fl_core.errors import InputError
 from fl_core.models import Tensors, decode_model, flatten, model_digest
-from fl_core.secagg.ckks.library import tenseal
+from fl_core.secagg.ckks.binding import tenseal
 from fl_core.secagg.ckks.parameters import CKKS2048, error_bound
 from fl_core.secagg.ckks.vector import GRID
 from tests.simulators.founded_run import coordinator_of, options

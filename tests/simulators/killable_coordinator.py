@@ -138,7 +138,7 @@ def main() -> None:
         if child == 0:
             try:
                 _coordinate(json.loads(line))
-            except BaseException:  # the log says why, the status that it was so
+            except BaseException:  # noqa: BLE001 - the log says why, the status that it was so
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)

@@ -8,7 +8,7 @@ The modules in the order in which a run uses them:
 
 ==============  ==============================================================================================
 ``parameters``  one reviewed parameter set for sums only, its security argument, and the bound on the error
-``library``     the one door to TenSEAL, which is an optional dependency
+``binding``     the one door to TenSEAL, which is an optional dependency
 ``structure``   what bytes must look like before SEAL's parsers see them
 ``keys``        the holders' key, and the public context without a key that the coordinator gets
 ``vector``      updates, weights and counters as slots, and the mean out of a sum of slots

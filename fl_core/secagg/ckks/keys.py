@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
-from fl_core.secagg.ckks.library import tenseal
+from fl_core.secagg.ckks.binding import tenseal
 from fl_core.secagg.ckks.parameters import CkksParameters
 from fl_core.secagg.ckks.structure import check_chunk
 from fl_core.secret import Secret

@@ -61,7 +61,7 @@ def test_a_constructor_that_logs_nothing_is_found_by_a_node_as_well(tmp_path: Pa
         def __post_init__(self) -> None:
             try:
                 super().__post_init__()
-            except Exception:
+            except Exception:  # noqa: BLE001 - whatever fails, the file is closed
                 self.chain.close()
 
     run = Quiet(tmp_path / "run")

@@ -36,7 +36,7 @@ class Child:
             try:
                 action(lambda line: os.write(writing, f"{line}\n".encode()) and None)
                 os._exit(0)
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - a forked child must not return into the runner
                 traceback.print_exc(file=sys.__stderr__)
                 os._exit(1)
         os.close(writing)

@@ -122,7 +122,7 @@ def as_nobody(action: Callable[[], None]) -> int:
                 os.setuid(65534)
             action()
             os._exit(0)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - a forked child must not return into the runner
             traceback.print_exc()
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -15,8 +15,8 @@ from fl_core.errors import (
     LocalProtocolError,
     VerificationError,
 )
+from fl_core.secagg.ckks.binding import tenseal
 from fl_core.secagg.ckks.keys import MAX_KEY, MAX_PUBLIC_CONTEXT, HolderKey, PublicContext
-from fl_core.secagg.ckks.library import tenseal
 from fl_core.secagg.ckks.parameters import CKKS2048, MAX_HOLDERS, error_bound
 from fl_core.secagg.ckks.running import RunningSum
 from fl_core.secagg.ckks.structure import check_chunk, max_chunk
