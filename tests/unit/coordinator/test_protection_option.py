@@ -7,7 +7,8 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from coordinator.cli import _protection, cli
+from coordinator.cli import cli
+from coordinator.cli.demo import _protection
 from coordinator.demo.options import Protection
 from fl_core.errors import InputError
 

@@ -1,8 +1,4 @@
-"""``suture``: the researcher's command line.
-
-Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage; 3 the audit of the demo's run failed;
-130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP.
-"""
+"""``suture demo``: a consortium on one machine, from founding to audit."""
 
 from __future__ import annotations
 
@@ -17,32 +13,18 @@ from typing import Annotated
 import typer
 
 from coordinator.demo.options import Protection
-from coordinator.parameters_command import EPILOG, parameters
 from fl_core.errors import InputError
-from suture_fl.commandline import run
 from suture_fl.interruptions import INTERRUPTIONS
 from suture_fl.report import starting
 
 EXIT_AUDIT_FAILED = 3
 
-cli = typer.Typer(
-    name="suture",
-    help="Federated learning whose updates nobody can open and whose models anybody can audit.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-
-
-@cli.callback()
-def root() -> None:
-    """Group the commands, also while there are few."""
-
-
-@cli.command(
-    epilog="Examples: suture demo | suture demo --plain | suture demo --protection ckks | suture demo --drop 7 --keep runs/one"
+EPILOG = (
+    "Examples: suture demo | suture demo --plain | suture demo --protection ckks | suture demo --drop 7 --keep runs/one"
     " | suture demo --engine deployment --rounds 3"
 )
+
+
 def demo(
     engine: Annotated[
         str,
@@ -142,9 +124,6 @@ def demo(
         raise typer.Exit(EXIT_AUDIT_FAILED)
 
 
-cli.command(epilog=EPILOG)(parameters)
-
-
 def _protection(name: str | None, plain: bool) -> Protection:
     """Return the protection that the options name.
 
@@ -176,12 +155,3 @@ def _folder_is_looked_after(folder: Path, *, made_here: bool) -> Iterator[None]:
         if made_here and folder.is_dir():
             error.add_note(f"What was made so far, keys included, is in {folder}; delete it when done.")
         raise
-
-
-def main() -> None:
-    """Run the command line; one line for an error, no traceback for what a person can mend."""
-    run(cli)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,36 @@
+"""``suture-node status``: who this node is, at a glance."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from clients.cli.arguments import Folder
+
+EPILOG = "Example: suture-node status /srv/suture/node --json"
+
+
+def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show who this node is, which ledger it follows and what its policy allows."""
+    from json import dumps
+
+    from clients.node.house import accepted_terms, open_house
+
+    house = open_house(folder)
+    facts = {
+        "name": house.name,
+        "account": f"0x{house.account.address.hex()}",
+        "ledger": None if house.ledger is None else f"{house.ledger.chain} (0x{house.ledger.contract})",
+        "records": house.manifest.records,
+        "data set commitment": house.manifest.commitment.hex(),
+        "tasks": list(house.policy.tasks),
+        "plaintext allowed": house.policy.allow_plaintext,
+        "CKKS allowed": house.policy.allow_ckks,
+        "accepted terms": [terms.title for terms in accepted_terms(folder).values()],
+    }
+    if json:
+        typer.echo(dumps(facts))
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:20} {value if value is not None else '-'}")
