@@ -12,7 +12,6 @@ from pathlib import Path
 from clients import door
 from clients.node.house import (
     House,
-    LedgerAddress,
     create_house,
     open_house,
     open_node,
@@ -24,6 +23,7 @@ from clients.node.service import Node
 from fl_core.protocol.setup import transport_key_digest
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
+from ledger.address import LedgerAddress
 from ledger.chain.connection import Web3Connection
 from ledger.typed_data import Domain, KeyPossession
 from ledger.writer import LedgerWriter
@@ -95,7 +95,7 @@ class Hospital:
         Args:
             connection: The chain.
             contract: The ledger's contract.
-            chain: Where the node finds the chain, see :class:`~clients.node.house.LedgerAddress`.
+            chain: Where the node finds the chain, see :class:`~ledger.address.LedgerAddress`.
         """
         house = self._house
         self._writer = LedgerWriter(connection, contract, house.account, house.folder / "outbox.sqlite")

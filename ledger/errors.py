@@ -26,6 +26,7 @@ A signature or proof that does not verify is a :class:`fl_core.errors.Verificati
 from __future__ import annotations
 
 from fl_core.errors import SutureError
+from ledger.refusals import fix_of
 
 
 class LedgerError(SutureError):
@@ -66,7 +67,7 @@ class Reverted(LedgerError):
     """
 
     def __init__(self, function: str, reason: str) -> None:
-        super().__init__(f"{function} was refused: {reason or 'no reason given'}.")
+        super().__init__(f"{function} was refused: {reason or 'no reason given'}.", fix=fix_of(reason))
         self.function = function
         self.reason = reason
 

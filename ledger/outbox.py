@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from eth_typing import Address
 from eth_utils.address import to_checksum_address
@@ -79,6 +80,31 @@ class Recovered:
 
     intent: str
     outcome: Receipt | LedgerError
+
+
+class Submitting(Protocol):
+    """What a writer needs of an outbox; :class:`Outbox` sends, :class:`ledger.rehearsal.Rehearsal` only simulates."""
+
+    @property
+    def sender(self) -> bytes:
+        """The account, 20 bytes."""
+        ...
+
+    def submit(self, intent: str, to: bytes | None, data: bytes, function: str) -> Receipt:
+        """Make a call happen once; see :meth:`Outbox.submit`."""
+        ...
+
+    def recover(self) -> tuple[Recovered, ...]:
+        """Finish what was begun; see :meth:`Outbox.recover`."""
+        ...
+
+    def usable(self, intent: str) -> str:
+        """Return an intent under which a person can try; see :meth:`Outbox.usable`."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
 
 
 class Outbox:
@@ -173,6 +199,21 @@ class Outbox:
         """
         with self._mutex:
             return tuple(self._settle())
+
+    def usable(self, intent: str) -> str:
+        """Return ``intent``, or ``intent/2`` and so on if all before it failed for good: reverted, or their nonce was used.
+
+        For a person who tries again; a program that wants one effect exactly keeps to one intent.
+        """
+        query = "SELECT state FROM entry WHERE intent=? AND chain=? AND sender=?"
+        with self._mutex, self._translated():
+            attempt, name = 1, intent
+            while True:
+                row = self._database.execute(query, (name, *self._key)).fetchone()
+                if row is None or row[0] in ("signed", "done"):
+                    return name
+                attempt += 1
+                name = f"{intent}/{attempt}"
 
     def pending(self) -> tuple[str, ...]:
         """Return the intents that were signed and not seen through, by nonce."""

@@ -316,6 +316,20 @@ class LedgerReader:
         """Return an account's balance of an ERC-20 token."""
         return int(self._connection.call(token, interface("RewardToken").function("balanceOf"), account)[0])
 
+    def token_allowance(self, token: bytes, owner: bytes, spender: bytes) -> int:
+        """Return how many units of an ERC-20 token ``spender`` may take from ``owner``."""
+        return int(
+            self._connection.call(token, interface("RewardToken").function("allowance"), owner, spender)[0]
+        )
+
+    def token_form(self, token: bytes) -> tuple[str, int]:
+        """Return an ERC-20 token's symbol and decimals, as its contract claims; cut to 12 characters and 0 to 36."""
+        symbol, decimals = (
+            self._connection.call(token, interface("RewardToken").function(name))[0]
+            for name in ("symbol", "decimals")
+        )
+        return "".join(c for c in str(symbol) if c.isprintable())[:12], min(int(decimals), 36)
+
     def paused(self) -> bool:
         """Tell whether the ledger takes no new work."""
         return bool(self._ask("paused"))
@@ -323,6 +337,22 @@ class LedgerReader:
     def threshold(self) -> int:
         """Return how many votes an act needs."""
         return int(self._ask("threshold"))
+
+    def member_count(self) -> int:
+        """Return how many members there are."""
+        return int(self._ask("memberCount"))
+
+    def era(self) -> int:
+        """Return how many acts were executed; votes count in the era they were cast in."""
+        return int(self._ask("era"))
+
+    def votes(self, proposal: bytes) -> int:
+        """Return how many members voted for a proposal."""
+        return int(self._ask("votes", proposal))
+
+    def voted(self, proposal: bytes, account: bytes) -> bool:
+        """Tell whether a member voted for a proposal."""
+        return bool(self._ask("voted", proposal, account))
 
     def proposal_id(self, act: int, subject: bytes, roles: int, info: bytes) -> bytes:
         """Return the id under which votes for an act are counted now."""

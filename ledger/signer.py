@@ -5,6 +5,9 @@ Storage v3, the format of geth, Besu and Foundry), are named by URI in configura
 
     file:keys/coordinator.json?passphrase-file=secrets/coordinator
     file:keys/coordinator.json?passphrase-env=SUTURE_PASSPHRASE
+    file:keys/coordinator.json
+
+The last form asks for the passphrase where the caller says how; a plain path means the same. A passphrase is never part of a URI.
 
 Key and passphrase files must be readable by their owner only. Other places for keys (a hardware module, a remote signer)
 become further schemes in :data:`_SCHEMES`.
@@ -192,22 +195,62 @@ def open_keystore(path: Path, passphrase_file: Path) -> Signer:
     return _open_with(path, passphrase, str(passphrase_file))
 
 
-def open_signer(uri: str) -> Signer:
+Ask = Callable[[str], Secret]
+"""Asks a person for a passphrase; gets the words to ask with."""
+
+
+def open_signer(uri: str, ask: Ask | None = None) -> Signer:
     """Open the key that ``uri`` names; see the module docstring for the forms.
+
+    Args:
+        uri: The signer's URI, or the path of a keystore.
+        ask: Asks for a passphrase that the URI does not say where to find; without it such a URI is refused.
 
     Raises:
         InputError: The URI, a file or the passphrase is not usable; says how to mend it.
     """
+    scheme, path, query = _parts(uri)
+    return _SCHEMES[scheme](path, query, ask)
+
+
+def keystore_of(uri: str) -> Path:
+    """Return the keystore file that a signer's URI names; nothing is opened.
+
+    Raises:
+        InputError: It names none.
+    """
+    return _parts(uri)[1]
+
+
+def keystore_address(path: Path) -> bytes | None:
+    """Return the address that a keystore file says it holds, without opening it; None when it does not say.
+
+    Raises:
+        InputError: The file is missing, readable by others or no keystore.
+    """
+    named = str(_parse(path, _read_private(path, MAX_KEYSTORE_BYTES, "keystore")).get("address", ""))
+    try:
+        address = bytes.fromhex(named.removeprefix("0x"))
+    except ValueError:
+        raise _damaged(path) from None
+    return address if len(address) == 20 else None
+
+
+def _parts(uri: str) -> tuple[str, Path, str]:
+    """Split a signer's URI into scheme, path and query."""
+    if ":" not in uri and "?" not in uri:
+        return "file", Path(uri), ""
     parts = urlsplit(uri)
-    opener = _SCHEMES.get(parts.scheme)
-    if opener is None or parts.netloc or parts.fragment:
+    if parts.scheme not in _SCHEMES or parts.netloc or parts.fragment or not parts.path:
         raise InputError(f"A signer is named by one of {_FORMS}.", fix="Mend the signer's URI.")
-    return opener(Path(unquote(parts.path)), parts.query)
+    return parts.scheme, Path(unquote(parts.path)), parts.query
 
 
-def _open_file(path: Path, query: str) -> Signer:
+def _open_file(path: Path, query: str, ask: Ask | None) -> Signer:
     given = parse_qsl(query, keep_blank_values=True)
     match given:
+        case [] if ask is not None and not query:
+            return KeystoreSigner(path, ask(f"Passphrase of {path}"))
         case [("passphrase-file", name)] if name:
             return open_keystore(path, Path(name))
         case [("passphrase-env", name)] if name:
@@ -225,8 +268,8 @@ def _open_with(path: Path, passphrase: bytes, source: str) -> Signer:
     return KeystoreSigner(path, Secret(passphrase))
 
 
-_FORMS = "file:KEYSTORE?passphrase-file=FILE, file:KEYSTORE?passphrase-env=VARIABLE"
-_SCHEMES: Mapping[str, Callable[[Path, str], Signer]] = {"file": _open_file}
+_FORMS = "file:KEYSTORE?passphrase-file=FILE, file:KEYSTORE?passphrase-env=VARIABLE, file:KEYSTORE"
+_SCHEMES: Mapping[str, Callable[[Path, str, Ask | None], Signer]] = {"file": _open_file}
 
 
 def _fresh_key(source: RandomSource) -> Secret:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from ledger.artifacts import load
 from ledger.chain.abi import interface
 from ledger.chain.ports import Connection
 from ledger.errors import WrongChain
-from ledger.outbox import Outbox, Recovered
+from ledger.outbox import Outbox, Recovered, Submitting
 from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Receipt, Role
 from ledger.signer import Signer
 from ledger.typed_data import Domain
@@ -48,9 +49,16 @@ class LedgerWriter:
         timeout_s: float = 60.0,
     ) -> None:
         self._address = address
-        self._outbox = Outbox(
+        self._outbox: Submitting = Outbox(
             outbox_path, connection, signer, confirmations=confirmations, timeout_s=timeout_s
         )
+
+    @classmethod
+    def through(cls, address: bytes, outbox: Submitting) -> Self:
+        """Return a writer over an open outbox, or over a rehearsal."""
+        writer = cls.__new__(cls)
+        writer._address, writer._outbox = address, outbox
+        return writer
 
     @property
     def account(self) -> bytes:
@@ -60,6 +68,10 @@ class LedgerWriter:
     def recover(self) -> tuple[Recovered, ...]:
         """Finish what a crash interrupted; call it at the start of a program (see :meth:`Outbox.recover`)."""
         return self._outbox.recover()
+
+    def usable(self, intent: str) -> str:
+        """Return an intent under which a person can try again; see :meth:`Outbox.usable`."""
+        return self._outbox.usable(intent)
 
     def close(self) -> None:
         """Close the outbox."""
@@ -269,6 +281,11 @@ def deploy_token(
     return address
 
 
+def creation_code(name: str, *arguments: object) -> bytes:
+    """Return what is sent to create one of our contracts: its bytecode and its arguments."""
+    return load(name).bytecode + interface(name).constructor_data(*arguments)
+
+
 def _deploy(
     connection: Connection,
     signer: Signer,
@@ -279,7 +296,7 @@ def _deploy(
 ) -> bytes:
     outbox = Outbox(outbox_path, connection, signer)
     try:
-        code = load(name).bytecode + interface(name).constructor_data(*arguments)
+        code = creation_code(name, *arguments)
         receipt = outbox.submit(intent, None, code, name)
     finally:
         outbox.close()

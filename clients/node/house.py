@@ -35,8 +35,7 @@ from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import SEED_SIZE, RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
 from fl_core.secret import Secret
-from ledger.chain.connection import Web3Connection
-from ledger.chain.embedded import open_embedded
+from ledger.address import LedgerAddress, check_pinned, open_chain
 from ledger.files import write_atomically
 from ledger.reader import LedgerReader
 from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
@@ -45,22 +44,6 @@ from ledger.watching_reader import WatchingReader
 MAX_CONFIG = 1 << 20  # bytes
 MAX_DATA = 1 << 30  # bytes
 PRIVATE = 0o600
-EMBEDDED = "embedded:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerAddress:
-    """Which ledger a node follows.
-
-    Attributes:
-        chain: ``"embedded:PATH"`` or the URL of a JSON-RPC node.
-        chain_id: Its chain id.
-        contract: Address of the ledger's contract, hexadecimal.
-    """
-
-    chain: str
-    chain_id: int
-    contract: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +188,10 @@ def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]
         InputError: It cannot be opened.
         LedgerError: It is another chain or another contract.
     """
-    if ledger.chain.startswith(EMBEDDED):
-        path = Path(ledger.chain.removeprefix(EMBEDDED))
-        chain = open_embedded(path, chain_id=ledger.chain_id, read_only=True)
-        connection, close = Web3Connection(chain), chain.close
-    else:
-        connection, close = Web3Connection(ledger.chain, chain_id=ledger.chain_id), _nothing
-    reader = WatchingReader(connection, bytes.fromhex(ledger.contract))
+    connection, close = open_chain(ledger.chain, ledger.chain_id, write=False)
+    reader = WatchingReader(connection, bytes.fromhex(ledger.contract), confirmations=ledger.confirmations)
     try:
-        reader.check_code()
-        reader.check_creation()
+        check_pinned(ledger, reader, connection)
     except BaseException:
         close()
         raise

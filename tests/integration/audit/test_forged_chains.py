@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.node.house import LedgerAddress, open_reader
+from clients.node.house import open_reader
+from ledger.address import LedgerAddress
 from ledger.artifacts import load
 from ledger.audit.verify import verify
 from ledger.creation import contract_address

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from clients.node.house import LedgerAddress, create_house, open_house, write_config
+from clients.node.house import create_house, open_house, write_config
 from clients.node.policy import Policy
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource
+from ledger.address import LedgerAddress
 
 POLICY = Policy(tasks=("heart-disease",))
 NAMES = ["Köln", "🏥 \U0010ffff", 'a"b\\c', "tab\tdel\x7f\x00\x1b", "a\nb", "[policy]", "\x85\u2028"]
