@@ -33,7 +33,15 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 NODES = 4
-CONFIG = {"rounds": 2, "numbers": NODES, "deadline": 15.0, "large": True, "fail": False, "report": ""}
+CONFIG = {
+    "rounds": 2,
+    "numbers": NODES,
+    "deadline": 30.0,
+    "patience": 240.0,
+    "large": True,
+    "fail": False,
+    "report": "",
+}
 
 
 @pytest.fixture
@@ -75,11 +83,11 @@ def test_a_run_survives_a_hospital_that_loses_power_and_leaves_nothing_behind(fo
     hospitals = [hospital(folder, position) for position in range(NODES)]
     with Deployment(folder, hospitals, environment={"PYTHONPATH": str(ROOT), MARK: mark}) as deployment:
         run_id = deployment.submit(app, CONFIG | {"report": str(folder / "report")})
-        assert becomes(lambda: report(folder), 60.0)
+        assert becomes(lambda: report(folder), 120.0)
         before = len(marked(mark))
         deployment.kill_node(2)
         assert len(marked(mark)) < before - 2, "SuperNode, SuperExec and helper are gone at once"
-        outcome = deployment.follow(run_id, timeout_s=150.0)
+        outcome = deployment.follow(run_id, timeout_s=400.0)
         assert (outcome.succeeded, outcome.status, outcome.died) == (True, "finished:completed", ())
 
         # The bundle that every surviving node installed is the one whose digest we know.
@@ -89,7 +97,7 @@ def test_a_run_survives_a_hospital_that_loses_power_and_leaves_nothing_behind(fo
 
         with pytest.raises(EngineError, match="did not start"):
             deployment.submit(app, {"unheard-of": 1})
-        failed = deployment.run(app, CONFIG | _failing(folder), timeout_s=60.0)
+        failed = deployment.run(app, CONFIG | _failing(folder), timeout_s=120.0)
         assert (failed.succeeded, failed.status) == (False, "finished:failed")
         assert "told to fail" in failed.log.read_text()
     assert marked(mark) == set()

@@ -1,7 +1,8 @@
 """A ServerApp and a ClientApp that add numbers, return megabytes, crash and hang on request.
 
 They know nothing of the protocol; the engines are tested with them. Run config: ``rounds``, ``numbers`` (how many
-nodes to wait for), ``crash`` (position of a node that raises, -1 for none), ``report`` (file the ServerApp writes to).
+nodes to wait for), ``deadline`` (seconds for the numbers; a dead node uses them up), ``large`` (whether to ask for megabytes),
+``patience`` (seconds for these; a live node on a busy machine needs some), ``fail``, ``report`` (file the ServerApp writes to).
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def main(grid: Grid, context: Context) -> None:
     if config["large"]:
         sizes = {}
         messages = [ask(node_id, "train") for node_id in node_ids]
-        for answer in exchange(grid, messages, deadline_s=float(config["deadline"]), window=2):
+        for answer in exchange(grid, messages, deadline_s=float(config["patience"]), window=2):
             if answer.reply is not None:
                 data = np.frombuffer(answer.reply.content["update"]["data"].data, np.uint8)
                 sizes[int(data[0])] = int(data.size)

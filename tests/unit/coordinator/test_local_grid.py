@@ -55,7 +55,7 @@ def whys(answers):
 
 
 def config(tmp_path, **changes):
-    usual = {"rounds": 2, "numbers": 3, "deadline": 10.0, "large": False, "fail": False}
+    usual = {"rounds": 2, "numbers": 3, "deadline": 10.0, "patience": 10.0, "large": False, "fail": False}
     return usual | {"report": str(tmp_path / "report")} | changes
 
 
