@@ -76,7 +76,7 @@ def _accuracy(result: DemoResult, plain: bool) -> Table:
     table.add_row("All data in one place", f"{accuracy['pooled']:.3f}")
     for name, value in cast(Mapping[str, float], accuracy["local"]).items():
         table.add_row(Text(f"{one_line(name)} alone"), f"{value:.3f}")
-    table.caption = "Only a demo on public data can know this table."
+    table.caption = "Only a demo on public data\ncan know this table."
     return table
 
 
