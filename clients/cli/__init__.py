@@ -12,6 +12,7 @@ import typer
 
 from clients.cli import serve, status
 from suture_fl.commandline import run
+from suture_fl.version import Version
 
 cli = typer.Typer(
     name="suture-node",
@@ -25,7 +26,7 @@ cli.command(epilog=status.EPILOG)(status.status)
 
 
 @cli.callback()
-def root() -> None:
+def root(version: Version = False) -> None:
     """Group the commands, also while there are few."""
 
 

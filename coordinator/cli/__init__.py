@@ -14,6 +14,7 @@ import typer
 from coordinator import parameters_command
 from coordinator.cli import demo
 from suture_fl.commandline import run
+from suture_fl.version import Version
 
 cli = typer.Typer(
     name="suture",
@@ -27,7 +28,7 @@ cli.command(epilog=parameters_command.EPILOG)(parameters_command.parameters)
 
 
 @cli.callback()
-def root() -> None:
+def root(version: Version = False) -> None:
     """Group the commands, also while there are few."""
 
 

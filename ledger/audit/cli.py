@@ -20,6 +20,7 @@ from suture_fl.commandline import explain, run
 from suture_fl.interruptions import INTERRUPTIONS
 from suture_fl.report import report as report_error
 from suture_fl.report import starting
+from suture_fl.version import Version
 
 FAILED = 1
 UNREADABLE = 3
@@ -34,6 +35,12 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
 )
+
+
+@app.callback()
+def root(version: Version = False) -> None:
+    """Take the options that all commands share."""
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoColor = Annotated[
