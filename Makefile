@@ -18,8 +18,8 @@ format: ## put the code into its one form
 test: ## the tests that take seconds
 	$(PYTHON) -m pytest
 
-test-slow: ## the tests that take minutes
-	$(PYTHON) -m pytest -m slow
+test-slow: ## the tests that take minutes, and those on a real node
+	$(PYTHON) -m pytest -m "slow or anvil"
 
 types:
 	$(PYTHON) -m mypy

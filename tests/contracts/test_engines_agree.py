@@ -1,4 +1,4 @@
-"""The same calls on two independent EVMs, at the forks between Shanghai and Prague, have the same effects."""
+"""The same calls on three independent EVMs, at the forks between Shanghai and Prague, have the same effects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from ledger.artifacts import load
 from ledger.errors import Reverted
 from ledger.records import Act, Role
 from ledger.typed_data import model_id
+from tests.contracts.anvil_engine import OPTIONS, AnvilEngine
 from tests.contracts.engines import Engine, PyEvm, Revm
 from tests.contracts.harness import account, word
 from tests.contracts.world import DELAY, HOLDERS, World, rewards_of
+from tests.simulators.anvil import Anvil
 
 
 def story(engine: Engine) -> list[Any]:
@@ -58,8 +60,22 @@ def story(engine: Engine) -> list[Any]:
     return told
 
 
-def test_py_evm_and_revm_tell_the_same_story_at_every_fork() -> None:
-    reference = story(PyEvm())
-    assert reference[-1] is True, "the code on the chain is not the artifact's"
+@pytest.fixture(scope="module")
+def reference() -> list[Any]:
+    """The story as py-evm tells it."""
+    told = story(PyEvm())
+    assert told[-1] is True, "the code on the chain is not the artifact's"
+    return told
+
+
+def test_py_evm_and_revm_tell_the_same_story_at_every_fork(reference: list[Any]) -> None:
     for fork in ("SHANGHAI", "CANCUN", "PRAGUE"):
         assert story(Revm(fork=fork)) == reference, fork
+
+
+@pytest.mark.anvil
+@pytest.mark.network
+@pytest.mark.parametrize("fork", ["shanghai", "cancun", "prague", "osaka"])
+def test_a_real_node_tells_the_same_story(reference: list[Any], fork: str) -> None:
+    with Anvil(**OPTIONS, hardfork=fork) as node:
+        assert story(AnvilEngine(node)) == reference

@@ -1,8 +1,12 @@
-"""A ledger on an embedded chain with a coordinator and holders, for the tests of reader and writer."""
+"""A ledger with a coordinator and holders, on an embedded chain or on a real node, for the tests of reader and writer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+
+import pytest
 
 from fl_core.secret import Secret
 from ledger.chain.connection import Web3Connection
@@ -12,11 +16,14 @@ from ledger.records import Receipt, Role
 from ledger.signer import KeySigner
 from ledger.typed_data import KeyPossession, model_id, run_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
+from tests.simulators.anvil import Anvil
 from tests.unit.ledger.embedded_world import CHAIN_ID, START
 
 TERMS = b"\x09" * 32
 ROOT = b"\x11" * 32
 ESCROW = 1_000_000
+NODES = ["embedded", pytest.param("anvil", marks=[pytest.mark.anvil, pytest.mark.network])]
+"""What a suite runs on; see :func:`ledger_on`."""
 EVERYTHING = Role.HOLDER | Role.RESEARCHER | Role.AUDITOR | Role.COORDINATOR
 
 
@@ -31,13 +38,16 @@ class LedgerWorld:
     Args:
         folder: Where chain and outboxes lie.
         holders: How many members there are besides the first.
+        node: A real node to use; an embedded chain in ``chain`` when there is none.
     """
 
-    def __init__(self, folder: Path, holders: int = 3) -> None:
+    def __init__(self, folder: Path, holders: int = 3, node: Anvil | None = None) -> None:
         self.folder = folder
         self.now = START
-        self.chain = open_embedded(folder / "ledger.sqlite", chain_id=CHAIN_ID, clock=lambda: self.now)
-        self.connection = Web3Connection(self.chain)
+        self.node = node
+        if node is None:
+            self.chain = open_embedded(folder / "ledger.sqlite", chain_id=CHAIN_ID, clock=lambda: self.now)
+        self.connection = Web3Connection(self.chain if node is None else node.url)
         self.signers = [KeySigner(Secret(bytes([n + 1]) * 32)) for n in range(holders + 1)]
         self.accounts = [signer.address for signer in self.signers]
         founders = {a: Role.HOLDER if n else EVERYTHING for n, a in enumerate(self.accounts)}
@@ -55,6 +65,12 @@ class LedgerWorld:
     def outbox(self, member: int) -> Path:
         """Return the outbox file of a member."""
         return self.folder / f"outbox-{member}.sqlite"
+
+    def pass_time(self, seconds: int) -> None:
+        """Let time pass before the next block."""
+        self.now += seconds
+        if self.node is not None:
+            self.node.next_block_at(self.connection.head().timestamp + seconds)
 
     def set_keys(self, member: int, signer: KeySigner, epoch: int) -> Receipt:
         """Register a key set."""
@@ -99,3 +115,10 @@ class LedgerWorld:
     def root(self) -> bytes:
         """Id of the run's first model."""
         return model_id(self.run, 0, ROOT)
+
+
+@contextmanager
+def ledger_on(kind: str, folder: Path) -> Iterator[LedgerWorld]:
+    """Make a world on one of :data:`NODES`; skips where there is no anvil."""
+    with Anvil(chain_id=CHAIN_ID) if kind == "anvil" else nullcontext() as node:
+        yield LedgerWorld(folder, node=node)

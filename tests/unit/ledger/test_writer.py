@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from ledger.rewards import RewardPolicy, allocate, rewards_tree
 from ledger.typed_data import model_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
 from tests.unit.ledger.embedded_world import account
-from tests.unit.ledger.ledger_world import ESCROW, TERMS, LedgerWorld, word
+from tests.unit.ledger.ledger_world import ESCROW, NODES, TERMS, LedgerWorld, ledger_on, word
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> LedgerWorld:
-    return LedgerWorld(tmp_path)
+@pytest.fixture(params=NODES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerWorld]:
+    with ledger_on(request.param, tmp_path) as made:
+        yield made
 
 
 def test_a_whole_run_from_the_first_vote_to_the_refund(world: LedgerWorld) -> None:
@@ -45,7 +47,7 @@ def test_a_whole_run_from_the_first_vote_to_the_refund(world: LedgerWorld) -> No
     assert reader.run(run).state is RunState.CLOSING
     with pytest.raises(Reverted, match="closing delay is not over"):
         writer.close_run(run, intent="refund")
-    world.now += 100
+    world.pass_time(100)
     writer.close_run(run, intent="refund")
     assert reader.run(run).state is RunState.CLOSED
     assert reader.token_balance(world.token, world.accounts[0]) == ESCROW - 101
