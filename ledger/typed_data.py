@@ -257,6 +257,25 @@ class Bundle(_TypedStruct):
     files: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint(_TypedStruct):
+    """Signed by a member: I executed every block up to this one, and sign no other at or below its height.
+
+    Attributes:
+        member: Account of the member.
+        genesis: Hash of block 0.
+        number: Height of the block.
+        hash: Its hash.
+    """
+
+    TYPE: ClassVar[str] = "Checkpoint(address member,bytes32 genesis,uint256 number,bytes32 hash)"
+
+    member: bytes
+    genesis: bytes
+    number: int
+    hash: bytes
+
+
 def run_id(sponsor: bytes, terms: bytes) -> bytes:
     """Return the id of the run that ``sponsor`` makes under ``terms``: keccak256(abi.encode(sponsor, terms)).
 

@@ -19,7 +19,8 @@ from fl_core.protocol.messages import Frame, RevealRequest
 from fl_core.protocol.phases import TRANSITIONS, Phase, Step
 from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.statements import BlameStatement, CheckStatement, Contribution, RevealStatement
-from ledger import documents, papers
+from ledger import checkpoints, documents, papers
+from ledger.chain.embedded import block
 from tests.architecture import numbered_checks
 from tests.architecture.numbered_checks import CHECKS, ROOT
 
@@ -92,7 +93,8 @@ def table(heading: str) -> list[list[str]]:
 
 def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
     modules = (
-        header, messages, prekeys, check_messages, blame_messages, exclusions, terms, calls, papers, documents, codec, door
+        header, messages, prekeys, check_messages, blame_messages, exclusions, terms, calls, papers, documents, codec, door,
+            block, checkpoints,
     )  # fmt: skip
     code = {
         name: value for module in modules for name, value in vars(module).items() if name.startswith("MAX_")

@@ -108,6 +108,17 @@ class Node:
         except (HeaderNotFound, RLPException, ValueError):  # other things are stored under hashes, too
             return None
 
+    def raw_header(self, digest: bytes) -> bytes:
+        """Return the RLP of the header with a hash.
+
+        Raises:
+            StoreCorrupt: There is none.
+        """
+        raw = self._store.get(digest)
+        if raw is None:
+            raise StoreCorrupt(f"{self.path} lacks a header.", fix="Restore a copy of the chain.")
+        return raw
+
     def transactions(self, header: BlockHeaderAPI) -> tuple[SignedTransactionAPI, ...]:
         """Return the transactions of a block: none in the genesis, one in every other."""
         return tuple(self._db.get_block_transactions(header, ShanghaiVM.get_transaction_builder()))

@@ -72,6 +72,7 @@ STATEMENTS = (
     ),
     typed_data.AcceptanceReceipt(run=word("run"), round=0, member=MEMBER, contribution=word("contribution")),
     typed_data.Bundle(run=word("run"), files=word("files")),
+    typed_data.Checkpoint(member=MEMBER, genesis=word("genesis"), number=2**64 - 1, hash=word("block")),
 )
 
 

@@ -1,0 +1,99 @@
+"""Where a follower's blocks come from: the one thing it asks, and the answer from a chain file on the same machine.
+
+A service that hands out blocks over a network implements :class:`BlockSource` on the asking side, with
+:func:`.block.write_stream` and :func:`.block.read_stream` in between. Nothing that a source says is believed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from eth.abc import BlockHeaderAPI
+
+from ledger.chain.embedded import evm
+from ledger.chain.embedded.block import MAX_BLOCKS_ASKED, WireBlock
+from ledger.chain.embedded.node import Node
+from ledger.chain.embedded.store import Store
+from ledger.errors import StoreCorrupt
+
+_LOOK_S = 0.005
+"""Pause between two looks at a file for a new block."""
+
+
+class BlockSource(Protocol):
+    """Gives the blocks of one chain."""
+
+    def blocks(self, first: int, limit: int, *, wait_s: float = 0.0) -> Iterator[bytes]:
+        """Yield encoded blocks (:mod:`.block`) from height ``first`` on, in order; none when there is no block ``first``.
+
+        Args:
+            first: Height of the first one.
+            limit: Most blocks to yield, from 1 to :data:`.block.MAX_BLOCKS_ASKED`.
+            wait_s: While ``first`` is the newest block, or not there yet, wait this many seconds for a newer one.
+
+        Raises:
+            ChainUnreachable: It cannot be asked now; asking again later is right.
+            LedgerError: It cannot be asked at all.
+        """
+        ...
+
+
+class FileSource:
+    """Reads a chain file beside its writer; a :class:`BlockSource`. Safe for threads.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: There is no such file.
+        LedgerError: It is no chain, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._store = Store.open_reader(path)
+        found = self._store.genesis()
+        if found is None:
+            self._store.close()
+            raise StoreCorrupt(f"The chain {path} has no block yet.", fix="Try again when it has.")
+        genesis = evm.Genesis(chain_id=found[0], timestamp=found[1])
+        self._node = Node(self._store, genesis, lambda: 0)
+        self._closed = threading.Event()
+        self._newest: tuple[int, bytes] | None = None
+
+    def close(self) -> None:
+        """Close the file; somebody who waits gets nothing more."""
+        self._closed.set()
+        self._store.close()
+
+    def blocks(self, first: int, limit: int, *, wait_s: float = 0.0) -> Iterator[bytes]:
+        """Yield encoded blocks; see :class:`BlockSource`."""
+        deadline = time.monotonic() + wait_s
+        head = self._node.head()
+        while head.block_number <= first and time.monotonic() < deadline and not self._closed.wait(_LOOK_S):
+            head = self._node.head()
+        last = min(int(head.block_number), first + min(limit, MAX_BLOCKS_ASKED) - 1)
+        for number in range(first, last + 1):
+            yield self._encoded(number, head)
+
+    def _encoded(self, number: int, head: BlockHeaderAPI) -> bytes:
+        """Return a block; the newest is kept, since it is asked for again and again."""
+        if self._newest is not None and self._newest[0] == number == head.block_number:
+            return self._newest[1]
+        header = head if number == head.block_number else self._node.header(number)
+        if header is None:
+            raise StoreCorrupt(f"{self._node.path} lacks block {number}.", fix="Restore a copy of the chain.")
+        encoded = encode_block(self._node, header)
+        if number == head.block_number:
+            self._newest = number, encoded
+        return encoded
+
+
+def encode_block(chain: Node, header: BlockHeaderAPI) -> bytes:
+    """Return a block of an open chain in its wire form."""
+    raw = chain.raw_header(bytes(header.hash))
+    transactions = chain.transactions(header)
+    return WireBlock(header=raw, transaction=transactions[0].encode() if transactions else b"").encode()
