@@ -56,6 +56,8 @@ CREATE UNIQUE INDEX one_use_of_a_nonce ON entry (chain, sender, nonce) WHERE sta
 """
 _COLUMNS = "intent, nonce, hash, raw, target, data, function, reason"
 _MAX_INTENT_CHARS = 500
+SETTLING_S = 1.0
+"""For how long a node may show that a nonce is used before it shows the receipt: it learns of the parts of a block one by one."""
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 
@@ -116,6 +118,7 @@ class Outbox:
         signer: The account.
         confirmations: How many blocks deep a receipt must be; 1 on chains without forks.
         timeout_s: How long to wait for a receipt before :class:`ReceiptPending`.
+        settling_s: How long a nonce must be used, with no receipt of ours, before that is a :class:`NonceConflict`.
         pause: Waits some seconds between two looks.
         monotonic: A clock for the timeout.
 
@@ -132,6 +135,7 @@ class Outbox:
         *,
         confirmations: int = 1,
         timeout_s: float = 60.0,
+        settling_s: float = SETTLING_S,
         pause: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -140,6 +144,7 @@ class Outbox:
         self._signer = signer
         self._confirmations = confirmations
         self._timeout_s = timeout_s
+        self._settling_s = settling_s
         self._pause = pause
         self._monotonic = monotonic
         self._mutex = threading.RLock()
@@ -241,6 +246,7 @@ class Outbox:
         }
         if to is not None:
             transaction["to"] = to_checksum_address(Address(to))
+        next_nonce = self._connection.nonce(self.sender)
         with self._transaction() as database:  # holds off other processes until the nonce is taken
             earlier = self._find(intent)
             if earlier is not None:
@@ -248,7 +254,7 @@ class Outbox:
             used = database.execute(
                 "SELECT MAX(nonce) FROM entry WHERE chain=? AND sender=? AND state<>'replaced'", self._key
             ).fetchone()[0]
-            nonce = max(self._connection.nonce(self.sender), 0 if used is None else used + 1)
+            nonce = max(next_nonce, 0 if used is None else used + 1)
             raw = self._signer.sign_transaction({**transaction, "nonce": nonce})
             entry = _Entry(intent, nonce, keccak(raw), raw, to, data, function, "")
             database.execute(
@@ -260,20 +266,19 @@ class Outbox:
     def _drive(self, entry: _Entry) -> Receipt:
         """Send until there is a receipt that is deep enough: steps 4 and 5."""
         deadline, wait = self._monotonic() + self._timeout_s, 0.0
+        used_since: tuple[float, int] | None = (
+            None  # when another transaction was first seen, and at which height
+        )
         while True:
             mined = self._connection.receipt(entry.hash)
             if mined is not None:
                 if self._connection.head().number - mined.block_number + 1 >= self._confirmations:
                     return self._finish(entry, mined)
             elif self._connection.nonce(self.sender) > entry.nonce:
-                if self._connection.receipt(entry.hash) is None:
-                    self._mark(entry, "replaced")
-                    raise NonceConflict(
-                        entry.nonce,
-                        f"Another transaction used nonce {entry.nonce}, meant for {entry.function}.",
-                    )
-                continue
+                used_since = used_since or (self._monotonic(), self._connection.head().number)
+                self._give_up_if_used(entry, *used_since)
             else:
+                used_since = None
                 self._connection.send_raw(entry.raw)
             if self._monotonic() > deadline:
                 raise ReceiptPending(
@@ -284,6 +289,17 @@ class Outbox:
             if wait:
                 self._pause(wait)
             wait = min(max(wait * 1.5, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+
+    def _give_up_if_used(self, entry: _Entry, since: float, height: int) -> None:
+        """Raise if a nonce has been used by somebody else for long enough, and as deep as a receipt would have to be."""
+        deep = self._connection.head().number - height + 1 >= self._confirmations
+        if not deep or self._monotonic() - since < self._settling_s:
+            return
+        if self._connection.receipt(entry.hash) is None:
+            self._mark(entry, "replaced")
+            raise NonceConflict(
+                entry.nonce, f"Another transaction used nonce {entry.nonce}, meant for {entry.function}."
+            )
 
     def _finish(self, entry: _Entry, mined: Mined) -> Receipt:
         if not mined.succeeded:

@@ -10,8 +10,8 @@ module takes care of:
   a tip would invent one), everything else offers twice the base fee;
 * logs are asked for in pieces, and in smaller pieces when a node refuses a large one.
 
-web3 brings the transport: sessions, and repeating requests that may be repeated. Its layers above (method formatters,
-middleware, contracts) are left out on purpose: they cost more than the call on an embedded chain, refuse the headers of
+web3 brings the transport (:mod:`.http` bounds it and repeats requests). Its layers above (method formatters, middleware,
+contracts) are left out on purpose: they cost more than the call on an embedded chain, refuse the headers of
 proof-of-authority chains, and follow off-chain lookups (EIP-3668), by which a contract could make us call a web server.
 """
 
@@ -27,6 +27,7 @@ from web3.providers.base import BaseProvider, JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.chain.abi import Function, revert_reason
+from ledger.chain.http import NodeProvider, Waiting, say_nothing
 from ledger.chain.jsonrpc import Json, MalformedJson, data, quantity, to_bytes, to_int, to_list, to_object
 from ledger.chain.ports import Call, Connection, Fees, Log, Mined, RpcHandler, Sent
 from ledger.errors import ChainUnreachable, LedgerError, Reverted, WrongChain
@@ -74,6 +75,8 @@ class Web3Connection:
         endpoint: URL of a JSON-RPC node (may hold credentials; never shown), or an open embedded chain.
         chain_id: The chain it must be, when known.
         timeout_s: For each HTTP request.
+        patience_s: For how long a node that does not answer is asked again before :class:`ChainUnreachable`.
+        waiting: Told when that takes long; see :data:`.http.Waiting`.
 
     Raises:
         WrongChain: The node serves another chain.
@@ -81,11 +84,17 @@ class Web3Connection:
     """
 
     def __init__(
-        self, endpoint: str | RpcHandler, *, chain_id: int | None = None, timeout_s: float = 10.0
+        self,
+        endpoint: str | RpcHandler,
+        *,
+        chain_id: int | None = None,
+        timeout_s: float = 10.0,
+        patience_s: float = 1.0,
+        waiting: Waiting = say_nothing,
     ) -> None:
         provider: BaseProvider
         if isinstance(endpoint, str):
-            provider = Web3.HTTPProvider(endpoint, request_kwargs={"timeout": timeout_s})
+            provider = NodeProvider(endpoint, timeout_s=timeout_s, patience_s=patience_s, waiting=waiting)
         else:
             provider = _HandlerProvider(endpoint)
         self._manager = Web3(provider, middleware=[]).manager

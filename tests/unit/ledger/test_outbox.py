@@ -260,7 +260,7 @@ def test_a_nonce_that_somebody_else_used_is_a_conflict(world: World, connection:
             "store", world.contract, WORDS[7], "store"
         )
     world.emit(3)
-    outbox = Outbox(path, connection, world.signer)
+    outbox = Outbox(path, connection, world.signer, settling_s=0.05)
     for _ in range(2):
         with pytest.raises(NonceConflict, match="nonce 2, meant for store") as caught:
             outbox.submit("store", world.contract, WORDS[7], "store")
@@ -274,7 +274,7 @@ def test_recovering_tells_what_became_of_each_intent(world: World, connection: P
     with pytest.raises(Crash):
         crashing.submit("lost", world.contract, WORDS[7], "store")
     world.emit(3)
-    outbox = Outbox(path, connection, world.signer)
+    outbox = Outbox(path, connection, world.signer, settling_s=0.05)
     (recovered,) = outbox.recover()
     assert recovered.intent == "lost"
     assert isinstance(recovered.outcome, NonceConflict)
