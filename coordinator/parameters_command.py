@@ -24,7 +24,7 @@ EXAMPLE_ROUND = 10**8
 
 SECURITY_SOURCE = (
     "least cost over the attacks of the lattice estimator under the MATZOV cost model, for the error after the published "
-    "sum of errors of two honest clients; the estimator's commit and date were not recorded"
+    "sum of errors of two honest clients; computed again by tests/security_estimate.py, see docs/explanation/parameters.md"
 )
 
 EPILOG = (

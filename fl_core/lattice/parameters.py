@@ -17,9 +17,9 @@ this is ring learning with errors (RLWE) with
   honest parties the error of each, given the sum, still has sigma = 5.66/sqrt(2) = 4.0. The figures are for that.
 
 The figures are the minimum over the attacks of the lattice-estimator under the MATZOV cost model, error after the hint:
-294 bits for P4096, 136 bits for P2048, 249 bits for P4096g. The commit and the date of the estimator were not recorded,
-see docs/explanation/parameters.md. Delta and the dropped bits do not enter: whatever m is, c is as good as uniform, and
-dropping low bits of c is a public function of c and cannot help an attacker.
+294 bits for P4096, 136 bits for P2048, 249 bits for P4096g. ``tests/security_estimate.py`` computes them again from the published
+formulas; docs/explanation/parameters.md says which figure comes from where. Delta and the dropped bits do not enter: whatever m
+is, c is as good as uniform, and dropping low bits of c is a public function of c and cannot help an attacker.
 
 That the sum over at least two honest parties leaks nothing but the sum is the argument of [OPA, CRYPTO 2025] and
 [Stevens22, USENIX Security 2022]; who may be summed is the business of the protocol, not of these constants.

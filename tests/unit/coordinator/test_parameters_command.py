@@ -64,7 +64,8 @@ def test_the_text_marks_the_default_names_the_source_and_has_no_colours_in_a_pip
     text = run("--parameters", "11000000").stdout
     (line,) = (line for line in text.splitlines() if line.startswith("* ") and "PACK15" in line)
     assert line.split()[1:] == ["15", "64", "3.000", "3.005", "2^-68", "2^-38", "294", "PACK15", "P4096"]
-    assert "commit and date were not recorded" in text
+    assert "MATZOV" in text
+    assert "docs/explanation/parameters.md" in text
     assert "\x1b" not in text
 
 

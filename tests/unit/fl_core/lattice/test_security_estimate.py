@@ -1,14 +1,4 @@
-"""The order of magnitude of the security figures, by the simplest estimate there is: the primal attack and core-SVP.
-
-[ADPS16, section 6.3]: BKZ with block size beta solves LWE in N dimensions with error sigma, given m samples, if
-
-    sigma * sqrt(beta) <= delta^(2*beta - d - 1) * q^(m/d),    d = N + m + 1,
-    delta = ((pi*beta)^(1/beta) * beta / (2*pi*e))^(1 / (2*(beta - 1)))
-
-under the geometric series assumption, and costs at least 2^(0.292*beta) (sieving in dimension beta, once). A uniform secret
-costs N samples to turn into one that is distributed like the error. The published figures are not this: they are the
-least over several attacks and under another cost model, MATZOV, which counts what core-SVP leaves out.
-"""
+"""The stated security is what the attacks cost, computed again; and the computation gives what the lattice estimator prints."""
 
 from __future__ import annotations
 
@@ -17,39 +7,46 @@ import math
 import pytest
 
 from fl_core.lattice.parameters import P2048, P4096, PARAMETER_SETS, P4096g
+from tests.architecture.sources import ROOT
+from tests.security_estimate import PRINTED, bdd, core_svp, dual, instance_of, usvp
 
-SIGMA_AFTER_HINT = 4.0  # sigma 5.66 of one client, given the sum of two clients' errors
-
-CORE_SVP = {"P4096": 273, "P2048": 109, "P4096g": 226}
-"""Bits, also quoted in docs/explanation/parameters.md."""
-
-
-def solves(beta: int, degree: int, modulus: int) -> bool:
-    log_q = math.log(modulus)
-    log_delta = math.log((math.pi * beta) ** (1 / beta) * beta / (2 * math.pi * math.e)) / (2 * (beta - 1))
-    target = math.log(SIGMA_AFTER_HINT * math.sqrt(beta))
-    return any(
-        target <= (2 * beta - d - 1) * log_delta + (d - degree - 1) / d * log_q
-        for d in range(degree + 2, 4 * degree, 16)
-    )
+CORE_SVP = {"P4096": 273, "P2048": 108, "P4096g": 226}
+"""Bits, rounded down, also in docs/explanation/parameters.md."""
 
 
-def block_size(degree: int, modulus: int) -> int:
-    low, high = 60, 4 * degree  # bisection: a larger block size solves whatever a smaller one does
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if solves(middle, degree, modulus) else (middle + 1, high)
-    return low
+@pytest.mark.parametrize("known", PRINTED)
+def test_the_computation_gives_what_the_lattice_estimator_prints(known):
+    instance, by_usvp, by_bdd = PRINTED[known]
+    if by_usvp is not None:
+        assert abs(usvp(instance).bits - by_usvp) <= 0.1
+    assert abs(bdd(instance).bits - by_bdd) <= 0.1
 
 
 @pytest.mark.parametrize("params", PARAMETER_SETS.values(), ids=lambda p: p.name)
-def test_core_svp_gives_the_documented_order_of_magnitude(params):
-    bits = 0.292 * block_size(params.degree, params.modulus)
-    assert round(bits) == CORE_SVP[params.name]
-    assert 0.75 * params.security_bits < bits < params.security_bits
+def test_the_stated_security_is_the_least_cost_of_the_attacks_rounded_down(params):
+    instance = instance_of(params.name)
+    costs = [attack(instance).bits for attack in (usvp, bdd, dual)]
+    assert math.floor(min(costs)) == params.security_bits
+    assert min(costs) == costs[1]
+
+
+@pytest.mark.parametrize("params", PARAMETER_SETS.values(), ids=lambda p: p.name)
+def test_the_page_has_the_table_that_the_computation_gives(params):
+    instance = instance_of(params.name)
+    cheapest = usvp(instance, core_svp)
+    assert math.floor(cheapest.bits) == CORE_SVP[params.name]
+    bits = [f"{attack(instance).bits:.1f}" for attack in (usvp, bdd, dual)]
+    row = f"| `{params.name}` | {params.security_bits} | {' | '.join(bits)} | {cheapest.bits:.1f} | {cheapest.beta} |"
+    assert row in (ROOT / "docs/explanation/parameters.md").read_text()
+
+
+def test_less_noise_or_a_larger_modulus_is_less_secure():
+    instance = instance_of("P2048")
+    for weaker in ({"sigma": 2.0}, {"modulus": 2**58}):
+        changed = type(instance)(**{**vars(instance), **weaker})
+        assert all(attack(changed).bits < attack(instance).bits for attack in (usvp, bdd, dual))
 
 
 def test_the_sets_are_ordered_as_the_figures_say():
-    sizes = [block_size(params.degree, params.modulus) for params in (P2048, P4096g, P4096)]
-    assert sizes == sorted(sizes)
-    assert P2048.security_bits < P4096g.security_bits < P4096.security_bits
+    costs = [bdd(instance_of(params.name)).bits for params in (P2048, P4096g, P4096)]
+    assert costs == sorted(costs)
