@@ -15,7 +15,7 @@ from coordinator.rounds.machine import RoundMachine
 from coordinator.store.boxes import BoxFolder
 from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.client import contribute
-from fl_core.protocol.dry_run import DryNotary, Party, make_header, make_parties
+from fl_core.protocol.dry_parties import DryNotary, Party, make_header, make_parties
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
 from fl_core.protocol.messages import RevealRequest

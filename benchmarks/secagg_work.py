@@ -23,7 +23,7 @@ import numpy.typing as npt
 from fl_core.digests import Label
 from fl_core.lattice.parameters import P4096, PACK15, PACKINGS
 from fl_core.protocol.client import contribute
-from fl_core.protocol.dry_run import DryNotary, Party, make_header, make_parties
+from fl_core.protocol.dry_parties import DryNotary, Party, make_header, make_parties
 from fl_core.protocol.header import RoundHeader
 from fl_core.quantise import Block, Quantiser
 from fl_core.randomness import SEED_SIZE, Stream, SystemRandomSource

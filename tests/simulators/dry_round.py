@@ -15,7 +15,7 @@ from fl_core.digests import Label, digest
 from fl_core.protocol.check_messages import CheckAnswer, CheckRequest, encode_values
 from fl_core.protocol.client import Prepared, contribute
 from fl_core.protocol.coordinator import BoxSpool, Collector, check_reveal
-from fl_core.protocol.dry_run import DryNotary, Party, make_header, make_parties
+from fl_core.protocol.dry_parties import DryNotary, Party, make_header, make_parties
 from fl_core.protocol.exclusions import NO_EXCLUSIONS, Exclusions
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer

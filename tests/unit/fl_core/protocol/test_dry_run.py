@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_core.errors import LocalProtocolError, VerificationError
-from fl_core.protocol.dry_run import DryNotary, make_header, make_parties, run_round
+from fl_core.protocol.dry_parties import DryNotary, make_header, make_parties
+from fl_core.protocol.dry_run import run_round
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
 from tests.simulators.insecure_random import InsecureRandomSource
