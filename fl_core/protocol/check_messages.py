@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fl_core.codec import Reader, Writer, construct
+from fl_core.errors import DecodeError
 from fl_core.protocol.header import MAX_COHORT, VERSION, ascending_addresses, read_version
 from fl_core.protocol.messages import MAX_REQUEST, Sealed, read_sealed, write_sealed
 from fl_core.protocol.statements import ADDRESS_SIZE, DIGEST_SIZE, SIGNATURE_SIZE, CheckStatement
@@ -136,8 +137,12 @@ def encode_values(values: tuple[int, ...]) -> bytes:
 
 
 def decode_values(encoded: bytes) -> tuple[int, ...]:
-    """Invert :func:`encode_values`; raises :class:`ValueError` for another number of bytes than of whole values."""
-    if len(encoded) % VALUE_BYTES:
-        raise ValueError(f"a value has {VALUE_BYTES} bytes")
+    """Invert :func:`encode_values`.
+
+    Raises:
+        DecodeError: More values than a cohort has clients, or another number of bytes than of whole values.
+    """
+    if len(encoded) > MAX_COHORT * VALUE_BYTES or len(encoded) % VALUE_BYTES:
+        raise DecodeError(f"values: at most {MAX_COHORT} of {VALUE_BYTES} bytes, not {len(encoded)} bytes")
     parts = (encoded[at : at + VALUE_BYTES] for at in range(0, len(encoded), VALUE_BYTES))
     return tuple(int.from_bytes(part, "little") for part in parts)

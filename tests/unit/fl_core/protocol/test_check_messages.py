@@ -96,14 +96,16 @@ def test_values_are_little_endian_words(values):
 
 
 def test_a_part_of_a_value_is_refused(answer):
-    with pytest.raises(ValueError, match="8 bytes"):
-        decode_values(bytes(9))
+    for size in (9, 8 * (MAX_COHORT + 1)):
+        with pytest.raises(DecodeError, match="8 bytes"):
+            decode_values(bytes(size))
+    assert len(decode_values(bytes(8 * MAX_COHORT))) == MAX_COHORT
     whole = encode_values(answer.values)
     encoded = answer.encode()
     cut = encoded.replace(
         len(whole).to_bytes(4, "big") + whole, (len(whole) - 1).to_bytes(4, "big") + whole[:-1]
     )
-    with pytest.raises(DecodeError, match="check answer"):
+    with pytest.raises(DecodeError, match="values: at most"):
         CheckAnswer.decode(cut)
 
 
