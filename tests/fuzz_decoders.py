@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import rlp
+from eth.vm.forks.shanghai.blocks import ShanghaiBlockHeader
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from clients.calls import QuestionCall
@@ -34,6 +36,8 @@ from fl_core.secagg.fold import Accumulator
 from fl_core.secagg.layout import Layout
 from fl_core.secret import Secret
 from ledger.chain import abi
+from ledger.chain.embedded.block import WireBlock
+from ledger.checkpoints import SignedCheckpoint
 from ledger.documents import decode_rewards, encode_rewards, metrics_salt
 from tests.simulators.generated_ckks_messages import BEGIN_CALL, CKKS_KINDS
 from tests.simulators.generated_messages import KINDS, Kind
@@ -92,12 +96,25 @@ def _documents() -> dict[str, Target]:
     }
 
 
+def header_of(number: int) -> ShanghaiBlockHeader:
+    """Return a block's header whose fields are all as small as they may be."""
+    return ShanghaiBlockHeader(
+        difficulty=0, block_number=number, gas_limit=30_000_000, timestamp=1, base_fee_per_gas=0
+    )
+
+
 def _raw() -> dict[str, Target]:
     """Bytes that are no message of their own: vectors, ciphertexts, keys, what the ledger's node answers."""
     layout = Layout(params=P2048, packing=PACK15, length=5)
     vector = shamir.encode_vector(P2048, np.arange(P2048.degree, dtype=np.uint64) * np.uint64(2**42))
     ciphertext = encrypt(layout, bytes(32), np.zeros(5, np.uint16), Secret(bytes(32)))[0].tobytes()
     transport = TransportPrivateKey.from_seed(Secret(bytes(32)))
+    checkpoint = SignedCheckpoint(
+        member=bytes(20), genesis=bytes(32), number=7, hash=bytes(32), signature=bytes(65)
+    )
+    blocks = [
+        WireBlock(header=rlp.encode(header_of(number)), transaction=b"signed" * number) for number in (0, 1)
+    ]
     types = ("uint256", "address", "bytes32[]", "string", "(uint8,bytes)[]")
     answer = abi.encode(types, (7, bytes(20), [bytes(32)] * 2, "why", [(1, b"abc")]))
     return {
@@ -111,6 +128,8 @@ def _raw() -> dict[str, Target]:
         "transport key": Target(check_public_key, (transport.public,)),
         "box": Target(lambda data: transport.open(b"", data), (seal(transport.public, b"", b"share"),)),
         "question call": Target(QuestionCall.decode, (b"question",)),
+        "block": Target(WireBlock.decode, tuple(block.encode() for block in blocks)),
+        "checkpoint": Target(SignedCheckpoint.decode, (checkpoint.encode(),)),
         "contract's answer": Target(
             lambda data: abi.decode(types, data), (answer,), lambda values: abi.encode(types, values)
         ),

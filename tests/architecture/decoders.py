@@ -52,6 +52,9 @@ FUZZED: dict[str, str] = {
     "fl_core.secagg.layout.Layout.rows": "ciphertext",
     "fl_core.secagg.shamir.decode_vector": "vector",
     "ledger.chain.abi.decode": "contract's answer",
+    "ledger.chain.embedded.block.WireBlock.decode": "block",
+    "ledger.chain.embedded.block.WireBlock.parsed": "block",
+    "ledger.checkpoints.SignedCheckpoint.decode": "checkpoint",
     "ledger.documents._parse": "metrics",
     "ledger.documents.decode_rewards": "rewards",
     "ledger.papers._Paper.decode": "round paper",
@@ -80,6 +83,10 @@ OTHERWISE: dict[str, str] = {
     "ledger.audit.papers._refuse_newer": "the format's name of a run paper, which a target reads whole",
     "ledger.chain.abi.EventType.decode": "topics, then the ABI decoder, which is a target",
     "ledger.chain.embedded.evm.decode_transaction": "py-evm's RLP; tests/unit/ledger/test_embedded_chain.py",
+    "ledger.chain.embedded.proof.prove": "our own chain's database",
+    "ledger.chain.embedded.proof._prove_slot": "our own chain's database",
+    "ledger.chain.http.NodeProvider.decode_rpc_response": "JSON, a target, for web3; tests/unit/ledger/test_connection.py",
+    "ledger.toml_file.TomlFile.__init__": "a person's file",
     "ledger.signer._parse": "a person's key file; tests/unit/ledger/test_signer.py",
 }
 """Decoder -> why the fuzzer does not throw bytes at it."""
