@@ -9,6 +9,7 @@ import pytest
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.hashtree import (
     EMPTY_ROOT,
+    MAX_LEAVES,
     TreeHasher,
     inclusion_proof,
     leaf_hash,
@@ -109,3 +110,32 @@ def test_our_own_misuse_is_refused():
         inclusion_proof(hashed_leaves(2), 2)
     with pytest.raises(LocalProtocolError, match="32 bytes"):
         TreeHasher().append(b"short")
+
+
+@pytest.mark.parametrize(("outside", "inside"), [(-1, 0), (6, 5)])
+def test_a_place_outside_of_the_tree_is_refused_also_with_the_proof_of_the_leaf_whose_path_it_has(
+    outside, inside
+):
+    leaves = hashed_leaves(6)
+    proof = inclusion_proof(leaves, inside)
+    verify_inclusion(tree_root(leaves), leaves[inside], inside, 6, proof)
+    with pytest.raises(VerificationError, match="outside"):
+        verify_inclusion(tree_root(leaves), leaves[inside], outside, 6, proof)
+
+
+def test_the_largest_tree_is_accepted_and_a_larger_one_is_not():
+    leaf, sibling = hashed_leaves(2)
+    for count, fits in ((MAX_LEAVES, True), (MAX_LEAVES + 1, False)):
+        proof = (sibling,) * (count - 1).bit_length()
+        root = leaf
+        for other in proof:
+            root = node_hash(root, other)
+        if fits:
+            verify_inclusion(root, leaf, 0, count, proof)
+        else:
+            with pytest.raises(VerificationError, match="outside"):
+                verify_inclusion(root, leaf, 0, count, proof)
+    hasher = TreeHasher()
+    hasher._count = MAX_LEAVES  # no test appends as many
+    with pytest.raises(LocalProtocolError, match="at most"):
+        hasher.append(leaf)

@@ -11,7 +11,7 @@ from fl_core.digests import Label, digest
 from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import P2048
 from fl_core.protocol.member import check_request
-from fl_core.protocol.messages import boxes_digest
+from fl_core.protocol.messages import boxes_digest, boxes_digest_of
 from fl_core.protocol.setup import box_context
 from fl_core.secagg import boxes, shamir
 from tests.simulators.dry_round import DryRound
@@ -144,6 +144,21 @@ def test_6_a_box_that_its_client_did_not_sign(dry):
         replace(first, box_digests=(digest(Label.BOX, b""), *first.box_digests[1:]), box=b""),
     ):
         refused(6, dry.reveal, 0, request=replace(request, included=(changed, *request.included[1:])))
+
+
+@pytest.mark.parametrize("seats", [4, 6])
+def test_6_a_client_that_signed_another_number_of_boxes_than_there_are_seats(dry, seats):
+    """The coordinator must refuse such a contribution; where it does not, every member does, also in the last seat."""
+    request = dry.request(0)
+    first = request.included[0]
+    digests = (*first.box_digests, WORD)[:seats]
+    leaf = dry.sign(0, replace(first.leaf.statement, boxes=boxes_digest_of(digests)))
+    request, committed = with_leaf(dry, leaf, {"box_digests": digests})
+    last = dry.request(4).included
+    for position, others in ((0, request.included[1:]), (4, last[1:])):
+        mine = replace(request.included[0], box=dry.sent[dry.parties[0].address].boxes[position])
+        asked = replace(request, included=(mine, *others))
+        refused(6, dry.reveal, position, request=asked, committed=replace(dry.committed(), **committed))
 
 
 def test_6_the_box_of_another_member(dry):
