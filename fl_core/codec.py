@@ -162,6 +162,11 @@ def construct(what: str, build: Callable[[], T]) -> T:
         raise DecodeError(f"{what}: {error}") from error
 
 
+def _no_constant(name: str) -> object:
+    """NaN and Infinity are Python's additions to JSON."""
+    raise ValueError(f"{name} is not JSON")
+
+
 def read_json(data: bytes, *, limit: int, what: str, containers: int | None = None) -> object:
     """Read a JSON document in UTF-8 without trusting it: size and nesting are bounded before it is parsed.
 
@@ -190,7 +195,7 @@ def read_json(data: bytes, *, limit: int, what: str, containers: int | None = No
                 raise DecodeError(f"{what}: nested deeper than {MAX_JSON_DEPTH} levels")
             if containers is not None and opened > containers:
                 raise DecodeError(f"{what}: more than {containers} lists and objects")
-        value: object = json.loads(text)
+        value: object = json.loads(text, parse_constant=_no_constant)
     except ValueError as error:
         raise DecodeError(f"{what}: not JSON in UTF-8 ({type(error).__name__})") from error
     return value

@@ -59,7 +59,7 @@ def decode_rewards(document: bytes) -> dict[bytes, int]:
     """
     try:
         values = _parse(document)
-        cumulative = {bytes.fromhex(account): int(amount) for account, amount in values["earned"].items()}
+        cumulative = {bytes.fromhex(account): _amount(amount) for account, amount in values["earned"].items()}
         if any(len(account) != ADDRESS_SIZE or amount < 0 for account, amount in cumulative.items()):
             raise ValueError("an account has 20 bytes, an amount is not negative")
         again = encode_rewards(bytes.fromhex(values["run"]), cumulative)
@@ -68,6 +68,12 @@ def decode_rewards(document: bytes) -> dict[bytes, int]:
     if again != document:
         raise DecodeError("rewards: the document is not in its canonical form")
     return cumulative
+
+
+def _amount(text: object) -> int:
+    if not isinstance(text, str):  # of a number, int() would cut off digits, or fail in ways of its own
+        raise ValueError("an amount is a decimal string")
+    return int(text)
 
 
 def _canonical(values: dict[str, object]) -> bytes:

@@ -229,6 +229,12 @@ def test_what_is_not_json_in_utf_8_is_rejected(data):
         json_of(data)
 
 
+@pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
+def test_what_python_adds_to_json_is_not_read(constant):
+    with pytest.raises(DecodeError, match="not JSON"):
+        json_of(b'{"a":[' + constant + b"]}")
+
+
 def test_an_over_long_document_is_rejected_before_it_is_looked_at():
     with pytest.raises(DecodeError, match="at most 3 bytes are accepted, 4 came"):
         json_of(b"\xff\xff\xff\xff", limit=3)

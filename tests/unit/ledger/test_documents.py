@@ -79,7 +79,8 @@ def test_the_form_of_rewards_is_this_one():
         rewards(earned={"aa": 5}), rewards(earned={"zz": "5"}), rewards(earned={"aa": "5.0"}), rewards(earned={"aa": " 5"}),
         rewards(earned={"aa": "+5"}), rewards(earned={"aa": "05"}), rewards(earned={"AA": "5"}), rewards(earned={"a a": "5"}),
         rewards(surprise=1), rewards() + b" ", rewards().replace(b":", b": "), b"null", b"[]", b"", b"\xff",
-        rewards(earned={"aa": "9" * 5000}),
+        rewards(earned={"aa": "9" * 5000}), rewards(earned={"aa" * 20: float("inf")}), rewards(earned={"aa" * 20: 5}),
+        rewards(earned={"aa" * 20: "5"}).replace(b'"5"', b"1e999"),
     ],
 )  # fmt: skip
 def test_rewards_in_any_other_form_are_rejected(document):

@@ -79,6 +79,9 @@ def test_4_another_included_set_than_the_committed_one(dry):
     refused(4, check, dry, dry.request(0, some))
     refused(4, check, dry, dry.request(0), some)
     refused(4, check, dry, dry.request(0), included_count=4)
+    as_many = [p.address for p in dry.parties[:-1]]
+    check(dry, dry.request(0, as_many), as_many)
+    refused(4, check, dry, dry.request(0, some), as_many)
 
 
 def test_4_an_included_contribution_that_was_not_accepted(dry):
