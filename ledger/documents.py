@@ -72,7 +72,7 @@ def decode_rewards(document: bytes) -> dict[bytes, int]:
 
 def _amount(text: object) -> int:
     if not isinstance(text, str):  # of a number, int() would cut off digits, or fail in ways of its own
-        raise ValueError("an amount is a decimal string")
+        raise TypeError("an amount is a decimal string")
     return int(text)
 
 

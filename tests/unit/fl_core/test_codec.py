@@ -171,7 +171,7 @@ def json_of(data: bytes, limit: int = 1 << 20) -> object:
         st.none()
         | st.booleans()
         | st.integers()
-        | st.floats(allow_nan=False)
+        | st.floats(allow_nan=False, allow_infinity=False)
         | st.text(st.characters(exclude_categories=["Cs"])),
         lambda children: (
             st.lists(children) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), children)

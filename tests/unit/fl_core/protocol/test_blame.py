@@ -13,7 +13,8 @@ from fl_core.lattice.parameters import P2048
 from fl_core.protocol.blame_messages import Place
 from fl_core.protocol.check_messages import encode_values
 from fl_core.protocol.messages import boxes_digest
-from fl_core.secagg import shamir
+from fl_core.protocol.setup import box_context
+from fl_core.secagg import boxes, shamir
 from fl_core.secagg.place import failing_coefficient
 from tests.simulators.spoilt_round import NOISE, OVERFLOW, PARAMETERS, SpoiltRound
 
@@ -160,13 +161,22 @@ def test_4_a_box_that_the_client_did_not_sign_for_this_member(spoilt):
     refused("check", 4, spoilt.answer, 0, request=spoilt.request(1))
 
 
+def test_4_a_box_that_opens_to_a_share_which_its_client_did_not_sign(spoilt):
+    """A client seals another share for the blame opening only, to clear itself: members open what was signed before."""
+    dry = spoilt.dry
+    context = box_context(dry.header, dry.parties[0].address, dry.header.committee[0])
+    share = shamir.encode_vector(P2048, np.zeros(P2048.degree, np.uint64))
+    other = boxes.seal(dry.parties[0].transport.public, context, share)
+    refused("check", 4, spoilt.answer, 0, **with_first(spoilt, lambda s: replace(s, box=other)))
+
+
 def test_4_a_signed_box_that_does_not_open_to_a_share(spoilt):
     def closed(sealed):
         box = bytes(len(sealed.box))
         digests = (digest(Label.BOX, box), *sealed.box_digests[1:])
-        boxes = tuple(spoilt.dry.sent[sealed.leaf.statement.member].boxes[1:])
+        others = tuple(spoilt.dry.sent[sealed.leaf.statement.member].boxes[1:])
         changed = replace(sealed, box=box, box_digests=digests)
-        return resigned(spoilt, changed, boxes=boxes_digest((box, *boxes)))
+        return resigned(spoilt, changed, boxes=boxes_digest((box, *others)))
 
     refused("check", 4, spoilt.answer, 0, **with_first(spoilt, closed))
 
