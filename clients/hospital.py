@@ -14,6 +14,7 @@ from clients.node.house import (
     House,
     create_house,
     open_house,
+    open_ledger,
     open_node,
     store_terms,
     write_config,
@@ -118,6 +119,15 @@ class Hospital:
         """Open the node's door inside this process and return its address."""
         self._node = open_node(self._house, clock=self._clock, random=self._random)
         return door.register(self.name, self._node)
+
+    def cosign(self) -> None:
+        """Execute what is new on an embedded chain and leave a checkpoint of its newest block for the others.
+
+        For when the node does not run: a node that does co-signs by itself.
+        """
+        ledger = self._house.ledger
+        assert ledger is not None, "a holder joins a ledger before it co-signs blocks"
+        open_ledger(self._house, ledger, clock=self._clock).close()
 
     def close(self) -> None:
         """Close the door and every file."""

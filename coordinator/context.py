@@ -86,13 +86,13 @@ def coordinator_signer(private: Path) -> Signer:
     return open_keystore(private / "account.json", private / "passphrase")
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(public: PublicFolder) -> None:
     """Delete the half-written files that a crash left; files in the making have names that begin with a dot.
 
-    Called while this process holds the chain for writing, so nobody else makes any.
+    Called while this process holds the chain for writing, so nobody else makes any, but for members that leave checkpoints.
     """
-    for path in folder.rglob(".*"):
-        if path.is_file() and not path.is_symlink():
+    for path in public.path.rglob(".*"):
+        if path.is_file() and not path.is_symlink() and path.parent != public.checkpoints:
             path.unlink()
 
 
@@ -124,7 +124,7 @@ def open_run(
     account = coordinator_signer(private)
     chain = open_embedded(public.chain, chain_id=paper.chain_id, clock=clock)
     try:
-        _sweep(public.path)
+        _sweep(public)
         connection = Web3Connection(chain)
         contract, archive = bytes.fromhex(paper.contract), Archive(public.archive)
         writer = LedgerWriter(connection, contract, account, private / "outbox.sqlite")

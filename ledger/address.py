@@ -25,6 +25,7 @@ from eth_utils.crypto import keccak
 from fl_core.errors import DecodeError, InputError
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
+from ledger.chain.ports import Reading
 from ledger.errors import WrongChain
 from ledger.files import write_atomically
 from ledger.papers import MAX_RUN_PAPER, PublicFolder, RunPaper
@@ -242,7 +243,7 @@ def open_ledger(address: LedgerAddress, *, write: bool = False) -> OpenLedger:
     return OpenLedger(address=address, connection=connection, reader=reader, close=close)
 
 
-def check_pinned(address: LedgerAddress, reader: LedgerReader, connection: Web3Connection) -> None:
+def check_pinned(address: LedgerAddress, reader: LedgerReader, connection: Reading) -> None:
     """Check that a ledger is the pinned one.
 
     1. Its code has the pinned hash.
@@ -262,7 +263,7 @@ def check_pinned(address: LedgerAddress, reader: LedgerReader, connection: Web3C
     reader.check_creation()  # (3)
 
 
-def code_hash(connection: Web3Connection, contract: bytes) -> bytes:
+def code_hash(connection: Reading, contract: bytes) -> bytes:
     """Return keccak-256 of the code at an address (EIP-1052)."""
     return keccak(connection.code(contract))
 

@@ -12,6 +12,12 @@
         ├── NonceConflict          somebody else used the account's nonce
         ├── IntentConflict         one idempotency key, two different calls: a bug in the caller
         ├── ForkDetected           a block that was seen is no longer there
+        │   ├── HistoryRewritten   another block came at a height that the own copy has
+        │   └── HistoryRolledBack  the newest block that came is older than the own copy's
+        ├── BlockRefused           a block that came does not continue the own copy
+        ├── Equivocation           somebody signed two histories
+        ├── NotFinal               too few members have co-signed the newest block
+        ├── CheckpointRefused      signing it would contradict what was signed before
         ├── ReplayMismatch         re-execution does not give the recorded block
         ├── ForeignTransaction     a block holds what has no place on a chain of our contracts
         ├── StoreCorrupt           the chain's or the outbox's file does not hold what it must
@@ -104,6 +110,95 @@ class ForkDetected(LedgerError):
         self.number = number
         self.expected = expected
         self.found = found
+
+
+class HistoryRewritten(ForkDetected):
+    """A source gives another block at a height where the own copy has one: its history was rewritten.
+
+    Args:
+        number: Lowest height at which the two differ.
+        ours: The own copy's block, as bytes.
+        theirs: What the source gives, as bytes.
+        hashes: The hashes of the two.
+    """
+
+    def __init__(self, number: int, ours: bytes, theirs: bytes, hashes: tuple[bytes, bytes]) -> None:
+        super().__init__(number, *hashes)
+        self.fix = "Tell the other members; both blocks are kept as evidence."
+        self.ours = ours
+        self.theirs = theirs
+
+
+class HistoryRolledBack(ForkDetected):
+    """A source has fewer blocks than the own copy.
+
+    Args:
+        number: Height of the own copy.
+        ours: The own copy's newest block, as bytes.
+        digest: Its hash.
+        newest: Height of the source's newest block; -1 when it gives none at all.
+    """
+
+    def __init__(self, number: int, ours: bytes, digest: bytes, newest: int) -> None:
+        super().__init__(number, digest, None)
+        self.fix = f"The source ends at block {newest}: tell its operator and the other members."
+        self.ours = ours
+        self.newest = newest
+
+
+class BlockRefused(LedgerError):
+    """A block that came does not continue the own copy.
+
+    Args:
+        number: Height of the block that was expected.
+        check: Number of the check that failed, see :meth:`ledger.chain.embedded.follower.Follower.take`.
+        reason: Why.
+    """
+
+    def __init__(self, number: int, check: int, reason: str) -> None:
+        super().__init__(f"Block {number} is refused: follower check ({check}): {reason}.")
+        self.number = number
+        self.check = check
+
+
+class Equivocation(LedgerError):
+    """Somebody signed two histories of one chain.
+
+    Args:
+        party: Account of who did, 20 bytes.
+        number: Height at which they differ.
+    """
+
+    def __init__(self, party: bytes, number: int) -> None:
+        super().__init__(
+            f"0x{party.hex()} signed another history at block {number}.",
+            fix="Stop, and tell the other members; the signatures are kept as evidence.",
+        )
+        self.party = party
+        self.number = number
+
+
+class NotFinal(LedgerError):
+    """Too few members have co-signed a block yet.
+
+    Args:
+        number: Height of the block.
+        found: How many members have.
+        needed: How many must.
+    """
+
+    def __init__(self, number: int, found: int, needed: int) -> None:
+        super().__init__(
+            f"Block {number} is co-signed by {found} of the {needed} members needed.",
+            fix="Try again when more members' nodes run.",
+        )
+        self.number = number
+        self.found = found
+        self.needed = needed
+
+
+class CheckpointRefused(LedgerError):
+    """A checkpoint would contradict one that was signed before."""
 
 
 class ReplayMismatch(LedgerError):

@@ -5,6 +5,7 @@
     FOLDER/
       run.json             which chain, contract and run this is, and where the other papers are
       ledger.sqlite        the embedded chain (absent where the ledger is an external chain)
+      checkpoints/ACCOUNT  that member's newest checkpoint of the chain
       archive/             every model, header, leaf, ciphertext, answer and key, by SHA-256
       rounds/00001.json    which archived object plays which part in round 1
       model.safetensors    the newest model
@@ -30,6 +31,8 @@ MAX_ROUND_PAPER = 1 << 23
 """Bytes; ten thousand contributions."""
 MAX_SEAL_PAPER = 1 << 24
 """Bytes; a hundred thousand files."""
+MAX_EVIDENCE_PAPER = 1 << 20
+"""Bytes; two blocks."""
 MAX_CHAIN_BYTES = 1 << 28
 """Largest file of an embedded chain that is audited: some thirty thousand blocks."""
 
@@ -170,6 +173,38 @@ class SealPaper(_Paper):
     signature: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidencePaper(_Paper):
+    """What a node keeps when somebody shows it two histories; see :mod:`ledger.misconduct`. Bytes are hexadecimal.
+
+    Attributes:
+        kind: One of :class:`ledger.misconduct.Kind`.
+        chain_id: Chain of the ledger.
+        contract: Address of the ledger's contract.
+        genesis: Hash of block 0.
+        party: Account of who signed two histories; empty where nobody's signature shows it.
+        number: Height at which the histories part.
+        ours: The block of the node's own copy.
+        theirs: The other block; empty where none came.
+        checkpoints: Signed checkpoints that belong to it.
+        found_at: When it was found, in Unix seconds by the node's clock.
+    """
+
+    FORMAT: ClassVar[str] = "suture-evidence-v1"
+    LIMIT: ClassVar[int] = MAX_EVIDENCE_PAPER
+
+    kind: str
+    chain_id: int
+    contract: str
+    genesis: str
+    party: str
+    number: int
+    ours: str
+    theirs: str
+    checkpoints: list[str]
+    found_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class PublicFolder:
     """Where everything is in a run's public folder."""
@@ -185,6 +220,11 @@ class PublicFolder:
     def chain(self) -> Path:
         """The embedded chain."""
         return self.path / "ledger.sqlite"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the members' newest checkpoints, a file for each member."""
+        return self.path / "checkpoints"
 
     @property
     def archive(self) -> Path:

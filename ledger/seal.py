@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 from fl_core.digests import DIGEST_SIZE, Label, digest
 from fl_core.errors import DecodeError, InputError, VerificationError
 from ledger.archive import MAX_OBJECT_BYTES
+from ledger.checkpoints import CHECKPOINT_SIZE
 from ledger.files import open_plain, read_plain, write_atomically
 from ledger.papers import MAX_CHAIN_BYTES, PublicFolder, RoundPaper, RunPaper, SealPaper
 from ledger.typed_data import SIGNATURE_SIZE, Bundle, Domain, verify
@@ -104,6 +105,8 @@ def most_bytes(public: PublicFolder, name: str) -> int:
         return RunPaper.LIMIT
     if path == public.chain:
         return MAX_CHAIN_BYTES
+    if path.parent == public.checkpoints:
+        return CHECKPOINT_SIZE
     return RoundPaper.LIMIT if path.parent == public.rounds else MAX_OBJECT_BYTES
 
 

@@ -44,10 +44,10 @@ def answer_ckks(node: Holder, payload: bytes) -> bytes:
         NodeStateError: The node follows no ledger.
         SutureError: As the step says.
     """
-    if node.ckks is None or node.reader is None:
+    if node.ckks is None:
         raise NodeStateError("this node knows no ledger.", fix="Add a [ledger] section to node.toml.")
     step, data = decode_step(payload)
-    desk = CkksDesk(node, node.ckks, node.reader)
+    desk = CkksDesk(node, node.ckks, node.settled_reader())
     if step is CkksStep.DEAL:
         return desk.deal(Plan.decode(data)).encode()
     if step is CkksStep.TAKE:

@@ -34,8 +34,7 @@ class Holder(Protocol):
     @property
     def transport(self) -> TransportPrivateKey: ...  # noqa: D102
 
-    @property
-    def reader(self) -> LedgerReader | None: ...  # noqa: D102
+    def settled_reader(self) -> LedgerReader: ...  # noqa: D102
 
     @property
     def policy(self) -> Policy: ...  # noqa: D102

@@ -10,6 +10,7 @@
       data/records.csv     the records
       terms/               accepted terms documents, by digest
       register.sqlite      the once-only register; never restored from a backup
+      chain/               the node's own copy of an embedded chain and what it signed of it, see :mod:`ledger.following`
       prekeys/             private prekeys of the current epochs; erased, and never backed up
       ckks/                keys and models of runs in the CKKS mode, see :mod:`clients.node.ckks_files`
 """
@@ -25,6 +26,7 @@ from typing import Any
 
 from clients.errors import NodeStateError
 from clients.node.ckks_files import CkksFiles
+from clients.node.ledger_access import LedgerAccess, follow_embedded, open_external
 from clients.node.manifest import Manifest, describe
 from clients.node.policy import Policy
 from clients.node.prekeys import Prekeys
@@ -35,15 +37,15 @@ from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import SEED_SIZE, RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
 from fl_core.secret import Secret
-from ledger.address import LedgerAddress, check_pinned, open_chain
+from ledger.address import LedgerAddress
 from ledger.files import write_atomically
-from ledger.reader import LedgerReader
 from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
-from ledger.watching_reader import WatchingReader
 
 MAX_CONFIG = 1 << 20  # bytes
 MAX_DATA = 1 << 30  # bytes
 PRIVATE = 0o600
+CHAIN = "chain"
+"""Folder of the node's copy of an embedded chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,19 +152,20 @@ def _policy(values: dict[str, Any]) -> Policy:
 
 
 def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -> Node:
-    """Open the node that lives in ``house``.
+    """Open the node that lives in ``house``; it follows an embedded chain in the background until it is closed.
 
     Raises:
         InputError: The ledger cannot be opened.
+        LedgerError: It is another chain or contract, or was refused.
         NodeStateError: The register or an accepted terms document is damaged.
     """
-    reader, close = (None, _nothing) if house.ledger is None else open_reader(house.ledger)
-    return Node(
+    access = None if house.ledger is None else open_ledger(house, house.ledger, clock=clock)
+    node = Node(
         name=house.name,
         account=house.account,
         transport=house.transport,
         prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
-        reader=reader,
+        reader=None if access is None else access.reader,
         register=Register(house.folder),
         policy=house.policy,
         terms=accepted_terms(house.folder),
@@ -173,29 +176,27 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         ),
         clock=clock,
         random=random,
-        close_ledger=close,
+        settle_ledger=_nothing if access is None else access.settle,
+        close_ledger=_nothing if access is None else access.close,
         ckks=CkksFiles(house.folder / "ckks"),
     )
+    if access is not None and access.following is not None:
+        access.following.start()
+    return node
 
 
-def open_reader(ledger: LedgerAddress) -> tuple[LedgerReader, Callable[[], None]]:
-    """Open the ledger for reading; it must run the contract that this software ships, created by its own code.
-
-    Returns:
-        The reader, and what lets go of the ledger again.
+def open_ledger(house: House, ledger: LedgerAddress, *, clock: Callable[[], int]) -> LedgerAccess:
+    """Open a ledger for the node that lives in ``house``.
 
     Raises:
         InputError: It cannot be opened.
-        LedgerError: It is another chain or another contract.
+        LedgerError: It is another chain or contract, or was refused.
     """
-    connection, close = open_chain(ledger.chain, ledger.chain_id, write=False)
-    reader = WatchingReader(connection, bytes.fromhex(ledger.contract), confirmations=ledger.confirmations)
-    try:
-        check_pinned(ledger, reader, connection)
-    except BaseException:
-        close()
-        raise
-    return reader, close
+    if ledger.path is None:
+        return open_external(ledger)
+    return follow_embedded(
+        ledger, house.folder / CHAIN, house.account, clock=clock, wanted=house.policy.checkpoints
+    )
 
 
 def _nothing() -> None:

@@ -23,6 +23,8 @@ class Policy:
         max_rounds: Most rounds of one run that this holder takes part in.
         allow_plaintext: Whether updates may leave without encryption. For comparisons on public data only.
         allow_ckks: Whether updates may leave under a key that every holder of the run has; ``docs/how-to/choose-protection.md``.
+        checkpoints: How many members must have co-signed a block of an embedded chain before this holder acts on it; 0 for
+            more than two thirds, and never less than a majority (:mod:`ledger.finality`).
         release_ckks_model: Whether the coordinator may have the model of such a run; without it the model stays with holders.
     """
 
@@ -33,6 +35,7 @@ class Policy:
     allow_plaintext: bool = False
     allow_ckks: bool = False
     release_ckks_model: bool = False
+    checkpoints: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

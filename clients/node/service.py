@@ -77,6 +77,7 @@ class Node:
         data: The data set.
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
+        settle_ledger: Comes before every decision: makes what is new on the ledger readable, or raises.
         close_ledger: Lets go of the ledger.
         ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
     """
@@ -92,6 +93,7 @@ class Node:
     data: DataSet
     clock: Callable[[], int]
     random: RandomSource
+    settle_ledger: Callable[[], None] = lambda: None
     close_ledger: Callable[[], None] = lambda: None
     ckks: CkksFiles | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -142,7 +144,7 @@ class Node:
             PolicyRefusal: The holder's policy forbids it, or the terms were never accepted here.
         """
         header = RoundHeader.decode(call.header)
-        reader = self._reader()
+        reader = self.settled_reader()
         view = ledger_view(reader, header)
         terms = self._accepted(view.terms)
         model = hashlib.sha256(call.model).digest()
@@ -178,7 +180,7 @@ class Node:
         if call.examples > self.data.records:
             raise PolicyRefusal(f"the data set has {self.data.records} records, not {call.examples}")
         prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
-        signers = signers_of(self._reader(), header)
+        signers = signers_of(self.settled_reader(), header)
         check_seats(header, prekeys, signers=signers, notary=self._notary(header))
         prepared = contribute(
             header,
@@ -207,7 +209,7 @@ class Node:
         """
         request = CheckRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
-        committed = accepted_set(self._reader(), header)
+        committed = accepted_set(self.settled_reader(), header)
         stored = self.register.answer(MemberStep.CHECK, header.digest, committed.root)
         if stored is not None:
             return stored
@@ -236,7 +238,7 @@ class Node:
         """
         request = RevealRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
-        committed = committed_sets(self._reader(), header)
+        committed = committed_sets(self.settled_reader(), header)
         stored = self.register.answer(MemberStep.REVEAL, header.digest, committed.included_root)
         if stored is not None:
             return stored
@@ -264,7 +266,7 @@ class Node:
         """
         request = BlameRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
-        reader = self._reader()
+        reader = self.settled_reader()
         if not self._accepted(reader.origin(header.run).terms).blame_opening:
             raise PolicyRefusal("the terms of this run allow no blame opening")
         committed, about = committed_sets(reader, header), request.place.digest
@@ -309,8 +311,10 @@ class Node:
         acceptance = Acceptance(
             run=header.run, round=header.round, member=self.account.address, contribution=mine
         )
-        coordinator = self._reader().origin(header.run).coordinator
-        notary.verify(acceptance, receipt, self._reader().keys(coordinator).signer)
+        reader = self.reader
+        assert reader is not None, "the question was compared with the ledger before"
+        coordinator = reader.origin(header.run).coordinator
+        notary.verify(acceptance, receipt, reader.keys(coordinator).signer)
 
     def _own_epoch(self, header: RoundHeader) -> int | None:
         """Return the epoch of the prekey that this node's seat names, or None when it has no seat.
@@ -349,9 +353,16 @@ class Node:
             raise PolicyRefusal("the holder has not accepted the terms of this run")
         return self.terms[digest]
 
-    def _reader(self) -> LedgerReader:
+    def settled_reader(self) -> LedgerReader:
+        """Return the reader of what the ledger says now, for one decision.
+
+        Raises:
+            NodeStateError: This node knows no ledger.
+            LedgerError: What is new on the ledger cannot be relied on.
+        """
         if self.reader is None:
             raise NodeStateError("this node knows no ledger.", fix="Add a [ledger] section to node.toml.")
+        self.settle_ledger()
         return self.reader
 
     def _notary(self, header: RoundHeader) -> LedgerNotary:

@@ -43,6 +43,8 @@ class Hospital(Protocol):
 
     def serve_in_process(self) -> str: ...  # noqa: D102
 
+    def cosign(self) -> None: ...  # noqa: D102
+
     def close(self) -> None: ...  # noqa: D102
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from coordinator import app
@@ -16,7 +16,7 @@ from coordinator.demo.holders import Hospital, comparison, hospital_factory, tra
 from coordinator.demo.local_run import run_in_process
 from coordinator.demo.options import DemoOptions, Engine
 from coordinator.demo.preflight import preflight
-from coordinator.demo.settlement import settle_rewards
+from coordinator.demo.settlement import seal_run, settle_rewards
 from coordinator.engines.settings import Setting
 from coordinator.errors import CoordinatorError
 from coordinator.store.events import Event
@@ -147,7 +147,7 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
         )
     for hospital in hospitals:
         hospital.close()
-    return _finish(options, hospitals, terms)
+    return _finish(options, hospitals, terms, listener)
 
 
 def _found(
@@ -177,8 +177,10 @@ def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
     }
 
 
-def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -> DemoResult:
-    """Pay the rewards, seal the public folder, and judge the model."""
+def _finish(
+    options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms, listener: Listener
+) -> DemoResult:
+    """Pay the rewards, have the last block co-signed, seal the public folder, and judge the model."""
     if options.plain:
         rewards: dict[str, int] = {}
         finalised, model = options.rounds, options.folder / "model.safetensors"
@@ -186,6 +188,11 @@ def _finish(options: DemoOptions, hospitals: Sequence[Hospital], terms: Terms) -
         rewards, finalised, model = {}, ckks_rounds(options.folder), options.folder / "model.safetensors"
     else:
         rewards, finalised = settle_rewards(options.folder, clock=now, random=SystemRandomSource())
+        alive = hospitals[:-1] if options.drop else hospitals
+        for hospital in alive:
+            hospital.cosign()
+        support = seal_run(options.folder, clock=now, random=SystemRandomSource())
+        listener({"event": "sealed", **asdict(support)})
         model = options.folder / "public" / "model.safetensors"
     if finalised == 0:
         raise CoordinatorError(

@@ -1,4 +1,4 @@
-"""After the last round: every hospital is paid what it earned, and the public folder is sealed."""
+"""After the last round: every hospital is paid what it earned, the members co-sign the last block, the public folder is sealed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from coordinator.context import RunContext, open_run
 from coordinator.history import earned, newest_finalised
+from coordinator.vouching import Support, collect_checkpoints
 from fl_core.randomness import RandomSource
 from ledger.merkle import reward_leaf
 from ledger.papers import RunPaper
@@ -17,7 +18,7 @@ from ledger.seal import write_seal
 def settle_rewards(
     folder: Path, *, clock: Callable[[], int], random: RandomSource
 ) -> tuple[dict[str, int], int]:
-    """Claim every reward for its owner, then seal the public folder.
+    """Claim every reward for its owner.
 
     Anybody may push a claim to its owner; here the coordinator does.
 
@@ -26,12 +27,24 @@ def settle_rewards(
     """
     run = open_run(folder, clock=clock, random=random)
     try:
-        paid = _claim_all(run)
-        finalised, domain = run.reader.run(run.run).finalised, run.reader.domain()
+        return _claim_all(run), run.reader.run(run.run).finalised
+    finally:
+        run.close()
+
+
+def seal_run(folder: Path, *, clock: Callable[[], int], random: RandomSource) -> Support:
+    """Keep the members' checkpoints that hold, and seal the public folder.
+
+    Returns:
+        How many members vouch for the newest block.
+    """
+    run = open_run(folder, clock=clock, random=random)
+    try:
+        support, domain = collect_checkpoints(run), run.reader.domain()
     finally:
         run.close()
     write_seal(run.public, run=run.run, domain=domain, signer=run.account)
-    return paid, finalised
+    return support
 
 
 def _claim_all(run: RunContext) -> dict[str, int]:

@@ -1,0 +1,103 @@
+"""How a node reads its ledger: an external chain through its RPC node; an embedded one from a copy of its own.
+
+The file that ``node.toml`` names as ``embedded:PATH`` is where blocks *come from*. The node executes them into
+``chain/ledger.sqlite`` in its folder, and decides on that copy alone, as far as enough members co-signed it
+(:mod:`ledger.following`). The members' checkpoints lie beside the source, in ``checkpoints/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.address import LedgerAddress, check_pinned, open_chain
+from ledger.board import FolderBoard
+from ledger.chain.embedded.source import FileSource
+from ledger.following import PATIENCE_S, Following
+from ledger.papers import PublicFolder
+from ledger.reader import LedgerReader
+from ledger.signer import Signer
+from ledger.watching_reader import WatchingReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerAccess:
+    """A node's open ledger.
+
+    Attributes:
+        reader: Reads it; of an embedded chain, what is final.
+        settle: Comes before a decision: makes what is new readable, or raises.
+        close: Lets go of it.
+        following: The copy of an embedded chain; None on an external one.
+    """
+
+    reader: LedgerReader
+    settle: Callable[[], None]
+    close: Callable[[], None]
+    following: Following | None = None
+
+
+def open_external(address: LedgerAddress) -> LedgerAccess:
+    """Open a chain behind an RPC node; it must hold the pinned contract.
+
+    Raises:
+        LedgerError: It is another chain or contract, or does not answer.
+    """
+    connection, close = open_chain(address.chain, address.chain_id, write=False)
+    reader = WatchingReader(connection, bytes.fromhex(address.contract), confirmations=address.confirmations)
+    try:
+        check_pinned(address, reader, connection)
+    except BaseException:
+        close()
+        raise
+    return LedgerAccess(reader=reader, settle=lambda: None, close=close)
+
+
+def follow_embedded(
+    address: LedgerAddress,
+    folder: Path,
+    account: Signer | None,
+    *,
+    clock: Callable[[], int],
+    wanted: int = 0,
+    patience_s: float = PATIENCE_S,
+) -> LedgerAccess:
+    """Follow an embedded chain into ``folder``; it must hold the pinned contract.
+
+    Args:
+        address: Where blocks come from, and what is pinned.
+        folder: Where the copy lives.
+        account: Signs checkpoints; None to only look.
+        clock: Unix time in seconds.
+        wanted: How many checkpoints make a block final; 0 for the default, see :mod:`ledger.finality`.
+        patience_s: How long a decision waits for them, in seconds.
+
+    Raises:
+        InputError: There is no such chain.
+        LedgerError: It is another chain or contract, or was refused.
+    """
+    path = address.path
+    assert path is not None, "an embedded chain has a path"
+    contract = bytes.fromhex(address.contract)
+    source = FileSource(path)
+    following = Following(
+        folder,
+        chain_id=address.chain_id,
+        contract=contract,
+        source=source,
+        board=FolderBoard(PublicFolder(path.parent).checkpoints),
+        member=None if account is None else (account.address, account),
+        clock=clock,
+        wanted=wanted,
+        patience_s=patience_s,
+        close_source=source.close,
+    )
+    try:
+        everything = LedgerReader(following.everything, contract)
+        check_pinned(address, everything, following.everything)
+    except BaseException:
+        following.close()
+        raise
+    reader = WatchingReader(following.reading, contract, confirmations=address.confirmations)
+    return LedgerAccess(reader=reader, settle=following.settle, close=following.close, following=following)
