@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from ledger.checkpoints import SignedCheckpoint
-from ledger.errors import CheckpointRefused, StoreCorrupt
+from ledger.errors import CheckpointRefused, LedgerError, StoreCorrupt
 from ledger.records import EMPTY_WORD
 from ledger.seal import DigestSigner
 from ledger.typed_data import Checkpoint, Domain
@@ -78,6 +78,7 @@ class Cosigner:
             digest: Its hash, 32 bytes.
 
         Raises:
+            LedgerError: It cannot be written down.
             CheckpointRefused: A higher block was signed, or another hash at this height, or another chain.
         """
         with self._lock:
@@ -95,13 +96,20 @@ class Cosigner:
                     return last
             statement = Checkpoint(member=self._member, genesis=genesis, number=number, hash=digest)
             signature = self._signer.sign_digest(statement.digest(self._domain))
-            self._db.execute(  # a transaction of its own, on disk when this returns
-                "INSERT INTO signed VALUES (?, ?, ?, ?)", (number, genesis, digest, signature)
-            )
+            self._record(number, genesis, digest, signature)
             self._last = SignedCheckpoint(
                 member=self._member, genesis=genesis, number=number, hash=digest, signature=signature
             )
             return self._last
+
+    def _record(self, number: int, genesis: bytes, digest: bytes, signature: bytes) -> None:
+        """Write down what was signed: a transaction of its own, on disk when this returns."""
+        try:
+            self._db.execute("INSERT INTO signed VALUES (?, ?, ?, ?)", (number, genesis, digest, signature))
+        except sqlite3.Error as error:
+            raise LedgerError(
+                f"{self._path} cannot be written ({error}); nothing was signed.", fix="Check disk and permissions."
+            ) from error
 
     def _newest(self) -> SignedCheckpoint | None:
         row = self._db.execute(

@@ -10,6 +10,7 @@ from pathlib import Path
 from ledger.audit.checks import (
     aggregates,
     answers,
+    checkpoints,
     ciphertexts,
     leaves,
     ledger,
@@ -44,6 +45,7 @@ RUNS: Mapping[int, Run] = {
     table.MODELS.number: models.check,
     table.REWARDS.number: rewards.check,
     table.PRIVACY.number: privacy.check,
+    table.CHECKPOINTS.number: checkpoints.check,
 }
 
 

@@ -169,7 +169,7 @@ def test_a_folder_and_hospitals_may_have_any_name_and_the_data_may_be_a_pipe(com
     out = result.stdout.decode("ascii")
     assert result.returncode == 0, result.stderr
     assert "[red]A[/red] 100" in out and "\\U0001f3e5" in out
-    assert "12 of 12 checks pass" in out
+    assert "13 of 13 checks pass" in out
     assert f"{SCRIPTS / 'suture-audit'} verify './-[bold]" in out
     assert commands.run("suture-audit", "verify", f"./{AWKWARD}").returncode == 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +50,10 @@ from fl_core.secagg.commitment import ciphertext_root
 from fl_core.secagg.layout import Layout
 from fl_core.secret import Secret
 from ledger.archive import Archive
+from ledger.board import FolderBoard
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
+from ledger.checkpoints import SignedCheckpoint
 from ledger.documents import decode_rewards, encode_metrics, encode_rewards
 from ledger.files import write_atomically
 from ledger.merkle import reward_leaf
@@ -62,7 +64,7 @@ from ledger.records import EMPTY_WORD, Role
 from ledger.rewards import allocate, rewards_tree
 from ledger.seal import write_seal
 from ledger.signer import KeySigner
-from ledger.typed_data import Domain, KeyPossession, model_id, run_id
+from ledger.typed_data import Checkpoint, Domain, KeyPossession, model_id, run_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
 from tests.simulators.spoilt_round import Garbage, garbled
 
@@ -617,10 +619,22 @@ class Consortium:
             self.context.run, number, account, cumulative[account], tree.proof(leaf), intent=f"claim/{number}"
         )
 
+    def cosign(self, holder: Holder) -> None:
+        """Leave a holder's checkpoint of the newest block."""
+        head, genesis = self.connection.head(), self.connection.block_hash(0)
+        assert genesis is not None
+        statement = Checkpoint(
+            member=holder.account.address, genesis=genesis, number=head.number, hash=head.hash
+        )
+        signature = holder.signer.sign_digest(statement.digest(self.reader.domain()))
+        signed = SignedCheckpoint(**asdict(statement), signature=signature)
+        FolderBoard(self.public.checkpoints).publish(signed.encode())
+
     def close(self) -> PublicRun:
         """Close everything, seal the folder and return it."""
         for holder in self.holders.values():
             holder.writer.close()
+            self.cosign(holder)
         self.context.close()
         run = PublicRun(
             path=self.public.path,

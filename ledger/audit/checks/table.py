@@ -91,6 +91,12 @@ PRIVACY = Check(
     name="privacy",
     proves="No file in the folder holds private key material.",
 )
+CHECKPOINTS = Check(
+    number=13,
+    name="checkpoints",
+    proves="More than two thirds of the members with keys executed the chain themselves and signed its newest block.",
+    needs=(2,),
+)
 
 CHECKS = (
     SEAL,
@@ -105,5 +111,6 @@ CHECKS = (
     MODELS,
     REWARDS,
     PRIVACY,
+    CHECKPOINTS,
 )
 """All checks, in the order in which they are made."""

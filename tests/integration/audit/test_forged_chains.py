@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from clients.node.house import open_reader
+from clients.node.ledger_access import follow_embedded
 from ledger.address import LedgerAddress
 from ledger.artifacts import load
 from ledger.audit.verify import verify
 from ledger.creation import contract_address
-from ledger.errors import WrongChain
+from ledger.errors import BlockRefused, WrongChain
 from ledger.outbox import Outbox
 from tests.simulators import public_folder
 from tests.simulators.forged_ledger import ForgedConsortium, init_code
@@ -42,16 +42,17 @@ def test_members_that_a_constructor_of_the_coordinators_own_invented_are_found(f
 
 
 def test_a_node_does_not_follow_a_ledger_that_a_constructor_of_somebody_else_made(
-    forged: PublicRun, honest: PublicRun
+    forged: PublicRun, honest: PublicRun, tmp_path: Path
 ) -> None:
     def address(run: PublicRun, contract: bytes) -> LedgerAddress:
         chain = f"embedded:{run.public.chain}"
         return LedgerAddress(chain=chain, chain_id=CHAIN_ID, contract=contract.hex())
 
-    with pytest.raises(WrongChain, match="was not created by this version's code"):
-        open_reader(address(forged, forged.contract))
-    _, close = open_reader(address(honest, honest.contract))
-    close()
+    with pytest.raises(BlockRefused, match="it creates a contract with other code"):
+        follow_embedded(address(forged, forged.contract), tmp_path / "forged", None, clock=lambda: 0)
+    with pytest.raises(WrongChain, match="no transaction that created it"):
+        follow_embedded(address(honest, bytes(20)), tmp_path / "other", None, clock=lambda: 0)
+    follow_embedded(address(honest, honest.contract), tmp_path / "honest", None, clock=lambda: 0).close()
 
 
 def test_a_constructor_that_logs_nothing_is_found_by_a_node_as_well(tmp_path: Path) -> None:
@@ -67,8 +68,9 @@ def test_a_constructor_that_logs_nothing_is_found_by_a_node_as_well(tmp_path: Pa
 
     run = Quiet(tmp_path / "run")
     chain = f"embedded:{run.public.chain}"
-    with pytest.raises(WrongChain, match="no transaction that created it"):
-        open_reader(LedgerAddress(chain=chain, chain_id=CHAIN_ID, contract=run.contract.hex()))
+    address = LedgerAddress(chain=chain, chain_id=CHAIN_ID, contract=run.contract.hex())
+    with pytest.raises(BlockRefused, match="it creates a contract with other code"):
+        follow_embedded(address, tmp_path / "copy", None, clock=lambda: 0)
 
 
 def _send(consortium: Consortium, to: bytes | None, data: bytes, intent: str) -> None:

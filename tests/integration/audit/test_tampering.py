@@ -35,9 +35,21 @@ from tests.simulators.tampering import (
 )
 
 ALDER, BIRCH, CEDAR, DAMSON = HOLDERS
-SEAL, LEDGER, MEMBERS, TERMS, ROUNDS, LEAVES, CIPHERTEXTS, ANSWERS, AGGREGATES, MODELS, REWARDS, PRIVACY = (
-    range(1, 13)
-)
+(
+    SEAL,
+    LEDGER,
+    MEMBERS,
+    TERMS,
+    ROUNDS,
+    LEAVES,
+    CIPHERTEXTS,
+    ANSWERS,
+    AGGREGATES,
+    MODELS,
+    REWARDS,
+    PRIVACY,
+    CHECKPOINTS,
+) = range(1, 14)
 
 OBJECTS: dict[str, tuple[int | None, Key, int]] = {
     "terms": (None, "terms", TERMS),

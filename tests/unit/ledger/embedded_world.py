@@ -40,11 +40,12 @@ class World:
 
     Args:
         path: The file; made when new.
+        start: Time of block 0.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = START) -> None:
         self.path = path
-        self.now = START
+        self.now = start
         self.chain: EmbeddedChain = open_embedded(path, chain_id=CHAIN_ID, clock=lambda: self.now)
         self.signer = account(0)
         self.contract = b""
