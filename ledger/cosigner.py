@@ -108,7 +108,8 @@ class Cosigner:
             self._db.execute("INSERT INTO signed VALUES (?, ?, ?, ?)", (number, genesis, digest, signature))
         except sqlite3.Error as error:
             raise LedgerError(
-                f"{self._path} cannot be written ({error}); nothing was signed.", fix="Check disk and permissions."
+                f"{self._path} cannot be written ({error}); nothing was signed.",
+                fix="Check disk and permissions.",
             ) from error
 
     def _newest(self) -> SignedCheckpoint | None:

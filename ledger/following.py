@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from fl_core.errors import SutureError, VerificationError
@@ -43,8 +42,8 @@ from ledger.errors import (
 )
 from ledger.finality import Tally, Verdict
 from ledger.misconduct import EvidenceFolder, Kind, evidence
-from ledger.records import Head
 from ledger.seal import DigestSigner
+from ledger.standing import COPY, EVIDENCE, SEEN, SIGNED, Standing
 from ledger.typed_data import Domain
 
 log = logging.getLogger("suture.ledger")
@@ -57,23 +56,6 @@ _WAIT_S = 0.5
 """How long the background thread waits for a block at a time."""
 _PAUSE_S = 1.0
 """Pause of the background thread after something failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a party's copy stands.
-
-    Attributes:
-        head: Its newest block.
-        final: Height of the newest final block; -1 when there is none.
-        signed: Height of the newest block that the party signed; -1 when there is none.
-        evidence: How many cases of somebody's two histories are kept.
-    """
-
-    head: Head
-    final: int
-    signed: int
-    evidence: int
 
 
 class Following:
@@ -118,16 +100,16 @@ class Following:
         self._final = -1
         self._judged: dict[bytes, Verdict] = {}
         self._halted: Equivocation | None = None
-        self._evidence = EvidenceFolder(folder / "evidence")
-        self._seen = FolderBoard(folder / "seen")
+        self._evidence = EvidenceFolder(folder / EVIDENCE)
+        self._seen = FolderBoard(folder / SEEN)
         self._calls: set[bytes] = set()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._follower = Follower(folder / "ledger.sqlite", chain_id=chain_id, admit=self._admit)
+        self._follower = Follower(folder / COPY, chain_id=chain_id, admit=self._admit)
         self._cosigner: Cosigner | None = None
         try:
             if member is not None:
                 self._cosigner = Cosigner(
-                    folder / "signed.sqlite", member=member[0], domain=self._domain, signer=member[1]
+                    folder / SIGNED, member=member[0], domain=self._domain, signer=member[1]
                 )
             if self._follower.chain is None:
                 self._fetch()

@@ -12,10 +12,14 @@ EPILOG = "Example: suture-node status /srv/suture/node --json"
 
 
 def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show who this node is, which ledger it follows and what its policy allows."""
+    """Show who this node is, which ledger it follows and how far, and what its policy allows.
+
+    Of an embedded chain it shows the newest block of the node's own copy, the newest one that enough members co-signed, the
+    newest one that this node signed, and how often somebody showed it two histories: the evidence lies in chain/evidence.
+    """
     from json import dumps
 
-    from clients.node.house import accepted_terms, open_house
+    from clients.node.house import accepted_terms, open_house, read_copy
 
     house = open_house(folder)
     facts = {
@@ -29,6 +33,14 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
         "CKKS allowed": house.policy.allow_ckks,
         "accepted terms": [terms.title for terms in accepted_terms(folder).values()],
     }
+    copy = read_copy(house)
+    if copy is not None:
+        facts |= {
+            "ledger copy": f"block {copy.head.number} (0x{copy.head.hash.hex()})",
+            "final block": copy.final,
+            "signed block": copy.signed,
+            "evidence": copy.evidence,
+        }
     if json:
         typer.echo(dumps(facts))
         return

@@ -38,8 +38,11 @@ from fl_core.randomness import SEED_SIZE, RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
 from fl_core.secret import Secret
 from ledger.address import LedgerAddress
+from ledger.board import FolderBoard
 from ledger.files import write_atomically
+from ledger.papers import PublicFolder
 from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
+from ledger.standing import Standing, read_standing
 
 MAX_CONFIG = 1 << 20  # bytes
 MAX_DATA = 1 << 30  # bytes
@@ -196,6 +199,24 @@ def open_ledger(house: House, ledger: LedgerAddress, *, clock: Callable[[], int]
         return open_external(ledger)
     return follow_embedded(
         ledger, house.folder / CHAIN, house.account, clock=clock, wanted=house.policy.checkpoints
+    )
+
+
+def read_copy(house: House) -> Standing | None:
+    """Read where the node's copy of an embedded chain stands; None where it has none. The node may run meanwhile.
+
+    Raises:
+        LedgerError: It cannot be read.
+    """
+    ledger = house.ledger
+    if ledger is None or ledger.path is None:
+        return None
+    return read_standing(
+        house.folder / CHAIN,
+        chain_id=ledger.chain_id,
+        contract=bytes.fromhex(ledger.contract),
+        board=FolderBoard(PublicFolder(ledger.path.parent).checkpoints),
+        wanted=house.policy.checkpoints,
     )
 
 

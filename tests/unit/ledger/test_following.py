@@ -32,6 +32,7 @@ from ledger.misconduct import MAX_FILES, Conviction, EvidenceFolder, Kind, check
 from ledger.outbox import Outbox
 from ledger.papers import EvidencePaper
 from ledger.reader import LedgerReader
+from ledger.standing import read_standing
 from ledger.typed_data import Checkpoint
 from ledger.writer import LedgerWriter
 from tests.unit.ledger.embedded_world import CHAIN_ID, START
@@ -231,6 +232,10 @@ def test_a_copy_goes_on_after_a_restart_without_asking_anybody(members: Members)
     one, two, three = members.join(1, 2, 3)
     settle(one, two, three)
     standing = one.following.standing()
+    assert (
+        read_standing(one.folder, chain_id=CHAIN_ID, contract=members.world.address, board=members.board)
+        == standing
+    )  # beside the node that runs
     one.source.to(None)
     one.reopen()
     assert one.following.standing() == standing
@@ -280,6 +285,12 @@ def test_a_rewritten_history_is_refused_and_both_blocks_are_kept(members: Member
             one.following.settle()
     with pytest.raises(HistoryRewritten):
         one.reopen()
+    assert (
+        read_standing(
+            one.folder, chain_id=CHAIN_ID, contract=members.world.address, board=members.board
+        ).evidence
+        == 1
+    )
     (paper,) = one.evidence()  # one case, however often it is seen
     assert (paper.kind, paper.number, paper.found_at) == ("rewrite", height, 1_700_000_123)
     ours, theirs = (WireBlock.decode(bytes.fromhex(block)) for block in (paper.ours, paper.theirs))
