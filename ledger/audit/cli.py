@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from fl_core.errors import InputError
+from fl_core.errors import DecodeError, InputError
 from ledger.audit import screen
 from suture_fl.commandline import explain, run
 from suture_fl.interruptions import INTERRUPTIONS
@@ -131,6 +131,40 @@ def checks(as_json: AsJson = False, no_color: NoColor = False) -> None:
         _print_json(screen.checks_json())
     else:
         screen.show_checks(_console(no_color))
+
+
+@app.command(
+    epilog="Example: suture-audit evidence node/chain/evidence/00000017-rewrite-840131a87bab5e60.json"
+)
+def evidence(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A file of evidence, as nodes keep them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a node's evidence that somebody showed two histories of a ledger, and say whom it convicts.
+
+    Two checkpoints with one height, two blocks and one key convict that key before anybody. Everything else shows what a node
+    saw. Exit code 1 means that the file does not hold what it says.
+    """
+    starting(quiet=as_json)
+    from fl_core.errors import VerificationError
+    from ledger.misconduct import check_evidence, read_evidence
+
+    try:
+        paper = read_evidence(path)
+    except DecodeError as error:
+        _give_up(InputError(error.message, fix="Name a file of a node's chain/evidence."), as_json=as_json)
+    try:
+        found = check_evidence(paper)
+    except VerificationError as error:
+        report_error(f"{path}: {error.message}", fix="", kind=type(error).__name__, as_json=as_json)
+        raise typer.Exit(FAILED) from error
+    signer = "" if found.signer is None else f"0x{found.signer.hex()}"
+    if as_json:
+        values = {"kind": found.kind.value, "number": found.number, "signer": signer, "party": paper.party}
+        _print_json({"format": "suture-audit-evidence-v1", "contract": paper.contract, **values})
+    else:
+        verdict = f"the key {signer} signed both" if signer else "it convicts nobody by itself"
+        typer.echo(f"{found.kind.value} at block {found.number} of ledger 0x{paper.contract}: {verdict}")
 
 
 def _console(no_color: bool) -> Console:

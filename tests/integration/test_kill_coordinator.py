@@ -31,7 +31,7 @@ from ledger.audit.verify import verify
 from ledger.chain.embedded import replay
 from ledger.papers import RoundPaper
 from ledger.records import RoundState
-from tests.simulators.founded_run import coordinator_of, copied, found, now
+from tests.simulators.founded_run import coordinator_of, copied, cosign_and_seal, found, now
 from tests.simulators.killable_coordinator import KillableCoordinator
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks and kills")
@@ -182,6 +182,7 @@ def go_on_to_the_end(coordinators: KillableCoordinator, folder: Path, nodes: Nod
     paid, finalised = settle_rewards(folder, clock=now, random=SystemRandomSource())
     assert finalised == made
     assert sum(paid.values()) == made * REWARD_PER_ROUND
+    cosign_and_seal(folder)
     return made
 
 

@@ -24,6 +24,7 @@ from coordinator.context import RunContext, open_run
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
 from coordinator.demo.holders import bundled_csv, hospital_files, read_csv, training_task
 from coordinator.demo.options import DemoOptions, Engine, Protection
+from coordinator.demo.settlement import seal_run
 from coordinator.history import MAX_MODEL_BYTES, newest_model
 from coordinator.session import RoundSession
 from coordinator.store.events import Event
@@ -102,6 +103,15 @@ def opened_hospitals(folder: Path) -> list[Hospital]:
         Hospital(node, clock=now, random=SystemRandomSource())
         for node in sorted((folder / "nodes").iterdir())
     ]
+
+
+def cosign_and_seal(folder: Path) -> None:
+    """Have every hospital co-sign the last block, and seal the public folder."""
+    for hospital in opened_hospitals(folder):
+        hospital.cosign()
+        hospital.close()
+    support = seal_run(folder, clock=now, random=SystemRandomSource())
+    assert support.signed == support.witnesses >= support.needed
 
 
 @contextmanager

@@ -119,13 +119,13 @@ class Follower:
     def _expect_same(self, source: BlockSource, head: BlockHeaderAPI, data: bytes) -> None:
         """Check that a source's block is the copy's newest; if not, find where the two histories part."""
         assert self._node is not None
-        if self._decode(int(head.block_number), data).hash == head.hash:
+        if self._block(int(head.block_number), data).hash == head.hash:
             return
         low, high, theirs = 0, int(head.block_number), data  # they differ at `high`
         while low < high:
             middle = (low + high) // 2
             found = next(iter(source.blocks(middle, 1)), None)
-            if found is not None and self._decode(middle, found).hash == self._header(middle).hash:
+            if found is not None and self._block(middle, found).hash == self._header(middle).hash:
                 low = middle + 1
             elif found is None:
                 break
@@ -159,7 +159,7 @@ class Follower:
         with self._mutex:
             head = None if self._node is None else self._node.head()
             number = 0 if head is None else int(head.block_number) + 1
-            block = self._decode(number, data)
+            block = self._block(number, data)
             header = block.parsed()
             if header.block_number != number:
                 raise BlockRefused(number, 2, f"block {header.block_number} came")
@@ -170,7 +170,7 @@ class Follower:
                 raise BlockRefused(number, 3, f"its parent is 0x{header.parent_hash.hex()}")
             self._execute(header, self._transaction(number, block.transaction))
 
-    def _decode(self, number: int, data: bytes) -> WireBlock:
+    def _block(self, number: int, data: bytes) -> WireBlock:
         try:
             return WireBlock.decode(data)
         except DecodeError as error:

@@ -116,7 +116,7 @@ def test_checks_whose_needs_failed_are_skipped_and_say_why(copied: PublicRun) ->
     flip(copied.path / object_name(read_paper(copied, 1)["header"]), 100)
     report = verify(copied.path)
     V = Verdict
-    expected = [V.FAIL, V.PASS, V.PASS, V.PASS, V.FAIL, *[V.SKIPPED] * 6, V.PASS]
+    expected = [V.FAIL, V.PASS, V.PASS, V.PASS, V.FAIL, *[V.SKIPPED] * 6, V.PASS, V.PASS]
     assert list(_verdicts(report).values()) == expected
     assert report.outcomes[5].summary == "needs check 5 (rounds)"
     assert not report.passed
@@ -125,8 +125,8 @@ def test_checks_whose_needs_failed_are_skipped_and_say_why(copied: PublicRun) ->
 def test_fail_fast_makes_no_further_check(copied: PublicRun) -> None:
     flip(copied.public.seal, 30)
     report = verify(copied.path, fail_fast=True)
-    assert list(_verdicts(report).values()) == [Verdict.FAIL] + [Verdict.SKIPPED] * 11
-    assert report.outcomes[-1].summary == "stopped at the first failure"
+    assert list(_verdicts(report).values()) == [Verdict.FAIL] + [Verdict.SKIPPED] * 12
+    assert report.outcomes[-2].summary == "stopped at the first failure"
 
 
 # ---------------------------------------------------------------------- suture-audit verify
@@ -137,7 +137,7 @@ def test_verify_prints_a_line_for_every_check_and_exits_with_0(honest: PublicRun
     assert result.exit_code == 0
     for check in CHECKS:
         assert f"{check.number:>2}  PASS     {check.name}" in result.stdout
-    assert "All 12 checks passed." in result.stdout
+    assert "All 13 checks passed." in result.stdout
     assert result.stderr == ""
 
 
@@ -148,7 +148,7 @@ def test_verify_names_the_object_at_fault_and_exits_with_1(copied: PublicRun, au
     result = audit("verify", copied.path)
     assert result.exit_code == 1
     assert f"round 3, {HOLDERS[1]} (0x{account}), {name}: " in result.stdout
-    assert "FAILED: check 1 (seal), 6 (leaves); 5 passed, 5 skipped." in result.stdout
+    assert "FAILED: check 1 (seal), 6 (leaves); 6 passed, 5 skipped." in result.stdout
 
 
 def test_verify_prints_json(copied: PublicRun, audit: Invoke) -> None:
@@ -157,7 +157,7 @@ def test_verify_prints_json(copied: PublicRun, audit: Invoke) -> None:
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert (report["format"], report["run"], report["passed"]) == ("suture-audit-v1", copied.run.hex(), False)
-    assert [check["verdict"] for check in report["checks"]] == ["fail", *["pass"] * 8, "fail", "pass", "pass"]
+    assert [check["verdict"] for check in report["checks"]] == ["fail", *["pass"] * 8, "fail", *["pass"] * 3]
     assert report["checks"][9]["faults"] == [
         {
             "path": "model.safetensors",
@@ -227,7 +227,7 @@ def test_wrong_usage_exits_with_2(audit: Invoke, tmp_path: Path) -> None:
 
 
 def test_help_is_there_for_every_command_with_an_example(audit: Invoke) -> None:
-    for command in ("verify", "trace", "checks"):
+    for command in ("verify", "trace", "checks", "evidence"):
         result = audit(command, "--help")
         assert result.exit_code == 0
         assert f"suture-audit {command}" in result.stdout

@@ -385,6 +385,8 @@ def numbered(source: str, function: str) -> int:
         ("C", "fl_core/protocol/coordinator.py", "accept"),
         ("R", "fl_core/protocol/member.py", "check_request"),
         ("A", "fl_core/protocol/coordinator.py", "check_reveal"),
+        ("F", "ledger/chain/embedded/follower.py", "take"),
+        ("W", "ledger/finality.py", "judge"),
     ],
 )
 def test_the_threat_model_has_the_checks_of_the_code(letter: str, source: str, function: str) -> None:
