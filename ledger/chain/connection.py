@@ -216,6 +216,18 @@ class Web3Connection:
                 data=to_bytes(found.get("input")),
             )
 
+    # ---------------------------------------------------------------- proving
+    def raw_block(self, number: int | None) -> Json | None:
+        """Return a block (the newest when None) as the node describes it, or None; see :class:`.ports.Proving`."""
+        with _asking("eth_getBlockByNumber"):
+            return self._block("latest" if number is None else quantity(number))
+
+    def raw_proof(self, address: bytes, slots: Sequence[int], number: int) -> Json:
+        """Return what the node answers to eth_getProof; see :class:`.ports.Proving`."""
+        with _asking("eth_getProof"):
+            words = [data(slot.to_bytes(32, "big")) for slot in slots]
+            return to_object(self._request("eth_getProof", data(address), words, quantity(number)))
+
     # ---------------------------------------------------------------- sending
     def estimate_gas(self, call: Call) -> int:
         """Simulate a call as a transaction; see :class:`.ports.Sending`.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ledger.chain.abi import Function
+from ledger.chain.jsonrpc import Json
 from ledger.records import Head
 
 
@@ -170,6 +171,27 @@ class Sending(Protocol):
 
     def receipt(self, tx_hash: bytes) -> Mined | None:
         """Return where a transaction is, or None while it is in no block."""
+        ...
+
+
+class Proving(Protocol):
+    """What a light verification asks: words of a node, to be checked (:mod:`ledger.light`)."""
+
+    @property
+    def chain_id(self) -> int:
+        """The chain's id."""
+        ...
+
+    def raw_block(self, number: int | None) -> Json | None:
+        """Return a block (the newest when None) as the node describes it, or None when it shows none."""
+        ...
+
+    def raw_proof(self, address: bytes, slots: Sequence[int], number: int) -> Json:
+        """Return the node's answer to ``eth_getProof`` for the state after a block."""
+        ...
+
+    def logs(self, address: bytes, topics: Sequence[bytes | None], first: int, last: int) -> Iterator[Log]:
+        """Yield the logs of one contract in blocks ``first`` to ``last``, in order."""
         ...
 
 
