@@ -19,7 +19,10 @@ from typing import Any
 import numpy as np
 import rlp
 from eth.vm.forks.shanghai.blocks import ShanghaiBlockHeader
+from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from trie import HexaryTrie
+from trie.constants import BLANK_NODE_HASH
 
 from clients.calls import QuestionCall
 from fl_core.errors import DecodeError, VerificationError
@@ -39,6 +42,8 @@ from ledger.chain import abi
 from ledger.chain.embedded.block import WireBlock
 from ledger.checkpoints import SignedCheckpoint
 from ledger.documents import decode_rewards, encode_rewards, metrics_salt
+from ledger.light.proofs import prove_account, prove_slot
+from ledger.light.qbft import ExtraData, Vote, genesis_extra_data
 from tests.simulators.generated_ckks_messages import BEGIN_CALL, CKKS_KINDS
 from tests.simulators.generated_messages import KINDS, Kind
 
@@ -142,6 +147,26 @@ def _raw() -> dict[str, Target]:
     }
 
 
+def _proofs() -> dict[str, Target]:
+    """What a node says when it proves something: trie nodes whose hash is the root, and the extra data of a header."""
+    account, slot = keccak(bytes(20)), keccak(bytes(32))
+    state, storage = HexaryTrie({}), HexaryTrie({})
+    state[account] = rlp.encode([b"\x01", b"", BLANK_NODE_HASH, keccak(b"")])
+    storage[slot] = rlp.encode(b"\x07")
+    leaves = [rlp.encode(trie.get_proof(key)[0]) for trie, key in ((state, account), (storage, slot))]
+    extra = ExtraData(
+        validators=(bytes(20), b"\x01" * 20),
+        vote=Vote(subject=bytes(20), add=True),
+        round=300,
+        seals=(b"\x02" * 65,),
+    )
+    return {
+        "account proof": Target(lambda data: prove_account(keccak(data), bytes(20), (data,)), (leaves[0],)),
+        "slot proof": Target(lambda data: prove_slot(keccak(data), 0, (data,)), (leaves[1],)),
+        "QBFT extra data": Target(ExtraData.decode, (extra.encode(), genesis_extra_data([bytes(20)]))),
+    }
+
+
 def _seal() -> dict[str, Target]:
     """What is handed to SEAL's own parsers."""
     key = HolderKey.generate(CKKS2048, 4)
@@ -157,7 +182,11 @@ def _seal() -> dict[str, Target]:
 ALL_KINDS = (*KINDS, *CKKS_KINDS, BEGIN_CALL)
 
 TARGETS: dict[str, Target] = (
-    {kind.name: Target(kind.decode, examples(kind)) for kind in ALL_KINDS} | _documents() | _raw() | _seal()
+    {kind.name: Target(kind.decode, examples(kind)) for kind in ALL_KINDS}
+    | _documents()
+    | _raw()
+    | _proofs()
+    | _seal()
 )
 """Decoders by name."""
 

@@ -57,6 +57,10 @@ FUZZED: dict[str, str] = {
     "ledger.checkpoints.SignedCheckpoint.decode": "checkpoint",
     "ledger.documents._parse": "metrics",
     "ledger.documents.decode_rewards": "rewards",
+    "ledger.light.proofs._value": "account proof",
+    "ledger.light.proofs.prove_account": "account proof",
+    "ledger.light.proofs.prove_slot": "slot proof",
+    "ledger.light.qbft.ExtraData.decode": "QBFT extra data",
     "ledger.papers._Paper.decode": "round paper",
 }
 """Decoder -> target. What is not a message of its own is reached through one."""
