@@ -1,7 +1,7 @@
 """``suture-audit``: what an auditor types.
 
 Exit codes: 0 all is well; 1 a check failed, or the ledger does not know the model; 2 wrong usage; 3 the folder cannot be read
-at all; 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP. Results go to the standard output, progress and errors to the standard error.
+at all, or no node answers; 4 the model is proven to be absent (light); 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP. Results go to the standard output, progress and errors to the standard error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from fl_core.errors import DecodeError, InputError
-from ledger.audit import screen
+from ledger.audit import light_command, screen
 from suture_fl.commandline import explain, run
 from suture_fl.interruptions import INTERRUPTIONS
 from suture_fl.report import report as report_error
@@ -165,6 +165,9 @@ def evidence(
     else:
         verdict = f"the key {signer} signed both" if signer else "it convicts nobody by itself"
         typer.echo(f"{found.kind.value} at block {found.number} of ledger 0x{paper.contract}: {verdict}")
+
+
+app.command(name="light", epilog=light_command.EPILOG)(light_command.light)
 
 
 def _console(no_color: bool) -> Console:

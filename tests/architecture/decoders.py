@@ -85,6 +85,7 @@ OTHERWISE: dict[str, str] = {
     "ledger.artifacts.load": "a file of the package",
     "ledger.artifacts.parse": "a file of the package; tests/unit/ledger/test_artifacts.py",
     "ledger.audit.papers._refuse_newer": "the format's name of a run paper, which a target reads whole",
+    "ledger.audit.light_options.genesis_validators": "a person's file; tests/unit/ledger/light/test_light_command.py",
     "ledger.chain.abi.EventType.decode": "topics, then the ABI decoder, which is a target",
     "ledger.chain.embedded.evm.decode_transaction": "py-evm's RLP; tests/unit/ledger/test_embedded_chain.py",
     "ledger.chain.embedded.proof.prove": "our own chain's database",
