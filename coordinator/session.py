@@ -169,7 +169,7 @@ class RoundSession:
         with self.stopwatch.measure("ledger"):
             c.journal.write(number, Entry.ACCEPTED, accepted.root)
             c.writer.commit_round(
-                c.run, number, accepted.root, accepted.count, 0, intent=self._intent(number, "commit")
+                c.run, number, accepted.root, accepted.count, intent=self._intent(number, "commit")
             )
 
     def check_requests(self) -> Requests:

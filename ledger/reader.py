@@ -23,11 +23,13 @@ from ledger.records import (
     EMPTY_ADDRESS,
     EMPTY_WORD,
     WORD_SIZE,
+    DataBudget,
     Head,
     Keys,
     Member,
     Model,
     Origin,
+    Pledge,
     Role,
     Round,
     RoundState,
@@ -254,15 +256,26 @@ class LedgerReader:
         found = self._connection.logs(self._address, topics, since, self._connection.head().number)
         return max((log.block_number for log in found), default=0)
 
+    def data_budget(self, holder: bytes, dataset: bytes) -> DataBudget:
+        """Return the privacy budget of a holder's data set; zeros when the holder granted none."""
+        granted, reserved, spent = self._record("budgetOf", holder, dataset)
+        return DataBudget(holder=holder, dataset=dataset, granted=granted, reserved=reserved, spent=spent)
+
+    def pledge(self, run: bytes, holder: bytes) -> Pledge:
+        """Return what a holder set aside for a run; its data set is zero when there is nothing."""
+        dataset, since = self._record("pledgeOf", run, holder)
+        return Pledge(run=run, holder=holder, dataset=dataset, since=since)
+
     def round(self, run: bytes, number: int) -> Round:
         """Return a round; its state is NONE when there is none."""
-        (state, parent, header, root, count, included, included_count, exclusions, rewards, model) = (
+        (state, cost, parent, header, root, count, included, included_count, exclusions, rewards, model) = (
             self._record("round", run, number)
         )
         return Round(
             run=run,
             number=number,
             state=RoundState(state),
+            cost=cost,
             parent=parent,
             header=header,
             root=root,

@@ -84,7 +84,7 @@ def _check(record: object, name: str, value: object) -> None:
         raise LocalProtocolError(f"{type(record).__name__}.{name} must not be negative, it is {value}.")
 
 
-_ADDRESSES = frozenset({"address", "signer", "sponsor", "coordinator", "token", "contract"})
+_ADDRESSES = frozenset({"address", "signer", "sponsor", "coordinator", "token", "contract", "holder"})
 
 
 class _Record:
@@ -150,7 +150,7 @@ class Run(_Record):
         closing_delay: Seconds between asking to close and the refund.
         closes_at: Earliest time of the refund; 0 unless state is CLOSING or later by that way.
         budget: Most privacy budget the run may spend.
-        spent: Privacy budget spent by committed rounds.
+        spent: Privacy budget spent by committed rounds, of every data set whose holder consented then.
         escrow: Deposited and not yet promised to anybody.
         allocated: Promised by finalised rounds, claimed or not.
         claimed: Paid out.
@@ -199,6 +199,7 @@ class Round(_Record):
         run: The run.
         number: From 1, without gaps.
         state: Where it is in its life.
+        cost: Privacy budget that it spends of every data set when it is committed.
         parent: Model id that the members train from.
         header: Digest of the round header.
         root: Merkle root of V, the accepted contributions.
@@ -222,6 +223,50 @@ class Round(_Record):
     exclusions: bytes
     rewards: bytes
     model: bytes
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataBudget(_Record):
+    """The privacy budget that a holder granted a data set, over all runs.
+
+    ``reserved + spent`` never exceeds ``granted``.
+
+    Attributes:
+        holder: Whose data set.
+        dataset: Commitment to it.
+        granted: Most that runs may ever spend of it.
+        reserved: Set aside for accepted runs that are not settled: what they have spent and may still spend.
+        spent: Spent in settled runs.
+    """
+
+    holder: bytes
+    dataset: bytes
+    granted: int
+    reserved: int
+    spent: int
+
+    @property
+    def free(self) -> int:
+        """What is left for other runs."""
+        return self.granted - self.reserved - self.spent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pledge(_Record):
+    """What a holder set aside for a run that it consents to, until consent or run have ended.
+
+    Attributes:
+        run: The run.
+        holder: The holder.
+        dataset: Commitment to the data set; zero when there is no pledge.
+        since: What the run had spent when the holder consented.
+    """
+
+    run: bytes
+    holder: bytes
+    dataset: bytes
+    since: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,9 +136,16 @@ class LedgerWriter:
             closing_delay,
         )
 
-    def accept(self, run: bytes, terms: bytes, *, intent: str) -> Receipt:
-        """Consent to a run's terms."""
-        return self._send(intent, "accept", run, terms)
+    def grant_budget(self, dataset: bytes, granted: int, *, intent: str) -> Receipt:
+        """Set how much privacy budget runs may ever spend of one of our data sets."""
+        return self._send(intent, "grantBudget", dataset, granted)
+
+    def accept(self, run: bytes, terms: bytes, dataset: bytes = EMPTY_WORD, *, intent: str) -> Receipt:
+        """Consent to a run's terms, with a data set; the run's budget is set aside from the data set's.
+
+        ``dataset`` may be zero when the run has no privacy budget to spend.
+        """
+        return self._send(intent, "accept", run, terms, dataset)
 
     def withdraw(self, run: bytes, *, intent: str) -> Receipt:
         """Withdraw consent."""
@@ -147,6 +154,10 @@ class LedgerWriter:
     def drop_consent(self, run: bytes, holder: bytes, *, intent: str) -> Receipt:
         """Strike the consent of somebody who is no holder any more."""
         return self._send(intent, "dropConsent", run, holder)
+
+    def settle(self, run: bytes, holder: bytes, *, intent: str) -> Receipt:
+        """Free what a run that opens no more rounds did not spend of a holder's data set; anybody may ask."""
+        return self._send(intent, "settle", run, holder)
 
     def close_run(self, run: bytes, *, intent: str) -> Receipt:
         """Begin to close a run; after the delay, with another intent, refund the escrow."""
@@ -157,15 +168,15 @@ class LedgerWriter:
         """Record a run's initial model, or one from elsewhere."""
         return self._send(intent, "registerRoot", run, artifact, metrics)
 
-    def open_round(self, run: bytes, number: int, parent: bytes, header: bytes, *, intent: str) -> Receipt:
-        """Open a round under a header digest."""
-        return self._send(intent, "openRound", run, number, parent, header)
-
-    def commit_round(
-        self, run: bytes, number: int, root: bytes, count: int, spent: int, *, intent: str
+    def open_round(
+        self, run: bytes, number: int, parent: bytes, header: bytes, cost: int = 0, *, intent: str
     ) -> Receipt:
-        """Fix V, the accepted contributions."""
-        return self._send(intent, "commitRound", run, number, root, count, spent)
+        """Open a round under a header digest; ``cost`` is the privacy budget that it will spend."""
+        return self._send(intent, "openRound", run, number, parent, header, cost)
+
+    def commit_round(self, run: bytes, number: int, root: bytes, count: int, *, intent: str) -> Receipt:
+        """Fix V, the accepted contributions, and spend what the round costs."""
+        return self._send(intent, "commitRound", run, number, root, count)
 
     def commit_included(
         self, run: bytes, number: int, root: bytes, count: int, exclusions: bytes, *, intent: str

@@ -30,17 +30,28 @@ CAP: public(immutable(uint256))
 
 # -------------------------------------------------------------------------------------------------------------- storage
 
+# @dev Tokens there are, in the smallest unit.
 totalSupply: public(uint256)
+# @dev account -> tokens
 balanceOf: public(HashMap[address, uint256])
+# @dev owner -> spender -> tokens that the spender may move
 allowance: public(HashMap[address, HashMap[address, uint256]])
 
 # --------------------------------------------------------------------------------------------------------------- events
 
+# @notice Tokens were moved, issued (from the zero address) or destroyed (to it).
+# @param sender Whose they were.
+# @param receiver Whose they are now.
+# @param value How many, in the smallest unit.
 event Transfer:
     sender: indexed(address)
     receiver: indexed(address)
     value: uint256
 
+# @notice What a spender may move has changed.
+# @param owner Whose tokens.
+# @param spender Who may move them.
+# @param value How many, in the smallest unit.
 event Approval:
     owner: indexed(address)
     spender: indexed(address)

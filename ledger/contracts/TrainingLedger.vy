@@ -5,9 +5,10 @@
 """
 @title Suture training ledger of one consortium
 @license Apache-2.0
-@notice Who takes part, with which keys; which runs exist, on which terms, paid from which escrow; who consents; what
-        every round was made of, which model came out and from which model; who has earned how much. Digests, counters,
-        addresses, roles and public keys only: nothing about a person and no payload.
+@notice Who takes part, with which keys; which runs exist, on which terms, paid from which escrow; who consents, with
+        which data set and within which privacy budget; what every round was made of, which model came out and from
+        which model; who has earned how much. Digests, counters, addresses, roles and public keys only: nothing about a
+        person and no payload.
 @dev There is no owner, no upgrade, no loop over members, and the cost of a round does not depend on how many clients
      took part. The order of this file is: pragmas, interfaces, flags, structs, constants, immutables, storage, events,
      constructor, external (membership, keys, runs, rounds, rewards, evidence, views), internal.
@@ -15,14 +16,19 @@
      Rules that hold everywhere:
        (1) every state change emits an event;
        (2) checks, then effects, then calls of tokens; and no function can be entered while another one runs;
-       (3) exits (withdraw, dropConsent, vote, setKeys, claim, closeRun) work while the ledger is paused;
+       (3) exits (withdraw, dropConsent, settle, vote, setKeys, claim, closeRun) work while the ledger is paused;
        (4) ids bind who made them: run = keccak256(sponsor, terms), model = keccak256(run, round, artifact);
        (5) what is signed binds chain, contract, run, round and member by EIP-712;
        (6) Merkle leaves are hashed twice, so that no inner node can be shown as a leaf.
 
      Vyper gives each field of a struct a slot of its own. Small numbers that change together are therefore packed into
-     one word by hand (`_packRun`, `_packRound`); views return them unpacked. Compiled for size, because the code is
-     near the 24,576 bytes of EIP-170; that costs 0.3 % of gas.
+     one word by hand (`_packRun`, `_packRound`, and pairs of 128 bits); views return them unpacked. Compiled for size,
+     because EIP-170 allows 24,576 bytes; that costs 0.3 % of gas.
+
+     Privacy budget. A holder grants every data set a budget. Its consent to a run sets aside all that the run may still
+     spend, or is refused. A round names its cost when it opens and spends it once, for all data sets of the run, when it
+     is committed: one number, however many holders there are. When the consent or the run ends, what was not spent is
+     free again. So what runs spend of a data set never exceeds its budget, across runs and researchers.
 @custom:security Not audited. The coordinator decides which contributions are accepted and what a round pays; the ledger
      only makes it impossible to do so twice, in silence, or beyond the escrow and the privacy budget.
 """
@@ -78,6 +84,7 @@ struct Run:
     closingDelay: uint64
     # @dev Earliest time of the refund; 0 before closing was asked for.
     closesAt: uint64
+    # @dev Privacy budget: the most that rounds may spend, and what they have spent.
     budget: uint256
     spent: uint256
     # @dev Deposited and not promised.
@@ -88,6 +95,8 @@ struct Run:
 
 struct Round:
     state: uint8
+    # @dev Privacy budget that the round spends when it is committed.
+    cost: uint256
     # @dev Model id.
     parent: bytes32
     header: bytes32
@@ -112,6 +121,20 @@ struct Model:
     metrics: bytes32
     aggregateKey: bytes32
 
+struct DataBudget:
+    # @dev Most that runs may ever spend of this data set.
+    granted: uint256
+    # @dev Set aside for accepted runs that are not settled: what they have spent and may still spend.
+    reserved: uint256
+    # @dev Spent in settled runs.
+    spent: uint256
+
+struct Pledge:
+    # @dev Commitment to the data set; empty when there is no pledge.
+    dataset: bytes32
+    # @dev What the run had spent when it was accepted.
+    since: uint256
+
 # The forms in storage, and the small numbers that share a word.
 
 struct RunProgress:
@@ -130,16 +153,17 @@ struct RunSlots:
     token: IERC20
     terms: bytes32
     closingDelay: uint64
-    budget: uint256
-    spent: uint256
-    escrow: uint256
-    allocated: uint256
+    # @dev From the low bits up: budget 128, spent 128.
+    privacy: uint256
+    # @dev From the low bits up: escrow 128, allocated 128.
+    money: uint256
     claimed: uint256
 
 struct RoundProgress:
     state: uint8
     count: uint32
     includedCount: uint32
+    cost: uint256
 
 struct RoundSlots:
     progress: uint256
@@ -160,11 +184,13 @@ struct ModelSlots:
 
 # ------------------------------------------------------------------------------------------------------------ constants
 
+# @dev States of a run; 0 when there is none.
 RUN_OPEN: constant(uint8) = 1
 RUN_CLOSING: constant(uint8) = 2
 RUN_CLOSED: constant(uint8) = 3
 RUN_STOPPED: constant(uint8) = 4
 
+# @dev States of a round; 0 when there is none.
 ROUND_OPEN: constant(uint8) = 1
 ROUND_COMMITTED: constant(uint8) = 2
 ROUND_INCLUDED: constant(uint8) = 3
@@ -181,10 +207,13 @@ MAX_LINEAGE: constant(uint256) = 64
 MAX_CLOSING_DELAY: constant(uint64) = 366 * 86_400
 # @dev What a token may spend on the refund of a stopped run, so that it cannot block the vote.
 REFUND_GAS: constant(uint256) = 200_000
+# @dev The lower of two numbers that share a word.
+LOW: constant(uint256) = 2**128 - 1
 
 # @dev Half the order of secp256k1, rounded down: a valid signature has `s` no larger (EIP-2).
 HALF_ORDER: constant(uint256) = 57_896_044_618_658_097_711_785_492_504_343_953_926_418_782_139_537_452_191_302_581_570_759_080_747_168
 
+# @dev EIP-712 types.
 DOMAIN_TYPE: constant(bytes32) = keccak256(
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
@@ -200,9 +229,11 @@ DOMAIN: public(immutable(bytes32))
 
 # -------------------------------------------------------------------------------------------------------------- storage
 
+# @dev Whether new work is stopped; exits never are.
 paused: public(bool)
 # @dev Votes that an act needs.
 threshold: public(uint32)
+# @dev Accounts with roles.
 memberCount: public(uint32)
 # @dev Grows with every executed act; a vote counts only in the era it was cast in.
 era: public(uint32)
@@ -220,24 +251,48 @@ signerOf: public(HashMap[address, address])
 consent: public(HashMap[bytes32, HashMap[address, bytes32]])
 # @dev run -> account -> tokens paid so far
 claimedOf: public(HashMap[bytes32, HashMap[address, uint256]])
+# @dev run -> its record; read it by `runs`
 _runs: HashMap[bytes32, RunSlots]
+# @dev run -> number -> record of the round; read it by `round`
 _rounds: HashMap[bytes32, HashMap[uint32, RoundSlots]]
+# @dev model id -> its record; read it by `models`
 _models: HashMap[bytes32, ModelSlots]
+# @dev holder -> commitment to a data set -> its privacy budget
+budgetOf: public(HashMap[address, HashMap[bytes32, DataBudget]])
+# @dev run -> holder -> the data set of its consent, until the run is settled
+pledgeOf: public(HashMap[bytes32, HashMap[address, Pledge]])
 
 # --------------------------------------------------------------------------------------------------------------- events
 
+# @notice An account became a member, as a founder or by vote.
+# @param member The account.
+# @param roles What it may do.
+# @param info Digest of the reason; empty for founders.
 event MemberAdmitted:
     member: indexed(address)
     roles: Role
     info: bytes32
 
+# @notice A vote took an account's roles away.
+# @param member The account.
+# @param info Digest of the reason.
 event MemberRemoved:
     member: indexed(address)
     info: bytes32
 
+# @notice The number of votes that an act needs was set, by vote, at the foundation, or because members became too few.
+# @param threshold The number.
 event ThresholdSet:
     threshold: uint32
 
+# @notice A member voted for an act. The act's own event follows when this vote executed it.
+# @param proposal Id under which the votes are counted.
+# @param voter The member.
+# @param act The act.
+# @param subject As in `vote`.
+# @param roles As in `vote`.
+# @param info As in `vote`.
+# @param votes How many there are now, this one included.
 event Vote:
     proposal: indexed(bytes32)
     voter: indexed(address)
@@ -247,16 +302,31 @@ event Vote:
     info: bytes32
     votes: uint32
 
+# @notice New work was stopped, or goes on.
+# @param by Who paused, or cast the last vote.
+# @param paused Whether it is stopped now.
 event Paused:
     by: indexed(address)
     paused: bool
 
+# @notice A member registered a key set.
+# @param member The member.
+# @param signer Address of the key that signs contributions.
+# @param epoch Number of the key set, from 1.
+# @param encryption Digest of the transport key bundle.
 event KeysSet:
     member: indexed(address)
     signer: indexed(address)
     epoch: uint32
     encryption: bytes32
 
+# @notice A sponsor created a run.
+# @param run The run.
+# @param sponsor Who paid the escrow and gets the rest.
+# @param coordinator Who runs the rounds.
+# @param terms Digest of the terms.
+# @param token Contract of the rewards; may be zero.
+# @param escrow What was deposited.
 event RunCreated:
     run: indexed(bytes32)
     sponsor: indexed(address)
@@ -265,24 +335,78 @@ event RunCreated:
     token: address
     escrow: uint256
 
+# @notice A holder's consent was given, withdrawn, or struck because it is a holder no more.
+# @param run The run.
+# @param holder The holder.
+# @param given Whether it consents now.
+# @param accepted How many holders consent now.
 event Consent:
     run: indexed(bytes32)
     holder: indexed(address)
     given: bool
     accepted: uint32
 
+# @notice A holder set the privacy budget of a data set.
+# @param holder The holder.
+# @param dataset Commitment to the data set.
+# @param granted Most that runs may ever spend of it.
+event BudgetGranted:
+    holder: indexed(address)
+    dataset: indexed(bytes32)
+    granted: uint256
+
+# @notice A holder consented with a data set; what the run may still spend was set aside.
+# @param run The run.
+# @param holder The holder.
+# @param dataset Commitment to the data set.
+# @param amount What was set aside.
+event BudgetReserved:
+    run: indexed(bytes32)
+    holder: indexed(address)
+    dataset: indexed(bytes32)
+    amount: uint256
+
+# @notice The consent or the run ended; what was set aside and not spent is free again.
+# @param run The run.
+# @param holder The holder.
+# @param dataset Commitment to the data set.
+# @param spent What the run spent of it since the consent.
+event BudgetSettled:
+    run: indexed(bytes32)
+    holder: indexed(address)
+    dataset: indexed(bytes32)
+    spent: uint256
+
+# @notice A model without a parent was put on record.
+# @param run The run.
+# @param artifact SHA-256 of the file.
+# @param model Its id.
+# @param metrics Commitment to its metrics.
 event RootRegistered:
     run: indexed(bytes32)
     artifact: indexed(bytes32)
     model: bytes32
     metrics: bytes32
 
+# @notice A round began.
+# @param run The run.
+# @param round Its number.
+# @param parent Id of the model trained from.
+# @param header Digest of the round header.
+# @param cost Privacy budget that it spends when it is committed.
 event RoundOpened:
     run: indexed(bytes32)
     round: indexed(uint32)
     parent: bytes32
     header: bytes32
+    cost: uint256
 
+# @notice V was fixed, and the round's privacy budget spent.
+# @param run The run.
+# @param round Its number.
+# @param root Merkle root of V.
+# @param count Size of V.
+# @param spent Privacy budget spent.
 event RoundCommitted:
     run: indexed(bytes32)
     round: indexed(uint32)
@@ -290,6 +414,12 @@ event RoundCommitted:
     count: uint32
     spent: uint256
 
+# @notice U was fixed; members may reveal.
+# @param run The run.
+# @param round Its number.
+# @param root Merkle root of U.
+# @param count Size of U.
+# @param exclusions Digest of the exclusions and their reasons.
 event RoundIncluded:
     run: indexed(bytes32)
     round: indexed(uint32)
@@ -297,6 +427,16 @@ event RoundIncluded:
     count: uint32
     exclusions: bytes32
 
+# @notice A round's model was put on record, and its rewards were promised.
+# @param run The run.
+# @param round Its number.
+# @param artifact SHA-256 of the model file.
+# @param model Its id.
+# @param parent Id of the model trained from.
+# @param aggregateKey Digest of the aggregate key.
+# @param metrics Commitment to the metrics.
+# @param rewardsRoot Root of the cumulative rewards; empty when nothing is paid.
+# @param reward What was moved from the escrow.
 event RoundFinalised:
     run: indexed(bytes32)
     round: indexed(uint32)
@@ -308,28 +448,50 @@ event RoundFinalised:
     rewardsRoot: bytes32
     reward: uint256
 
+# @notice A round was given up.
+# @param run The run.
+# @param round Its number.
 event RoundAborted:
     run: indexed(bytes32)
     round: indexed(uint32)
 
+# @notice A run opens no more rounds.
+# @param run The run.
+# @param closesAt Earliest time of the refund, seconds since 1970.
 event RunClosing:
     run: indexed(bytes32)
     closesAt: uint64
 
+# @notice A run is over.
+# @param run The run.
+# @param state 3 closed, 4 stopped by vote.
 event RunClosed:
     run: indexed(bytes32)
     state: uint8
 
+# @notice A sponsor got back what no round had promised.
+# @param run The run.
+# @param sponsor The sponsor.
+# @param amount How much.
 event Refunded:
     run: indexed(bytes32)
     sponsor: indexed(address)
     amount: uint256
 
+# @notice An account was paid.
+# @param run The run.
+# @param account The account.
+# @param amount How much.
 event Claimed:
     run: indexed(bytes32)
     account: indexed(address)
     amount: uint256
 
+# @notice A member disputes a round or a run.
+# @param run The run.
+# @param round The round; 0 for the run as a whole.
+# @param member Who objects.
+# @param reason Digest of the statement.
 event Objection:
     run: indexed(bytes32)
     round: indexed(uint32)
@@ -347,13 +509,13 @@ def __init__(founders: DynArray[address, MAX_FOUNDERS], roles: DynArray[Role, MA
     @param threshold How many votes an act needs, from 1 to the number of founders.
     """
     count: uint256 = len(founders)
-    assert count > 0 and count == len(roles), "training_ledger: founders and roles do not match"
-    assert threshold > 0 and convert(threshold, uint256) <= count, "training_ledger: threshold is out of range"
+    self._require(count > 0 and count == len(roles), "founders and roles do not match")
+    self._require(threshold > 0 and convert(threshold, uint256) <= count, "threshold is out of range")
     for i: uint256 in range(count, bound=MAX_FOUNDERS):
         founder: address = founders[i]
-        assert founder != empty(address), "training_ledger: subject is the zero address"
-        assert roles[i] != empty(Role), "training_ledger: roles are empty"
-        assert self.member[founder].roles == empty(Role), "training_ledger: subject is a member already"
+        self._require(founder != empty(address), "subject is the zero address")
+        self._require(roles[i] != empty(Role), "roles are empty")
+        self._require(self.member[founder].roles == empty(Role), "subject is a member already")
         self.member[founder] = Member(roles=roles[i], epoch=0, since=convert(block.number, uint64))
         log MemberAdmitted(member=founder, roles=roles[i], info=empty(bytes32))
     self.memberCount = convert(count, uint32)
@@ -378,9 +540,9 @@ def vote(act: Act, subject: address, roles: Role, info: bytes32) -> bool:
     @dev The proposal binds the era, and every executed act starts a new one: votes never outlive their electorate.
          Works while paused.
     """
-    assert self.member[msg.sender].roles != empty(Role), "training_ledger: caller is not a member"
+    self._require(self.member[msg.sender].roles != empty(Role), "caller is not a member")
     proposal: bytes32 = self._proposal(act, subject, roles, info)
-    assert not self.voted[proposal][msg.sender], "training_ledger: caller has voted"
+    self._require(not self.voted[proposal][msg.sender], "caller has voted")
     self.voted[proposal][msg.sender] = True
     count: uint32 = self.votes[proposal] + 1
     self.votes[proposal] = count
@@ -416,13 +578,13 @@ def setKeys(signer: address, encryption: bytes32, possession: Bytes[65]):
     @dev Works while paused: a member whose key has leaked must not have to wait.
     """
     entry: Member = self.member[msg.sender]
-    assert entry.roles != empty(Role), "training_ledger: caller is not a member"
-    assert encryption != empty(bytes32), "training_ledger: encryption key is empty"
-    assert self.signerOf[signer] == empty(address), "training_ledger: key was used before"
-    assert signer == msg.sender or self.member[signer].roles == empty(Role), "training_ledger: key is another member's account"
+    self._require(entry.roles != empty(Role), "caller is not a member")
+    self._require(encryption != empty(bytes32), "encryption key is empty")
+    self._require(self.signerOf[signer] == empty(address), "key was used before")
+    self._require(signer == msg.sender or self.member[signer].roles == empty(Role), "key is another member's account")
     epoch: uint32 = entry.epoch + 1
     digest: bytes32 = self._typed(keccak256(abi_encode(KEY_POSSESSION_TYPE, msg.sender, epoch, encryption)))
-    assert signer != empty(address) and self._recover(digest, possession) == signer, "training_ledger: possession of the key is not proven"
+    self._require(signer != empty(address) and self._recover(digest, possession) == signer, "possession of the key is not proven")
     self.signerOf[signer] = msg.sender
     self.member[msg.sender].epoch = epoch
     self.keysAt[msg.sender][epoch] = Keys(signer=signer, encryption=encryption, block=convert(block.number, uint64))
@@ -460,11 +622,12 @@ def createRun(
     self._requireLive()
     self._requireRole(msg.sender, Role.RESEARCHER | Role.COORDINATOR)
     self._requireRole(coordinator, Role.COORDINATOR)
-    assert run == keccak256(abi_encode(msg.sender, terms)), "training_ledger: run id does not bind sponsor and terms"
-    assert self._runs[run].progress == 0, "training_ledger: run exists already"
-    assert terms != empty(bytes32), "training_ledger: terms are empty"
-    assert minClients > 0 and maxRounds > 0, "training_ledger: fewest clients or most rounds is zero"
-    assert closingDelay <= MAX_CLOSING_DELAY, "training_ledger: closing delay is too long"
+    self._require(run == keccak256(abi_encode(msg.sender, terms)), "run id does not bind sponsor and terms")
+    self._require(self._runs[run].progress == 0, "run exists already")
+    self._require(terms != empty(bytes32), "terms are empty")
+    self._require(minClients > 0 and maxRounds > 0, "fewest clients or most rounds is zero")
+    self._require(budget <= LOW and escrow <= LOW, "budget or escrow has more than 128 bits")
+    self._require(closingDelay <= MAX_CLOSING_DELAY, "closing delay is too long")
     self._runs[run] = RunSlots(
         progress=self._packRun(
             RunProgress(
@@ -482,10 +645,8 @@ def createRun(
         token=token,
         terms=terms,
         closingDelay=closingDelay,
-        budget=budget,
-        spent=0,
-        escrow=escrow,
-        allocated=0,
+        privacy=budget,
+        money=escrow,
         claimed=0,
     )
     log RunCreated(
@@ -496,23 +657,51 @@ def createRun(
 
 
 @external
-def accept(run: bytes32, terms: bytes32):
+def grantBudget(dataset: bytes32, granted: uint256):
     """
-    @notice The caller, a holder with keys, consents to the run.
+    @notice The caller, a holder, says how much privacy budget runs may ever spend of a data set.
+    @param dataset Salted commitment to the data set.
+    @param granted The new limit, in the unit of the terms; not below what is spent or reserved already.
+    @dev Works while paused. A holder can raise its own limit; it cannot do so in silence.
+    """
+    self._requireRole(msg.sender, Role.HOLDER)
+    self._require(dataset != empty(bytes32), "data set is empty")
+    taken: uint256 = self.budgetOf[msg.sender][dataset].reserved + self.budgetOf[msg.sender][dataset].spent
+    self._require(granted >= taken, "data set has less budget left")
+    self.budgetOf[msg.sender][dataset].granted = granted
+    log BudgetGranted(holder=msg.sender, dataset=dataset, granted=granted)
+
+
+@external
+def accept(run: bytes32, terms: bytes32, dataset: bytes32):
+    """
+    @notice The caller, a holder with keys, consents to the run, and sets aside all that the run may still spend from
+            the budget of the data set that it will use.
     @param run The run.
     @param terms Digest of the terms that the holder has read; must be the run's.
+    @param dataset Salted commitment to the data set; may be empty when the run has no budget to spend.
     """
     self._requireLive()
     self._requireRole(msg.sender, Role.HOLDER)
     progress: RunProgress = self._unpackRun(self._runs[run].progress)
-    assert progress.state == RUN_OPEN, "training_ledger: run is not OPEN"
-    assert self._runs[run].terms == terms, "training_ledger: terms are not the run's"
-    assert self.consent[run][msg.sender] == empty(bytes32), "training_ledger: consent was given already"
-    assert self.member[msg.sender].epoch > 0, "training_ledger: caller has no keys"
+    self._require(progress.state == RUN_OPEN, "run is not OPEN")
+    self._require(self._runs[run].terms == terms, "terms are not the run's")
+    self._require(self.consent[run][msg.sender] == empty(bytes32), "consent was given already")
+    self._require(self.member[msg.sender].epoch > 0, "caller has no keys")
     self.consent[run][msg.sender] = terms
     progress.accepted += 1
     self._runs[run].progress = self._packRun(progress)
     log Consent(run=run, holder=msg.sender, given=True, accepted=progress.accepted)
+    privacy: uint256 = self._runs[run].privacy
+    since: uint256 = privacy >> 128
+    amount: uint256 = (privacy & LOW) - since
+    if amount > 0 or dataset != empty(bytes32):
+        self._require(dataset != empty(bytes32), "data set is empty")
+        budget: DataBudget = self.budgetOf[msg.sender][dataset]
+        self._require(amount <= budget.granted - budget.reserved - budget.spent, "data set has less budget left")
+        self.budgetOf[msg.sender][dataset].reserved = budget.reserved + amount
+        self.pledgeOf[run][msg.sender] = Pledge(dataset=dataset, since=since)
+        log BudgetReserved(run=run, holder=msg.sender, dataset=dataset, amount=amount)
 
 
 @external
@@ -531,8 +720,21 @@ def dropConsent(run: bytes32, holder: address):
     @param run The run.
     @param holder Whose consent.
     """
-    assert Role.HOLDER not in self.member[holder].roles, "training_ledger: account is still a holder"
+    self._require(Role.HOLDER not in self.member[holder].roles, "account is still a holder")
     self._strikeConsent(run, holder)
+
+
+@external
+def settle(run: bytes32, holder: address):
+    """
+    @notice Frees what a run that opens no more rounds did not spend of a holder's data set. Anyone. The consent stays.
+    @param run The run; must be CLOSING, CLOSED or STOPPED.
+    @param holder Whose data set.
+    """
+    progress: RunProgress = self._unpackRun(self._runs[run].progress)
+    self._require(progress.state > RUN_OPEN, "run can open rounds")
+    self._require(self.pledgeOf[run][holder].dataset != empty(bytes32), "nothing to settle")
+    self._settle(run, holder, progress)
 
 
 @external
@@ -545,27 +747,27 @@ def closeRun(run: bytes32):
     @dev Works while paused. On a run that was stopped by vote, one call fetches an escrow whose refund failed then.
     """
     sponsor: address = self._runs[run].sponsor
-    assert msg.sender == sponsor or msg.sender == self._runs[run].coordinator, "training_ledger: caller is neither coordinator nor sponsor"
+    self._require(msg.sender == sponsor or msg.sender == self._runs[run].coordinator, "caller is neither coordinator nor sponsor")
     progress: RunProgress = self._unpackRun(self._runs[run].progress)
     if progress.state == RUN_STOPPED:
-        assert self._runs[run].escrow > 0, "training_ledger: escrow is empty"
+        self._require(self._runs[run].money & LOW > 0, "escrow is empty")
         self._refund(run, sponsor)
         return
-    assert progress.state in [RUN_OPEN, RUN_CLOSING], "training_ledger: run is closed"
+    self._require(progress.state in [RUN_OPEN, RUN_CLOSING], "run is closed")
     if progress.opened > 0:
         latest: uint8 = self._unpackRound(self._rounds[run][progress.opened].progress).state
-        assert latest not in [ROUND_COMMITTED, ROUND_INCLUDED], "training_ledger: a round is committed"
+        self._require(latest not in [ROUND_COMMITTED, ROUND_INCLUDED], "a round is committed")
     if progress.state == RUN_OPEN:
         progress.state = RUN_CLOSING
         progress.closesAt = convert(block.timestamp, uint64) + self._runs[run].closingDelay
         self._runs[run].progress = self._packRun(progress)
         log RunClosing(run=run, closesAt=progress.closesAt)
         return
-    assert block.timestamp >= convert(progress.closesAt, uint256), "training_ledger: closing delay is not over"
+    self._require(block.timestamp >= convert(progress.closesAt, uint256), "closing delay is not over")
     progress.state = RUN_CLOSED
     self._runs[run].progress = self._packRun(progress)
     log RunClosed(run=run, state=RUN_CLOSED)
-    if self._runs[run].escrow > 0:
+    if self._runs[run].money & LOW > 0:
         self._refund(run, sponsor)
 
 
@@ -585,56 +787,56 @@ def registerRoot(run: bytes32, artifact: bytes32, metrics: bytes32):
 
 
 @external
-def openRound(run: bytes32, n: uint32, parent: bytes32, header: bytes32):
+def openRound(run: bytes32, n: uint32, parent: bytes32, header: bytes32, cost: uint256):
     """
     @notice Opens the next round: from now on members may train from `parent` under `header`.
     @param run The run.
     @param n One more than the latest round, which must be finalised or aborted.
     @param parent Id of a model on this ledger.
     @param header Digest of the round header.
+    @param cost Privacy budget that the round will spend of every data set whose holder consents.
     """
     progress: RunProgress = self._requireCoordinator(run)
     self._requireOpen(progress)
-    assert n == progress.opened + 1, "training_ledger: round is not the next one"
+    self._require(n == progress.opened + 1, "round is not the next one")
     if progress.opened > 0:
         latest: uint8 = self._unpackRound(self._rounds[run][progress.opened].progress).state
-        assert latest in [ROUND_FINALISED, ROUND_ABORTED], "training_ledger: latest round is not over"
-    assert progress.finalised < progress.maxRounds, "training_ledger: run has had its rounds"
-    assert progress.accepted >= progress.minClients, "training_ledger: too few holders consent"
-    assert self._models[parent].run != empty(bytes32), "training_ledger: parent is not on the ledger"
-    assert header != empty(bytes32), "training_ledger: header is empty"
+        self._require(latest in [ROUND_FINALISED, ROUND_ABORTED], "latest round is not over")
+    self._require(progress.finalised < progress.maxRounds, "run has had its rounds")
+    self._require(progress.accepted >= progress.minClients, "too few holders consent")
+    self._require(self._models[parent].run != empty(bytes32), "parent is not on the ledger")
+    self._require(header != empty(bytes32), "header is empty")
+    privacy: uint256 = self._runs[run].privacy
+    self._require(cost <= (privacy & LOW) - (privacy >> 128), "privacy budget is exceeded")
     progress.opened = n
     self._runs[run].progress = self._packRun(progress)
-    self._rounds[run][n].progress = self._packRound(RoundProgress(state=ROUND_OPEN, count=0, includedCount=0))
+    self._rounds[run][n].progress = self._packRound(RoundProgress(state=ROUND_OPEN, count=0, includedCount=0, cost=cost))
     self._rounds[run][n].parent = parent
     self._rounds[run][n].header = header
-    log RoundOpened(run=run, round=n, parent=parent, header=header)
+    log RoundOpened(run=run, round=n, parent=parent, header=header, cost=cost)
 
 
 @external
-def commitRound(run: bytes32, n: uint32, root: bytes32, count: uint32, spent: uint256):
+def commitRound(run: bytes32, n: uint32, root: bytes32, count: uint32):
     """
-    @notice Fixes V, the set of accepted contributions, once.
+    @notice Fixes V, the set of accepted contributions, once, and spends what the round costs.
     @param run The run.
     @param n The round; must be OPEN.
     @param root Merkle root over (address member, bytes32 contribution digest).
     @param count How many, from the run's fewest clients to the holders who consent.
-    @param spent Privacy budget that this round spends.
     """
     limits: RunProgress = self._requireCoordinator(run)
     progress: RoundProgress = self._unpackRound(self._rounds[run][n].progress)
-    assert progress.state == ROUND_OPEN, "training_ledger: round is not OPEN"
-    assert root != empty(bytes32), "training_ledger: root is empty"
-    assert count >= limits.minClients and count <= limits.accepted, "training_ledger: count is out of range"
-    if spent > 0:
-        total: uint256 = self._runs[run].spent
-        assert spent <= self._runs[run].budget - total, "training_ledger: privacy budget is exceeded"
-        self._runs[run].spent = total + spent
+    self._require(progress.state == ROUND_OPEN, "round is not OPEN")
+    self._require(root != empty(bytes32), "root is empty")
+    self._require(count >= limits.minClients and count <= limits.accepted, "count is out of range")
+    if progress.cost > 0:
+        self._runs[run].privacy += progress.cost << 128
     progress.state = ROUND_COMMITTED
     progress.count = count
     self._rounds[run][n].progress = self._packRound(progress)
     self._rounds[run][n].root = root
-    log RoundCommitted(run=run, round=n, root=root, count=count, spent=spent)
+    log RoundCommitted(run=run, round=n, root=root, count=count, spent=progress.cost)
 
 
 @external
@@ -649,10 +851,10 @@ def commitIncluded(run: bytes32, n: uint32, root: bytes32, count: uint32, exclus
     """
     limits: RunProgress = self._requireCoordinator(run)
     progress: RoundProgress = self._unpackRound(self._rounds[run][n].progress)
-    assert progress.state == ROUND_COMMITTED, "training_ledger: round is not COMMITTED"
-    assert root != empty(bytes32), "training_ledger: root is empty"
-    assert count >= limits.minClients and count <= progress.count, "training_ledger: count is out of range"
-    assert (count == progress.count) == (root == self._rounds[run][n].root), "training_ledger: root and count contradict the accepted set"
+    self._require(progress.state == ROUND_COMMITTED, "round is not COMMITTED")
+    self._require(root != empty(bytes32), "root is empty")
+    self._require(count >= limits.minClients and count <= progress.count, "count is out of range")
+    self._require((count == progress.count) == (root == self._rounds[run][n].root), "root and count contradict the accepted set")
     progress.state = ROUND_INCLUDED
     progress.includedCount = count
     self._rounds[run][n].progress = self._packRound(progress)
@@ -683,9 +885,9 @@ def finaliseRound(
     """
     limits: RunProgress = self._requireCoordinator(run)
     progress: RoundProgress = self._unpackRound(self._rounds[run][n].progress)
-    assert progress.state == ROUND_INCLUDED, "training_ledger: round is not INCLUDED"
-    assert aggregateKey != empty(bytes32), "training_ledger: aggregate key is empty"
-    assert (reward == 0) == (rewardsRoot == empty(bytes32)), "training_ledger: reward and rewards root do not match"
+    self._require(progress.state == ROUND_INCLUDED, "round is not INCLUDED")
+    self._require(aggregateKey != empty(bytes32), "aggregate key is empty")
+    self._require((reward == 0) == (rewardsRoot == empty(bytes32)), "reward and rewards root do not match")
     model: bytes32 = self._record(run, n, artifact, metrics, aggregateKey)
     progress.state = ROUND_FINALISED
     self._rounds[run][n].progress = self._packRound(progress)
@@ -693,10 +895,9 @@ def finaliseRound(
     limits.finalised += 1
     self._runs[run].progress = self._packRun(limits)
     if reward > 0:
-        escrow: uint256 = self._runs[run].escrow
-        assert reward <= escrow, "training_ledger: reward exceeds the escrow"
-        self._runs[run].escrow = escrow - reward
-        self._runs[run].allocated += reward
+        money: uint256 = self._runs[run].money
+        self._require(reward <= money & LOW, "reward exceeds the escrow")
+        self._runs[run].money = money - reward + (reward << 128)
         self._rounds[run][n].rewards = rewardsRoot
     log RoundFinalised(
         run=run,
@@ -714,13 +915,13 @@ def finaliseRound(
 @external
 def abortRound(run: bytes32, n: uint32):
     """
-    @notice Gives a round up. Its budget stays spent: what was answered cannot be taken back.
+    @notice Gives a round up. What it spent when it was committed stays spent: what was answered cannot be taken back.
     @param run The run.
     @param n The round; must be OPEN, COMMITTED or INCLUDED.
     """
     limits: RunProgress = self._requireCoordinator(run)
     progress: RoundProgress = self._unpackRound(self._rounds[run][n].progress)
-    assert progress.state in [ROUND_OPEN, ROUND_COMMITTED, ROUND_INCLUDED], "training_ledger: round is not under way"
+    self._require(progress.state in [ROUND_OPEN, ROUND_COMMITTED, ROUND_INCLUDED], "round is not under way")
     progress.state = ROUND_ABORTED
     self._rounds[run][n].progress = self._packRound(progress)
     log RoundAborted(run=run, round=n)
@@ -741,18 +942,18 @@ def claim(run: bytes32, n: uint32, account: address, cumulative: uint256, proof:
          promised, so a wrong root harms its own run only.
     """
     root: bytes32 = self._rounds[run][n].rewards
-    assert root != empty(bytes32), "training_ledger: round has no rewards"
+    self._require(root != empty(bytes32), "round has no rewards")
     leaf: bytes32 = keccak256(keccak256(abi_encode(run, account, cumulative)))
-    assert self._root(leaf, proof) == root, "training_ledger: proof does not lead to the rewards root"
+    self._require(self._root(leaf, proof) == root, "proof does not lead to the rewards root")
     before: uint256 = self.claimedOf[run][account]
-    assert cumulative > before, "training_ledger: nothing to claim"
+    self._require(cumulative > before, "nothing to claim")
     amount: uint256 = cumulative - before
     claimed: uint256 = self._runs[run].claimed
-    assert amount <= self._runs[run].allocated - claimed, "training_ledger: claims exceed what was promised"
+    self._require(amount <= (self._runs[run].money >> 128) - claimed, "claims exceed what was promised")
     self.claimedOf[run][account] = cumulative
     self._runs[run].claimed = claimed + amount
     log Claimed(run=run, account=account, amount=amount)
-    assert extcall self._runs[run].token.transfer(account, amount, default_return_value=True), "training_ledger: token refused the transfer"
+    self._require(extcall self._runs[run].token.transfer(account, amount, default_return_value=True), "token refused the transfer")
 
 
 # ------------------------------------------------------------------------------------------------- external: evidence
@@ -767,7 +968,7 @@ def objection(run: bytes32, n: uint32, reason: bytes32):
     """
     self._requireRole(msg.sender, Role.HOLDER | Role.AUDITOR)
     opened: uint32 = self._unpackRun(self._runs[run].progress).opened
-    assert self._runs[run].progress != 0 and n <= opened, "training_ledger: round does not exist"
+    self._require(self._runs[run].progress != 0 and n <= opened, "round does not exist")
     log Objection(run=run, round=n, member=msg.sender, reason=reason)
 
 
@@ -896,10 +1097,10 @@ def runs(run: bytes32) -> Run:
         accepted=progress.accepted,
         closingDelay=slots.closingDelay,
         closesAt=progress.closesAt,
-        budget=slots.budget,
-        spent=slots.spent,
-        escrow=slots.escrow,
-        allocated=slots.allocated,
+        budget=slots.privacy & LOW,
+        spent=slots.privacy >> 128,
+        escrow=slots.money & LOW,
+        allocated=slots.money >> 128,
         claimed=slots.claimed,
     )
 
@@ -917,6 +1118,7 @@ def round(run: bytes32, n: uint32) -> Round:
     progress: RoundProgress = self._unpackRound(slots.progress)
     return Round(
         state=progress.state,
+        cost=progress.cost,
         parent=slots.parent,
         header=slots.header,
         root=slots.root,
@@ -982,12 +1184,24 @@ def lineage(model: bytes32) -> DynArray[bytes32, MAX_LINEAGE]:
 # -------------------------------------------------------------------------------------------------- internal: requires
 
 @internal
+@pure
+def _require(holds: bool, rule: String[64]):
+    """
+    @dev Reverts when a rule is broken. One function for all rules: `assert` would put the same 130 bytes around every
+         sentence, and the contract would not fit EIP-170.
+    @param holds Whether the rule is kept.
+    @param rule The rule, as the end of the sentence that the caller gets to read.
+    """
+    assert holds, concat("training_ledger: ", rule)
+
+
+@internal
 @view
 def _requireLive():
     """
     @dev New work needs a ledger that is not paused.
     """
-    assert not self.paused, "training_ledger: ledger is paused"
+    self._require(not self.paused, "ledger is paused")
 
 
 @internal
@@ -998,7 +1212,7 @@ def _requireRole(who: address, allowed: Role):
     @param who The account.
     @param allowed Any of these is enough.
     """
-    assert (self.member[who].roles & allowed) != empty(Role), "training_ledger: account lacks the role"
+    self._require((self.member[who].roles & allowed) != empty(Role), "account lacks the role")
 
 
 @internal
@@ -1011,8 +1225,8 @@ def _requireCoordinator(run: bytes32) -> RunProgress:
     """
     self._requireLive()
     progress: RunProgress = self._unpackRun(self._runs[run].progress)
-    assert progress.state in [RUN_OPEN, RUN_CLOSING], "training_ledger: run is not OPEN or CLOSING"
-    assert self._runs[run].coordinator == msg.sender, "training_ledger: caller is not the run's coordinator"
+    self._require(progress.state in [RUN_OPEN, RUN_CLOSING], "run is not OPEN or CLOSING")
+    self._require(self._runs[run].coordinator == msg.sender, "caller is not the run's coordinator")
     self._requireRole(msg.sender, Role.COORDINATOR)
     return progress
 
@@ -1024,7 +1238,7 @@ def _requireOpen(progress: RunProgress):
     @dev Nothing new is begun in a run that closes.
     @param progress The run's small numbers.
     """
-    assert progress.state == RUN_OPEN, "training_ledger: run is not OPEN"
+    self._require(progress.state == RUN_OPEN, "run is not OPEN")
 
 
 # -------------------------------------------------------------------------------------------------- internal: governance
@@ -1053,19 +1267,19 @@ def _execute(act: Act, subject: address, roles: Role, info: bytes32):
     @param info The information.
     """
     if act == Act.ADMIT:
-        assert subject != empty(address), "training_ledger: subject is the zero address"
-        assert roles != empty(Role), "training_ledger: roles are empty"
-        assert self.member[subject].roles == empty(Role), "training_ledger: subject is a member already"
+        self._require(subject != empty(address), "subject is the zero address")
+        self._require(roles != empty(Role), "roles are empty")
+        self._require(self.member[subject].roles == empty(Role), "subject is a member already")
         owner: address = self.signerOf[subject]
-        assert owner == empty(address) or owner == subject, "training_ledger: subject is another member's key"
+        self._require(owner == empty(address) or owner == subject, "subject is another member's key")
         self.member[subject].roles = roles
         self.member[subject].since = convert(block.number, uint64)
         self.memberCount += 1
         log MemberAdmitted(member=subject, roles=roles, info=info)
     elif act == Act.REMOVE:
-        assert self.member[subject].roles != empty(Role), "training_ledger: subject is not a member"
+        self._require(self.member[subject].roles != empty(Role), "subject is not a member")
         remaining: uint32 = self.memberCount - 1
-        assert remaining > 0, "training_ledger: subject is the last member"
+        self._require(remaining > 0, "subject is the last member")
         self.member[subject].roles = empty(Role)
         self.member[subject].since = 0
         self.memberCount = remaining
@@ -1075,11 +1289,11 @@ def _execute(act: Act, subject: address, roles: Role, info: bytes32):
             log ThresholdSet(threshold=remaining)
     elif act == Act.THRESHOLD:
         wanted: uint256 = convert(info, uint256)
-        assert wanted > 0 and wanted <= convert(self.memberCount, uint256), "training_ledger: threshold is out of range"
+        self._require(wanted > 0 and wanted <= convert(self.memberCount, uint256), "threshold is out of range")
         self.threshold = convert(wanted, uint32)
         log ThresholdSet(threshold=self.threshold)
     elif act == Act.UNPAUSE:
-        assert self.paused, "training_ledger: ledger is not paused"
+        self._require(self.paused, "ledger is not paused")
         self.paused = False
         log Paused(by=msg.sender, paused=False)
     elif act == Act.STOP_RUN:
@@ -1096,15 +1310,15 @@ def _stop(run: bytes32):
     @param run The run.
     """
     progress: RunProgress = self._unpackRun(self._runs[run].progress)
-    assert progress.state in [RUN_OPEN, RUN_CLOSING], "training_ledger: run is not OPEN or CLOSING"
+    self._require(progress.state in [RUN_OPEN, RUN_CLOSING], "run is not OPEN or CLOSING")
     progress.state = RUN_STOPPED
     self._runs[run].progress = self._packRun(progress)
     log RunClosed(run=run, state=RUN_STOPPED)
-    amount: uint256 = self._runs[run].escrow
+    amount: uint256 = self._runs[run].money & LOW
     if amount == 0:
         return
     sponsor: address = self._runs[run].sponsor
-    self._runs[run].escrow = 0
+    self._runs[run].money -= amount
     success: bool = False
     answer: Bytes[32] = b""
     success, answer = raw_call(
@@ -1117,7 +1331,7 @@ def _stop(run: bytes32):
     if success and (len(answer) == 0 or convert(answer, uint256) == 1):
         log Refunded(run=run, sponsor=sponsor, amount=amount)
     else:
-        self._runs[run].escrow = amount
+        self._runs[run].money += amount
 
 
 # -------------------------------------------------------------------------------------------------- internal: money, consent
@@ -1131,8 +1345,8 @@ def _deposit(token: IERC20, sponsor: address, amount: uint256):
     @param amount How much.
     """
     before: uint256 = staticcall token.balanceOf(self)
-    assert extcall token.transferFrom(sponsor, self, amount, default_return_value=True), "training_ledger: token refused the transfer"
-    assert staticcall token.balanceOf(self) == before + amount, "training_ledger: token did not deliver the amount"
+    self._require(extcall token.transferFrom(sponsor, self, amount, default_return_value=True), "token refused the transfer")
+    self._require(staticcall token.balanceOf(self) == before + amount, "token did not deliver the amount")
 
 
 @internal
@@ -1142,10 +1356,10 @@ def _refund(run: bytes32, sponsor: address):
     @param run The run.
     @param sponsor Who gets it.
     """
-    amount: uint256 = self._runs[run].escrow
-    self._runs[run].escrow = 0
+    amount: uint256 = self._runs[run].money & LOW
+    self._runs[run].money -= amount
     log Refunded(run=run, sponsor=sponsor, amount=amount)
-    assert extcall self._runs[run].token.transfer(sponsor, amount, default_return_value=True), "training_ledger: token refused the transfer"
+    self._require(extcall self._runs[run].token.transfer(sponsor, amount, default_return_value=True), "token refused the transfer")
 
 
 @internal
@@ -1155,12 +1369,35 @@ def _strikeConsent(run: bytes32, holder: address):
     @param run The run.
     @param holder Whose consent.
     """
-    assert self.consent[run][holder] != empty(bytes32), "training_ledger: consent was not given"
+    self._require(self.consent[run][holder] != empty(bytes32), "consent was not given")
     self.consent[run][holder] = empty(bytes32)
     progress: RunProgress = self._unpackRun(self._runs[run].progress)
     progress.accepted -= 1
     self._runs[run].progress = self._packRun(progress)
     log Consent(run=run, holder=holder, given=False, accepted=progress.accepted)
+    if self.pledgeOf[run][holder].dataset != empty(bytes32):
+        self._settle(run, holder, progress)
+
+
+@internal
+def _settle(run: bytes32, holder: address, progress: RunProgress):
+    """
+    @dev Turns what was set aside for a run into what the run spent since. A round that is open counts as if it were
+         committed, for the holder may have answered it already; unless the run is over.
+    @param run The run.
+    @param holder Whose data set; there is a pledge.
+    @param progress The run's small numbers.
+    """
+    pledge: Pledge = self.pledgeOf[run][holder]
+    privacy: uint256 = self._runs[run].privacy
+    spent: uint256 = (privacy >> 128) - pledge.since
+    latest: RoundProgress = self._unpackRound(self._rounds[run][progress.opened].progress)
+    if latest.state == ROUND_OPEN and progress.state <= RUN_CLOSING:
+        spent += latest.cost
+    self.budgetOf[holder][pledge.dataset].reserved -= (privacy & LOW) - pledge.since
+    self.budgetOf[holder][pledge.dataset].spent += spent
+    self.pledgeOf[run][holder] = empty(Pledge)
+    log BudgetSettled(run=run, holder=holder, dataset=pledge.dataset, spent=spent)
 
 
 # -------------------------------------------------------------------------------------------------- internal: models
@@ -1176,9 +1413,9 @@ def _record(run: bytes32, n: uint32, artifact: bytes32, metrics: bytes32, aggreg
     @param aggregateKey Digest of the aggregate key, or empty.
     @return The model id.
     """
-    assert artifact != empty(bytes32), "training_ledger: artifact is empty"
+    self._require(artifact != empty(bytes32), "artifact is empty")
     model: bytes32 = keccak256(abi_encode(run, n, artifact))
-    assert self._models[model].run == empty(bytes32), "training_ledger: model is on the ledger already"
+    self._require(self._models[model].run == empty(bytes32), "model is on the ledger already")
     self._models[model] = ModelSlots(run=run, round=n, artifact=artifact, metrics=metrics, aggregateKey=aggregateKey)
     return model
 
@@ -1326,7 +1563,7 @@ def _unpackRun(word: uint256) -> RunProgress:
 @pure
 def _packRound(progress: RoundProgress) -> uint256:
     """
-    @dev From the low bits up: state 8, count 32, includedCount 32.
+    @dev From the low bits up: state 8, count 32, includedCount 32, cost 128.
     @param progress The numbers.
     @return One word.
     """
@@ -1334,6 +1571,7 @@ def _packRound(progress: RoundProgress) -> uint256:
         convert(progress.state, uint256)
         | (convert(progress.count, uint256) << 8)
         | (convert(progress.includedCount, uint256) << 40)
+        | (progress.cost << 72)
     )
 
 
@@ -1349,4 +1587,5 @@ def _unpackRound(word: uint256) -> RoundProgress:
         state=convert(word & 255, uint8),
         count=convert((word >> 8) & 4_294_967_295, uint32),
         includedCount=convert((word >> 40) & 4_294_967_295, uint32),
+        cost=word >> 72,
     )

@@ -45,8 +45,8 @@ def rounds(size: int) -> tuple[dict[str, int], dict[str, int]]:
     for n in (1, 2, 3):
         artifact = word(f"artifact {n} of {size}")
         arguments = {
-            "openRound": (parent, word(f"header {n}")),
-            "commitRound": (word(f"V {n} of {size}"), size + 1, 5),
+            "openRound": (parent, word(f"header {n}"), 5),
+            "commitRound": (word(f"V {n} of {size}"), size + 1),
             "commitIncluded": (word(f"U {n} of {size}"), size, word("exclusions")),
             "finaliseRound": (artifact, word("key"), word("metrics"), word(f"rewards {n} of {size}"), 1_000),
         }
@@ -77,10 +77,13 @@ def others() -> dict[str, int]:
     note("setKeys")
     run = world.create_run()
     note("createRun with escrow")
-    world.call("ada", "accept", run, word("terms"))
+    world.grant("ada")
+    note("grantBudget")
+    world.accept("ada", run)
     for name in ("ben", "cleo", "dan"):
         world.set_keys(name)
-        world.call(name, "accept", run, word("terms"))
+        world.grant(name)
+        world.accept(name, run)
     note("accept")
     world.call("kim", "registerRoot", run, word("root"), EMPTY_WORD)
     note("registerRoot")
@@ -91,6 +94,10 @@ def others() -> dict[str, int]:
     note("claim, first of an account, tree of 3")
     world.call("dan", "withdraw", run)
     note("withdraw")
+    world.call("kim", "closeRun", run)
+    note("closeRun, first call")
+    world.call("anyone", "settle", run, account("ada"))
+    note("settle")
     world.call("odo", "pause")
     note("pause")
     return costs

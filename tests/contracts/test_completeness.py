@@ -1,44 +1,91 @@
-"""Nothing in the contracts is without a test that names it."""
+"""Nothing in the contracts is without a test that names it, nor without words that explain it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import ledger.contracts
 from ledger.artifacts import NAMES, load
+from tests.contracts.sources import PREFIXES, sentences, source
 
 TESTS = "\n".join(path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
 
 
+def between(name: str, section: str) -> str:
+    """Return a section of a source, up to the next one."""
+    found = re.search(rf"^# -+ {section}\n(.*?)^# -----", source(name), re.DOTALL | re.MULTILINE)
+    assert found is not None, section
+    return found[1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rule_is_broken_by_some_test(name: str) -> None:
-    source = Path(ledger.contracts.__path__[0], f"{name}.vy").read_text("utf-8")
-    rules = re.findall(r'"(?:training_ledger|reward_token): ([^"]+)"', source)
+    rules = [sentence.partition(": ")[2] for sentence in sentences(name)]
     assert rules
     assert [rule for rule in rules if f'"{rule}"' not in TESTS] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_revert_has_a_sentence_that_names_contract_and_rule(name: str) -> None:
-    source = Path(ledger.contracts.__path__[0], f"{name}.vy").read_text("utf-8")
-    statements = re.findall(r"^ +(?:assert|raise) .*$", source, re.MULTILINE)
-    assert statements
-    prefix = {"TrainingLedger": "training_ledger", "RewardToken": "reward_token"}[name]
-    assert [line for line in statements if not re.search(rf'"{prefix}: [a-z].*"$', line)] == []
+    statements = re.findall(r"^ +(?:assert|raise|self\._require\() ?.*$", source(name), re.MULTILINE)
+    assert len(statements) >= len(sentences(name))
+    written = rf'"{PREFIXES[name]}: [a-z].*"$'
+    required = r'self\._require\(.+, "[a-z][^"]{1,63}"\)$'
+    itself = r'assert holds, concat\("training_ledger: ", rule\)$'
+    forms = (written, required, itself)
+    assert [line for line in statements if not any(re.search(form, line) for form in forms)] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_function_has_natspec_for_each_parameter(name: str) -> None:
-    source = Path(ledger.contracts.__path__[0], f"{name}.vy").read_text("utf-8")
-    functions = re.findall(r'def (\w+)\((.*?)\)(?: -> [^\n]+)?:\n    """(.*?)"""', source, re.DOTALL)
-    assert len(functions) == len(re.findall(r"^def ", source, re.MULTILINE))
-    for function, parameters, natspec in functions:
+def test_every_function_has_natspec_for_each_parameter_and_result(name: str) -> None:
+    functions = re.findall(r'def (\w+)\((.*?)\)( -> [^\n]+)?:\n    """(.*?)"""', source(name), re.DOTALL)
+    assert len(functions) == len(re.findall(r"^def ", source(name), re.MULTILINE))
+    for function, parameters, result, natspec in functions:
         assert "@notice" in natspec or "@dev" in natspec, function
         for parameter in re.findall(r"(\w+): ", parameters):
             assert f"@param {parameter} " in natspec, (function, parameter)
+        assert bool(result) == ("@return" in natspec), function
+
+
+def events_of(name: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield each event with the comment above it and the names of its fields."""
+    pattern = r"((?:^# .*\n)*)^event (\w+):\n((?:    .*\n)+)"
+    for comment, event, body in re.findall(pattern, between(name, "events"), re.MULTILINE):
+        yield event, comment, re.findall(r"^    (\w+): ", body, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_has_natspec_for_each_field(name: str) -> None:
+    found = list(events_of(name))
+    assert {event for event, _, _ in found} == {
+        element["name"] for element in load(name).abi if element["type"] == "event"
+    }
+    for event, comment, fields in found:
+        assert comment.startswith("# @notice "), event
+        assert re.findall(r"^# @param (\w+) \S", comment, re.MULTILINE) == fields, event
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("section", ["storage", "immutables"])
+def test_every_variable_is_explained_by_the_line_above_it(name: str, section: str) -> None:
+    lines = between(name, section).splitlines()
+    variables = [number for number, line in enumerate(lines) if re.match(r"\w+: ", line)]
+    assert variables
+    assert [lines[number] for number in variables if not lines[number - 1].startswith("# @dev ")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variable_of_the_layout_is_in_the_section_on_storage(name: str) -> None:
+    declared = re.findall(r"^(\w+): ", between(name, "storage"), re.MULTILINE)
+    assert set(load(name).storage_layout) - {"$.nonreentrant_key"} == set(declared)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_event_is_seen_by_a_test(name: str) -> None:
+    assert [event for event, _, _ in events_of(name) if f'"{event}"' not in TESTS] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

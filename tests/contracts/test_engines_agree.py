@@ -36,7 +36,7 @@ def story(engine: Engine) -> list[Any]:
     tell()
     run = world.ready_run()
     tell()
-    refuse("kim", "commitRound", run, 1, word("V"), 4, 0)
+    refuse("kim", "commitRound", run, 1, word("V"), 4)
     for n in (1, 2):
         sums = {name: 100 * n for name in HOLDERS}
         world.play(run, n, "included")

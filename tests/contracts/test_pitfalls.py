@@ -37,7 +37,7 @@ def test_terms_swapped_under_consent(world: World, run: bytes) -> None:
         )
     world.call("ada", "withdraw", run)
     with refused("terms are not the run's"):
-        world.call("ada", "accept", run, word("swapped"))
+        world.accept("ada", run, word("swapped"))
 
 
 def test_squatted_ids(world: World, run: bytes) -> None:
@@ -68,7 +68,7 @@ def test_replay_across_chains_contracts_and_rounds(world: World, run: bytes) -> 
     again = world.contribution(run, 1, "ada", round=2, header=word("header 2")).digest(world.domain)
     tree = MerkleTree(contribution_leaf(account("ada"), digest) for digest in (first, second, again))
     world.open(run, 2)
-    world.call("kim", "commitRound", run, 2, tree.root, 3, 0)
+    world.call("kim", "commitRound", run, 2, tree.root, 3)
 
     def verify(n: int, digest: bytes, proof: tuple[bytes, ...]) -> bool:
         arguments = (run, n, account("ada"), *fields, sign("ada/1", digest), proof, False)

@@ -19,7 +19,7 @@ from ledger.merkle import reward_leaf
 from ledger.records import Act, RoundState, RunState
 from ledger.typed_data import model_id
 from tests.contracts.harness import account, word
-from tests.contracts.world import DELAY, HOLDERS, World, rewards_of
+from tests.contracts.world import DELAY, HOLDERS, World, dataset_of, rewards_of
 
 TERMS = ("first terms", "second terms")
 DEPOSIT = 1_000
@@ -40,6 +40,7 @@ class RunModel:
     escrow: int = DEPOSIT
     allocated: int = 0
     spent: int = 0
+    cost: int = 0
     closes_at: int = 0
 
     @property
@@ -83,28 +84,30 @@ class LedgerMachine(RuleBasedStateMachine):
     def coordinator(self, run: RunModel, *states: RoundState) -> bool:
         return not self.paused and run.alive and run.latest in states
 
-    @rule(index=runs)
-    def open_round(self, index: int) -> None:
+    @rule(index=runs, cost=st.integers(0, 4))
+    def open_round(self, index: int, cost: int) -> None:
         run = self.runs[index]
         over = (RoundState.NONE, RoundState.FINALISED, RoundState.ABORTED)
-        allowed = self.coordinator(run, *over) and run.state == RunState.OPEN and len(run.accepted) >= FEWEST
+        allowed = (
+            self.coordinator(run, *over)
+            and run.state == RunState.OPEN
+            and len(run.accepted) >= FEWEST
+            and run.spent + cost <= BUDGET
+        )
         n = len(run.rounds) + 1
         parent = model_id(run.id, 0, word("root"))
-        if self.attempt(allowed, "kim", "openRound", run.id, n, parent, word(f"header {n}")):
+        if self.attempt(allowed, "kim", "openRound", run.id, n, parent, word(f"header {n}"), cost):
             run.rounds.append(RoundState.OPEN)
+            run.cost = cost
 
-    @rule(index=runs, count=st.integers(1, 5), spent=st.integers(0, 4))
-    def commit(self, index: int, count: int, spent: int) -> None:
+    @rule(index=runs, count=st.integers(1, 5))
+    def commit(self, index: int, count: int) -> None:
         run = self.runs[index]
-        allowed = (
-            self.coordinator(run, RoundState.OPEN)
-            and FEWEST <= count <= len(run.accepted)
-            and run.spent + spent <= BUDGET
-        )
+        allowed = self.coordinator(run, RoundState.OPEN) and FEWEST <= count <= len(run.accepted)
         n = len(run.rounds)
-        if self.attempt(allowed, "kim", "commitRound", run.id, n, word(f"set of {count}"), count, spent):
+        if self.attempt(allowed, "kim", "commitRound", run.id, n, word(f"set of {count}"), count):
             run.rounds[-1] = RoundState.COMMITTED
-            run.spent += spent
+            run.spent += run.cost
 
     @rule(index=runs, count=st.integers(1, 5))
     def include(self, index: int, count: int) -> None:
@@ -134,7 +137,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         index=runs,
-        spent=st.integers(0, 3),
+        cost=st.integers(0, 3),
         count=st.sampled_from((3, 3, 2, 4)),
         reward=st.integers(1, 150),
         lie=st.integers(0, 3),
@@ -145,7 +148,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def play_a_paid_round(
         self,
         index: int,
-        spent: int,
+        cost: int,
         count: int,
         reward: int,
         lie: int,
@@ -154,8 +157,8 @@ class LedgerMachine(RuleBasedStateMachine):
         steps: int,
     ) -> None:
         """Take the steps in order, so that histories get as far as claims; each step may still be refused."""
-        self.open_round(index)
-        self.commit(index, 3, spent)
+        self.open_round(index, cost)
+        self.commit(index, 3)
         if steps > 2:
             self.include(index, count)
         if steps > 3:
@@ -200,7 +203,12 @@ class LedgerMachine(RuleBasedStateMachine):
             if self.attempt(True, name, "withdraw", run.id):
                 run.accepted.discard(name)
         elif self.attempt(
-            not self.paused and run.state == RunState.OPEN, name, "accept", run.id, word(TERMS[index])
+            not self.paused and run.state == RunState.OPEN,
+            name,
+            "accept",
+            run.id,
+            word(TERMS[index]),
+            dataset_of(name),
         ):
             run.accepted.add(name)
 

@@ -17,6 +17,8 @@ from tests.contracts.harness import Contract, Event, account, sign, word
 
 ESCROW = 1_000_000
 """What a test run deposits, in the smallest unit."""
+GRANT = 10_000
+"""Privacy budget that a test holder grants its data set."""
 DELAY = 3_600
 """Closing delay of a test run, seconds."""
 HOLDERS = ("ada", "ben", "cleo", "dan")
@@ -124,9 +126,19 @@ class World:
         for holder in HOLDERS:
             if self.view("member", account(holder))["epoch"] == 0:
                 self.set_keys(holder)
-            self.call(holder, "accept", run, terms)
+            if self.view("budgetOf", account(holder), dataset_of(holder))["granted"] == 0:
+                self.grant(holder)
+            self.accept(holder, run, terms)
         self.call("kim", "registerRoot", run, word("root"), EMPTY_WORD)
         return run
+
+    def grant(self, holder: str, granted: int = GRANT) -> None:
+        """Let a holder set the privacy budget of its data set."""
+        self.call(holder, "grantBudget", dataset_of(holder), granted)
+
+    def accept(self, holder: str, run: bytes, terms: bytes = word("terms"), **changes: bytes) -> None:
+        """Let a holder consent with its data set, or with ``dataset``."""
+        self.call(holder, "accept", run, terms, changes.get("dataset", dataset_of(holder)))
 
     # ------------------------------------------------------------------------------------------------ rounds
 
@@ -152,13 +164,14 @@ class World:
             for name in members
         )
 
-    def open(self, run: bytes, n: int, parent: bytes | None = None) -> None:
+    def open(self, run: bytes, n: int, parent: bytes | None = None, *, cost: int = 1) -> None:
         """Open round ``n``."""
-        self.call("kim", "openRound", run, n, parent or model_id(run, 0, word("root")), word(f"header {n}"))
+        parent = parent or model_id(run, 0, word("root"))
+        self.call("kim", "openRound", run, n, parent, word(f"header {n}"), cost)
 
-    def commit(self, run: bytes, n: int, *, spent: int = 1) -> None:
+    def commit(self, run: bytes, n: int) -> None:
         """Commit V: all holders."""
-        self.call("kim", "commitRound", run, n, self.tree(run, n).root, len(HOLDERS), spent)
+        self.call("kim", "commitRound", run, n, self.tree(run, n).root, len(HOLDERS))
 
     def include(self, run: bytes, n: int, members: tuple[str, ...] = HOLDERS[:3]) -> None:
         """Commit U: ``members``."""
@@ -198,6 +211,11 @@ class World:
     def balance(self, owner: bytes, token: Contract | None = None) -> int:
         """Return how many tokens ``owner`` has."""
         return int((token or self.token).view("balanceOf", owner))
+
+
+def dataset_of(holder: str) -> bytes:
+    """Return the commitment to the data set that a holder uses."""
+    return word(f"data set of {holder}")
 
 
 def rewards_of(run: bytes, rewards: dict[str, int]) -> MerkleTree:

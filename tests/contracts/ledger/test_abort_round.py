@@ -17,8 +17,8 @@ def test_a_round_under_way_is_aborted_and_the_next_one_can_open(world: World, ru
 
 
 def test_an_aborted_round_keeps_its_budget_spent(world: World, run: bytes) -> None:
-    world.open(run, 1)
-    world.commit(run, 1, spent=7)
+    world.open(run, 1, cost=7)
+    world.commit(run, 1)
     world.call("kim", "abortRound", run, 1)
     assert world.view("runs", run)["spent"] == 7
 

@@ -8,8 +8,8 @@ from tests.contracts.world import World
 
 
 def test_the_accepted_set_is_recorded(world: World, run: bytes) -> None:
-    world.open(run, 1)
-    world.call("kim", "commitRound", run, 1, word("V"), 3, 10)
+    world.open(run, 1, cost=10)
+    world.call("kim", "commitRound", run, 1, word("V"), 3)
     assert world.event().values == {"run": run, "round": 1, "root": word("V"), "count": 3, "spent": 10}
     committed = world.view("round", run, 1)
     assert (committed["state"], committed["root"], committed["count"]) == (RoundState.COMMITTED, word("V"), 3)
@@ -31,37 +31,34 @@ def test_a_round_must_be_opened_first(world: World, run: bytes) -> None:
 def test_an_empty_root_is_refused(world: World, run: bytes) -> None:
     world.open(run, 1)
     with refused("root is empty"):
-        world.call("kim", "commitRound", run, 1, EMPTY_WORD, 4, 0)
+        world.call("kim", "commitRound", run, 1, EMPTY_WORD, 4)
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 2**32 - 1])
 def test_the_count_lies_between_fewest_clients_and_consents(world: World, run: bytes, count: int) -> None:
     world.open(run, 1)
     with refused("count is out of range"):
-        world.call("kim", "commitRound", run, 1, word("V"), count, 0)
+        world.call("kim", "commitRound", run, 1, word("V"), count)
 
 
-def test_the_privacy_budget_can_be_spent_to_the_last_unit_and_no_further(world: World) -> None:
-    run = world.ready_run(budget=10)
-    world.open(run, 1)
-    with refused("privacy budget is exceeded"):
-        world.commit(run, 1, spent=11)
-    world.commit(run, 1, spent=10)
+def test_a_round_spends_its_cost_when_it_is_committed(world: World, run: bytes) -> None:
+    world.open(run, 1, cost=7)
+    assert world.view("runs", run)["spent"] == 0
+    world.commit(run, 1)
+    assert world.view("runs", run)["spent"] == 7
     world.include(run, 1)
     world.finalise(run, 1)
-    world.open(run, 2)
-    for spent in (1, 2**256 - 1):
-        with refused("privacy budget is exceeded"):
-            world.commit(run, 2, spent=spent)
-    world.commit(run, 2, spent=0)
-    assert world.view("runs", run)["spent"] == 10
+    world.open(run, 2, cost=0)
+    world.commit(run, 2)
+    assert world.event().values["spent"] == 0
+    assert world.view("runs", run)["spent"] == 7
 
 
 @pytest.mark.parametrize("who", ["rosa", "ada", "anyone"])
 def test_only_the_runs_coordinator_commits(world: World, run: bytes, who: str) -> None:
     world.open(run, 1)
     with refused("caller is not the run's coordinator"):
-        world.call(who, "commitRound", run, 1, word("V"), 3, 0)
+        world.call(who, "commitRound", run, 1, word("V"), 3)
 
 
 def test_nothing_is_committed_while_paused(world: World, run: bytes) -> None:

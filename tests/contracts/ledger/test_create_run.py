@@ -75,7 +75,7 @@ def test_a_run_without_rewards_needs_no_token(world: World) -> None:
 
 def test_the_largest_numbers_fit(world: World) -> None:
     largest = 2**32 - 1
-    create(world, minClients=largest, maxRounds=largest, budget=2**256 - 1, closingDelay=YEAR)
+    create(world, minClients=largest, maxRounds=largest, budget=2**128 - 1, closingDelay=YEAR)
     run = world.view("runs", run_id(account("rosa"), word("terms")))
     assert (run["minClients"], run["maxRounds"], run["accepted"]) == (largest, largest, 0)
 
@@ -112,6 +112,9 @@ def test_the_same_terms_make_one_run(world: World) -> None:
         ({"minClients": 0}, "fewest clients or most rounds is zero"),
         ({"maxRounds": 0}, "fewest clients or most rounds is zero"),
         ({"closingDelay": YEAR + 1}, "closing delay is too long"),
+        ({"budget": 2**128}, "budget or escrow has more than 128 bits"),
+        ({"escrow": 2**128}, "budget or escrow has more than 128 bits"),
+        ({"budget": 2**256 - 1}, "budget or escrow has more than 128 bits"),
     ],
 )
 def test_malformed_runs_are_refused(world: World, changes: dict[str, Any], rule: str) -> None:

@@ -8,7 +8,12 @@ from tests.contracts.world import World
 def test_anyone_strikes_the_consent_of_a_removed_member(world: World, run: bytes) -> None:
     world.vote(Act.REMOVE, subject=account("dan"))
     world.call("anyone", "dropConsent", run, account("dan"))
-    assert world.event().values == {"run": run, "holder": account("dan"), "given": False, "accepted": 3}
+    assert world.ledger.events()[0].values == {
+        "run": run,
+        "holder": account("dan"),
+        "given": False,
+        "accepted": 3,
+    }
     assert world.view("consent", run, account("dan")) == EMPTY_WORD
 
 

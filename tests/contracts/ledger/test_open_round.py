@@ -9,15 +9,13 @@ from tests.contracts.world import DELAY, World
 
 
 def test_an_open_round_records_parent_and_header(world: World, run: bytes) -> None:
-    world.open(run, 1)
-    parent = model_id(run, 0, word("root"))
-    assert world.event().values == {"run": run, "round": 1, "parent": parent, "header": word("header 1")}
+    world.open(run, 1, cost=3)
+    parent, header = model_id(run, 0, word("root")), word("header 1")
+    expected = {"parent": parent, "header": header, "cost": 3}
+    assert world.event().values == {"run": run, "round": 1, **expected}
     opened = world.view("round", run, 1)
-    assert (opened["state"], opened["parent"], opened["header"]) == (
-        RoundState.OPEN,
-        parent,
-        word("header 1"),
-    )
+    assert {name: opened[name] for name in expected} == expected
+    assert opened["state"] == RoundState.OPEN
     assert world.view("runs", run)["opened"] == 1
 
 
@@ -53,7 +51,7 @@ def test_a_parent_that_is_not_on_the_ledger_is_refused(world: World, run: bytes)
 
 def test_an_empty_header_is_refused(world: World, run: bytes) -> None:
     with refused("header is empty"):
-        world.call("kim", "openRound", run, 1, model_id(run, 0, word("root")), EMPTY_WORD)
+        world.call("kim", "openRound", run, 1, model_id(run, 0, word("root")), EMPTY_WORD, 0)
 
 
 def test_too_few_consents_open_no_round(world: World) -> None:
@@ -74,7 +72,7 @@ def test_a_run_has_so_many_finalised_rounds(world: World) -> None:
 @pytest.mark.parametrize("who", ["rosa", "ada", "anyone"])
 def test_only_the_runs_coordinator_opens(world: World, run: bytes, who: str) -> None:
     with refused("caller is not the run's coordinator"):
-        world.call(who, "openRound", run, 1, model_id(run, 0, word("root")), word("header"))
+        world.call(who, "openRound", run, 1, model_id(run, 0, word("root")), word("header"), 0)
 
 
 def test_a_coordinator_without_the_role_opens_nothing(world: World, run: bytes) -> None:
@@ -101,4 +99,30 @@ def test_no_round_opens_in_a_closing_run(world: World, run: bytes) -> None:
 
 def test_no_round_opens_in_an_unknown_run(world: World) -> None:
     with refused("run is not OPEN or CLOSING"):
-        world.call("kim", "openRound", word("no run"), 1, word("root"), word("header"))
+        world.call("kim", "openRound", word("no run"), 1, word("root"), word("header"), 0)
+
+
+def test_the_privacy_budget_can_be_spent_to_the_last_unit_and_no_further(world: World) -> None:
+    run = world.ready_run(budget=10)
+    for cost in (11, 2**128, 2**256 - 1):
+        with refused("privacy budget is exceeded"):
+            world.open(run, 1, cost=cost)
+    world.open(run, 1, cost=10)
+    world.commit(run, 1)
+    world.include(run, 1)
+    world.finalise(run, 1)
+    for cost in (1, 2**128 - 10, 2**256 - 1):
+        with refused("privacy budget is exceeded"):
+            world.open(run, 2, cost=cost)
+    world.open(run, 2, cost=0)
+    world.commit(run, 2)
+    assert world.view("runs", run)["spent"] == 10
+
+
+def test_what_an_aborted_round_would_have_cost_can_be_spent_again(world: World) -> None:
+    run = world.ready_run(budget=10)
+    world.open(run, 1, cost=10)
+    world.call("kim", "abortRound", run, 1)
+    world.open(run, 2, cost=10)
+    world.commit(run, 2)
+    assert world.view("runs", run)["spent"] == 10

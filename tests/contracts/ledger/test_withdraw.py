@@ -9,7 +9,12 @@ from tests.contracts.world import World
 
 def test_withdrawal_ends_the_consent(world: World, run: bytes) -> None:
     world.call("ada", "withdraw", run)
-    assert world.event().values == {"run": run, "holder": account("ada"), "given": False, "accepted": 3}
+    assert world.ledger.events()[0].values == {
+        "run": run,
+        "holder": account("ada"),
+        "given": False,
+        "accepted": 3,
+    }
     assert world.view("consent", run, account("ada")) == EMPTY_WORD
     assert world.view("runs", run)["accepted"] == 3
 

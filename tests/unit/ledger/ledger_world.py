@@ -21,6 +21,7 @@ from tests.unit.ledger.embedded_world import CHAIN_ID, START
 
 TERMS = b"\x09" * 32
 ROOT = b"\x11" * 32
+DATASET = b"\x22" * 32
 ESCROW = 1_000_000
 NODES = ["embedded", pytest.param("anvil", marks=[pytest.mark.anvil, pytest.mark.network])]
 """What a suite runs on; see :func:`ledger_on`."""
@@ -96,14 +97,15 @@ class LedgerWorld:
         )
         for member, signer in enumerate(self.signers):
             self.set_keys(member, signer, 1)
-            self.writers[member].accept(self.run, TERMS, intent="accept")
+            self.writers[member].grant_budget(DATASET, 60, intent="grant")
+            self.writers[member].accept(self.run, TERMS, DATASET, intent="accept")
         self.writer.register_root(self.run, ROOT, word(1), intent="root")
 
     def play(self, number: int, parent: bytes, rewards: bytes = bytes(32), reward: int = 0) -> bytes:
         """Run a round on the ledger; return the new model's id."""
         w, run = self.writer, self.run
-        w.open_round(run, number, parent, word(100 + number), intent=f"open {number}")
-        w.commit_round(run, number, word(200 + number), 3, 5, intent=f"commit {number}")
+        w.open_round(run, number, parent, word(100 + number), 5, intent=f"open {number}")
+        w.commit_round(run, number, word(200 + number), 3, intent=f"commit {number}")
         w.commit_included(run, number, word(300 + number), 2, word(9), intent=f"include {number}")
         artifact = word(400 + number)
         w.finalise_round(

@@ -53,6 +53,7 @@ def test_functions_and_events_are_found_by_name() -> None:
         "n",
         "parent",
         "header",
+        "cost",
     ]
     assert artifact.event("RoundOpened")["type"] == "event"
     with pytest.raises(ArtifactError, match="no function 'RoundOpened'"):

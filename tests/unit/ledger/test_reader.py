@@ -13,10 +13,23 @@ from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
 from ledger.errors import ForkDetected, RecordMissing, WrongChain
 from ledger.reader import Cursor, LedgerReader
-from ledger.records import EMPTY_ADDRESS, Keys, Member, Model, Role, Round, RoundState, Run, RunState
+from ledger.records import (
+    EMPTY_ADDRESS,
+    DataBudget,
+    Keys,
+    Member,
+    Model,
+    Pledge,
+    Role,
+    Round,
+    RoundState,
+    Run,
+    RunState,
+)
 from ledger.typed_data import Domain, model_id
 from tests.unit.ledger.embedded_world import CHAIN_ID, account
 from tests.unit.ledger.ledger_world import (
+    DATASET,
     ESCROW,
     EVERYTHING,
     NODES,
@@ -128,6 +141,16 @@ def test_consent(world: LedgerWorld, reader: LedgerReader) -> None:
     assert reader.consent(world.run, account(9).address) == bytes(32)
 
 
+def test_the_privacy_budget_of_a_data_set(world: LedgerWorld, reader: LedgerReader) -> None:
+    holder = world.accounts[2]
+    budget = DataBudget(holder=holder, dataset=DATASET, granted=60, reserved=50, spent=0)
+    assert reader.data_budget(holder, DATASET) == budget
+    assert budget.free == 10
+    assert reader.pledge(world.run, holder) == Pledge(run=world.run, holder=holder, dataset=DATASET, since=0)
+    assert reader.data_budget(holder, word(1)).granted == 0
+    assert reader.pledge(world.run, account(9).address).dataset == bytes(32)
+
+
 def test_rounds_in_each_state(world: LedgerWorld, reader: LedgerReader) -> None:
     assert reader.round(world.run, 1) == Round(
         run=world.run,
@@ -142,6 +165,7 @@ def test_rounds_in_each_state(world: LedgerWorld, reader: LedgerReader) -> None:
         exclusions=word(9),
         rewards=bytes(32),
         model=model_id(world.run, 1, word(401)),
+        cost=5,
     )
     second = reader.round(world.run, 2)
     assert (second.state, second.header, second.root) == (RoundState.OPEN, word(102), bytes(32))

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from ledger.errors import Reverted
 from ledger.refusals import FIXES
-from tests.architecture.numbered_checks import ROOT
+from tests.contracts.sources import PREFIXES, sentences
 
 
 def test_every_refusal_of_the_contracts_has_a_fix_and_no_fix_is_left_over() -> None:
-    sources = (ROOT / "ledger" / "contracts").glob("*.vy")
-    said = {
-        line
-        for path in sources
-        for line in re.findall(r'"((?:training_ledger|reward_token): [^"]+)"', path.read_text())
-    }
+    said = {sentence for name in PREFIXES for sentence in sentences(name)}
     assert len(said) > 50
     assert said == set(FIXES)
 

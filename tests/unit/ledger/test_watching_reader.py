@@ -121,7 +121,7 @@ def test_a_round_that_is_not_over_is_asked_for_again_until_it_is(watched: Watche
     writer.open_round(run, 2, watched.model, word(102), intent="open 2")
     assert twice_asked()
     assert state() is RoundState.OPEN
-    writer.commit_round(run, 2, word(202), 3, 5, intent="commit 2")
+    writer.commit_round(run, 2, word(202), 3, intent="commit 2")
     assert state() is RoundState.COMMITTED
     writer.commit_included(run, 2, word(302), 2, word(9), intent="include 2")
     assert state() is RoundState.INCLUDED

@@ -196,7 +196,7 @@ def test_every_function_of_the_contracts_has_a_method() -> None:
         if element["type"] == "function" and element["stateMutability"] in changing
     }
     assert names <= set(dir(LedgerWriter))
-    assert len(names) == 16
+    assert len(names) == 18
 
 
 def test_a_model_id_is_the_contracts(world: LedgerWorld) -> None:

@@ -91,7 +91,7 @@ class OnTheChain:
         self.lead.open_round(RUN, number, header.parent, header.digest, intent=f"{number}/open")
 
     def commit(self, number):
-        self.lead.commit_round(RUN, number, ROOTS[0], 4, 0, intent=f"{number}/commit")
+        self.lead.commit_round(RUN, number, ROOTS[0], 4, intent=f"{number}/commit")
 
     def include(self, number):
         self.lead.commit_included(RUN, number, ROOTS[1], 3, EMPTY_WORD, intent=f"{number}/include")
