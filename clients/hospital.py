@@ -19,6 +19,7 @@ from clients.node.house import (
     store_terms,
     write_config,
 )
+from clients.node.logbook import Logbook
 from clients.node.policy import Policy
 from clients.node.service import Node
 from fl_core.protocol.setup import transport_key_digest
@@ -45,6 +46,7 @@ class Hospital:
         self._house: House = open_house(folder)
         self._node: Node | None = None
         self._writer: LedgerWriter | None = None
+        self._logbook: Logbook | None = None
 
     @classmethod
     def create(
@@ -99,7 +101,14 @@ class Hospital:
             chain: Where the node finds the chain, see :class:`~ledger.address.LedgerAddress`.
         """
         house = self._house
-        self._writer = LedgerWriter(connection, contract, house.account, house.folder / "outbox.sqlite")
+        self._logbook = Logbook(house.folder, self.account, clock=self._clock)
+        self._writer = LedgerWriter(
+            connection,
+            contract,
+            house.account,
+            house.folder / "outbox.sqlite",
+            before_sending=self._logbook.note_transaction,
+        )
         encryption = transport_key_digest(house.transport.public)
         statement = KeyPossession(member=self.account, epoch=1, encryption=encryption)
         domain = Domain(chain_id=connection.chain_id, contract=contract)
@@ -138,3 +147,6 @@ class Hospital:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+        if self._logbook is not None:
+            self._logbook.close()
+            self._logbook = None

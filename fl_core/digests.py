@@ -58,6 +58,9 @@ class Label(Enum):
     CKKS_UPLOAD = "suture/v1/ckks-upload"
     CKKS_SUM = "suture/v1/ckks-sum"
     CKKS_REPORT = "suture/v1/ckks-report"
+    LOG_ENTRY = "suture/v1/log-entry"
+    LOG_ANCHOR = "suture/v1/log-anchor"
+    DATASET_MANIFEST = "suture/v1/dataset-manifest"
 
 
 def digest(label: Label, *parts: bytes) -> bytes:

@@ -120,6 +120,7 @@ class Outbox:
         timeout_s: How long to wait for a receipt before :class:`ReceiptPending`.
         settling_s: How long a nonce must be used, with no receipt of ours, before that is a :class:`NonceConflict`.
         pause: Waits some seconds between two looks.
+        before_sending: Told hash and bytes of a signed transaction each time before it is sent.
         monotonic: A clock for the timeout.
 
     Raises:
@@ -138,6 +139,7 @@ class Outbox:
         settling_s: float = SETTLING_S,
         pause: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        before_sending: Callable[[bytes, bytes], None] = lambda tx_hash, raw: None,
     ) -> None:
         self._path = Path(path)
         self._connection = connection
@@ -147,6 +149,7 @@ class Outbox:
         self._settling_s = settling_s
         self._pause = pause
         self._monotonic = monotonic
+        self._before_sending = before_sending
         self._mutex = threading.RLock()
         first = connection.block_hash(0)
         if first is None:
@@ -279,6 +282,7 @@ class Outbox:
                 self._give_up_if_used(entry, *used_since)
             else:
                 used_since = None
+                self._before_sending(entry.hash, entry.raw)
                 self._connection.send_raw(entry.raw)
             if self._monotonic() > deadline:
                 raise ReceiptPending(

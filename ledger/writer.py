@@ -10,7 +10,7 @@ contract's sentence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +36,7 @@ class LedgerWriter:
         outbox_path: File of the outbox; one account, one file.
         confirmations: How deep a receipt must be; 1 on chains without forks.
         timeout_s: How long to wait for a receipt.
+        before_sending: Told hash and bytes of a signed transaction each time before it is sent.
     """
 
     def __init__(
@@ -47,10 +48,16 @@ class LedgerWriter:
         *,
         confirmations: int = 1,
         timeout_s: float = 60.0,
+        before_sending: Callable[[bytes, bytes], None] = lambda tx_hash, raw: None,
     ) -> None:
         self._address = address
         self._outbox: Submitting = Outbox(
-            outbox_path, connection, signer, confirmations=confirmations, timeout_s=timeout_s
+            outbox_path,
+            connection,
+            signer,
+            confirmations=confirmations,
+            timeout_s=timeout_s,
+            before_sending=before_sending,
         )
 
     @classmethod

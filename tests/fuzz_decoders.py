@@ -44,6 +44,7 @@ from ledger.checkpoints import SignedCheckpoint
 from ledger.documents import decode_rewards, encode_rewards, metrics_salt
 from ledger.light.proofs import prove_account, prove_slot
 from ledger.light.qbft import ExtraData, Vote, genesis_extra_data
+from ledger.logbook import Entry as LogbookEntry
 from tests.simulators.generated_ckks_messages import BEGIN_CALL, CKKS_KINDS
 from tests.simulators.generated_messages import KINDS, Kind
 
@@ -92,9 +93,14 @@ def examples(kind: Kind) -> tuple[bytes, ...]:
 
 def _documents() -> dict[str, Target]:
     rewards = encode_rewards(bytes(32), {b"\x01" * 20: 5, b"\x02" * 20: 2**90})
+    entry = LogbookEntry(
+        n=3, time=1, kind="frame", run="0a" * 32, round=1, size=9, digest="0b" * 32, to="0c" * 20,
+        anchor=2, hidden="0d" * 32, previous="0e" * 32,
+    )  # fmt: skip
     salted = b'{"format":"suture-metrics-v1","salt":"' + b"00" * 32 + b'"}'
     model = encode_model({"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros((), np.float32)})
     return {
+        "logbook entry": Target(LogbookEntry.decode, (entry.encode(),), LogbookEntry.encode),
         "rewards": Target(decode_rewards, (rewards,)),
         "metrics": Target(metrics_salt, (salted,)),
         "model": Target(lambda data: decode_model(data, 1 << 20), (model,)),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import serve, status
+from clients.cli import log, serve, status
 from suture_fl.commandline import run
 from suture_fl.version import Version
 
@@ -23,6 +23,7 @@ cli = typer.Typer(
 )
 cli.command(epilog=serve.EPILOG)(serve.serve)
 cli.command(epilog=status.EPILOG)(status.status)
+cli.add_typer(log.app, name="log")
 
 
 @cli.callback()

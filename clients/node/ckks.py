@@ -31,6 +31,7 @@ from fl_core.secagg.ckks.messages import EncryptedSum, Report, Upload
 from fl_core.secagg.ckks.steps import PLACE_SIZE, CkksBeginCall, CkksStep, Place, TakeCall, decode_step
 from fl_core.secagg.ckks.vector import Shape, pack, unpack
 from ledger import typed_data
+from ledger.logbook import Kind
 from ledger.reader import LedgerReader
 
 MAX_MODEL = 1 << 32  # bytes
@@ -49,17 +50,20 @@ def answer_ckks(node: Holder, payload: bytes) -> bytes:
     step, data = decode_step(payload)
     desk = CkksDesk(node, node.ckks, node.settled_reader())
     if step is CkksStep.DEAL:
-        return desk.deal(Plan.decode(data)).encode()
+        plan = Plan.decode(data)
+        return node.send(Kind.CKKS, plan.run, 0, desk.deal(plan).encode())
     if step is CkksStep.TAKE:
         call = TakeCall.decode(data)
-        return desk.take(Plan.decode(call.plan), KeyPackage.decode(call.package))
+        plan = Plan.decode(call.plan)
+        return node.send(Kind.CKKS, plan.run, 0, desk.take(plan, KeyPackage.decode(call.package)))
     if step is CkksStep.BEGIN:
         return desk.begin(CkksBeginCall.decode(data)).encode()
     if step is CkksStep.PROTECT:
-        return desk.protect(CkksProtectCall.decode(data))
-    if step is CkksStep.OPEN:
-        return desk.open(data)
-    return desk.hand_over(Place.decode(data))
+        protect = CkksProtectCall.decode(data)
+        return node.send(Kind.CKKS, protect.place.run, protect.place.round, desk.protect(protect))
+    place = Place.decode(data[:PLACE_SIZE] if step is CkksStep.OPEN else data)
+    answer = desk.open(data) if step is CkksStep.OPEN else desk.hand_over(place)
+    return node.send(Kind.CKKS, place.run, place.round, answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from clients.node.ckks_files import CkksFiles
 from clients.node.policy import Policy
 from fl_core.protocol.terms import Terms
 from fl_core.secagg.boxes import TransportPrivateKey
+from ledger.logbook import Kind
 from ledger.reader import LedgerReader
 from ledger.signer import Signer
 
@@ -46,3 +47,5 @@ class Holder(Protocol):
     def ckks(self) -> CkksFiles | None: ...  # noqa: D102
 
     def accepted(self, digest: bytes) -> Terms: ...  # noqa: D102
+
+    def send(self, kind: Kind, run: bytes, number: int, data: bytes) -> bytes: ...  # noqa: D102

@@ -11,6 +11,7 @@
       terms/               accepted terms documents, by digest
       register.sqlite      the once-only register; never restored from a backup
       chain/               the node's own copy of an embedded chain and what it signed of it, see :mod:`ledger.following`
+      logbook.jsonl        what left the house, see :mod:`clients.node.logbook`
       prekeys/             private prekeys of the current epochs; erased, and never backed up
       ckks/                keys and models of runs in the CKKS mode, see :mod:`clients.node.ckks_files`
 """
@@ -27,6 +28,7 @@ from typing import Any
 from clients.errors import NodeStateError
 from clients.node.ckks_files import CkksFiles
 from clients.node.ledger_access import LedgerAccess, follow_embedded, open_external
+from clients.node.logbook import Logbook
 from clients.node.manifest import Manifest, describe
 from clients.node.policy import Policy
 from clients.node.prekeys import Prekeys
@@ -170,6 +172,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
         reader=None if access is None else access.reader,
         register=Register(house.folder),
+        logbook=Logbook(house.folder, house.account.address, clock=clock),
         policy=house.policy,
         terms=accepted_terms(house.folder),
         data=DataSet(

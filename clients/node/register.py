@@ -15,6 +15,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from clients.errors import NodeStateError, PolicyRefusal
@@ -42,6 +43,10 @@ CREATE TABLE IF NOT EXISTS answers (
     header BLOB NOT NULL REFERENCES headers (digest), question TEXT NOT NULL, about BLOB NOT NULL,
     answer BLOB NOT NULL, receipt BLOB NOT NULL, PRIMARY KEY (header, question)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS anchors (
+    header BLOB PRIMARY KEY REFERENCES contributions (header), entries INTEGER NOT NULL, hidden BLOB NOT NULL,
+    data_set BLOB NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 _LATEST_FIRST = (
@@ -49,6 +54,38 @@ _LATEST_FIRST = (
     (MemberStep.REVEAL, MemberPhase.REVEALED),
     (MemberStep.CHECK, MemberPhase.CHECKED),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What the register knows about a contribution, beyond its frame.
+
+    Attributes:
+        digest: SHA-256 of the frame.
+        entries: How many entries of the logbook the leaf binds.
+        hidden: Commitment to the metrics, see :mod:`fl_core.protocol.anchor`.
+    """
+
+    digest: bytes
+    entries: int
+    hidden: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """What a contribution binds and uses, to be stored with it.
+
+    Attributes:
+        entries: How many entries of the logbook.
+        hidden: Commitment to the metrics.
+        data_set: Commitment to the data set.
+        at: Unix time in seconds.
+    """
+
+    entries: int
+    hidden: bytes
+    data_set: bytes
+    at: int
 
 
 class Register:
@@ -157,7 +194,12 @@ class Register:
         return row is not None
 
     def store_contribution(
-        self, header: bytes, frame: bytes, weight_salt: bytes, metrics_salt: bytes
+        self,
+        header: bytes,
+        frame: bytes,
+        weight_salt: bytes,
+        metrics_salt: bytes,
+        anchor: Anchor | None = None,
     ) -> bytes:
         """Store a contribution and return the bytes that may be sent: these, or those of an earlier call that won.
 
@@ -175,9 +217,45 @@ class Register:
                     "INSERT INTO contributions VALUES (?, ?, ?, ?, ?)",
                     (header, digest, len(frame), weight_salt, metrics_salt),
                 )
+                if anchor is not None:
+                    self._db.execute(
+                        "INSERT INTO anchors VALUES (?, ?, ?, ?, ?)",
+                        (header, anchor.entries, anchor.hidden, anchor.data_set, anchor.at),
+                    )
         stored = self.frame(header)
         assert stored is not None
         return stored
+
+    def sent(self, header: bytes) -> Sent:
+        """Return what the logbook says about the stored contribution of a round.
+
+        Raises:
+            PolicyRefusal: This node made no contribution to it.
+        """
+        query = (
+            "SELECT frame, entries, hidden FROM contributions LEFT JOIN anchors USING (header) WHERE header=?"
+        )
+        with self._lock:
+            row = self._db.execute(query, (header,)).fetchone()
+        if row is None:
+            raise PolicyRefusal("this node made no contribution to that round")
+        return Sent(digest=bytes(row[0]), entries=row[1] or 0, hidden=bytes(row[2] or b""))
+
+    def uses(self, data_set: bytes, *, since: int = 0, outside: tuple[bytes, int] | None = None) -> int:
+        """Return how many contributions were made from the data set with a commitment.
+
+        Args:
+            data_set: The commitment.
+            since: Count those made at this Unix time or later.
+            outside: Run and round that do not count.
+        """
+        run, number = outside or (b"", 0)
+        query = (
+            "SELECT COUNT(*) FROM anchors JOIN headers ON anchors.header = digest"
+            " WHERE data_set=? AND at>=? AND NOT (run=? AND round=?)"
+        )
+        with self._lock:
+            return int(self._db.execute(query, (data_set, since, run, number)).fetchone()[0])
 
     def drop_frames(self, run: bytes, before: int) -> None:
         """End the rounds of ``run`` before round ``before`` and delete their frames; that they were made stays recorded."""

@@ -25,9 +25,10 @@ from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.ckks import answer_ckks
 from clients.node.ckks_files import CkksFiles
+from clients.node.logbook import Logbook
 from clients.node.policy import Policy, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
-from clients.node.register import Register
+from clients.node.register import Anchor, Register
 from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
 from fl_core.errors import DecodeError
 from fl_core.protocol.blame import answer_blame
@@ -45,6 +46,7 @@ from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
+from ledger.logbook import Kind
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.reader import LedgerReader
 from ledger.signer import Signer
@@ -72,6 +74,7 @@ class Node:
         prekeys: Open the boxes with shares that are sealed to this member.
         reader: Reads the ledger; None on a node that only takes part in runs without protection.
         register: Once-only register.
+        logbook: Says what left the house, before it leaves.
         policy: The holder's rules.
         terms: Terms documents that the holder accepted, by digest.
         data: The data set.
@@ -88,6 +91,7 @@ class Node:
     prekeys: Prekeys
     reader: LedgerReader | None
     register: Register
+    logbook: Logbook
     policy: Policy
     terms: Mapping[bytes, Terms]
     data: DataSet
@@ -121,13 +125,17 @@ class Node:
         """Close the register and the ledger."""
         with self._lock:
             self.register.close()
+            self.logbook.close()
             self.close_ledger()
 
     def status(self) -> bytes:
         """Return who this node is and which prekey shares for it are sealed to next, as JSON. Public facts only."""
         values = {"name": self.name, "account": self.account.address.hex()}
         if self.reader is not None:
-            values["prekey"] = self._prekey(self.reader).encode().hex()
+            prekey = self._prekey(self.reader).encode()
+            if not self.logbook.has(Kind.PREKEY, hashlib.sha256(prekey).digest()):
+                self.logbook.append(Kind.PREKEY, prekey, to="members")
+            values["prekey"] = prekey.hex()
         return json.dumps(values).encode()
 
     def _prekey(self, reader: LedgerReader) -> SignedPrekey:
@@ -176,12 +184,13 @@ class Node:
         header = RoundHeader.decode(self.register.header(call.header))
         stored = self.register.frame(header.digest)
         if stored is not None:
-            return stored
+            return self._send_frame(header, stored)
         if call.examples > self.data.records:
             raise PolicyRefusal(f"the data set has {self.data.records} records, not {call.examples}")
         prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
         signers = signers_of(self.settled_reader(), header)
         check_seats(header, prekeys, signers=signers, notary=self._notary(header))
+        logged = self.logbook.state()
         prepared = contribute(
             header,
             me=self.account.address,
@@ -192,13 +201,18 @@ class Node:
             transport_keys=tuple(prekey.public for prekey in prekeys),
             signer=self._signer(header),
             random=self.random,
+            log_head=logged.head,
         )
-        return self.register.store_contribution(
+        stored = self.register.store_contribution(
             header.digest,
             prepared.frame.encode(),
             prepared.weight_salt.reveal(),
             prepared.metrics_salt.reveal(),
+            Anchor(
+                entries=logged.count, hidden=prepared.hidden, data_set=self.data.commitment, at=self.clock()
+            ),
         )
+        return self._send_frame(header, stored)
 
     def check(self, call: QuestionCall) -> bytes:
         """Answer the share check of a round; a repeated question gets the bytes of the first answer.
@@ -212,7 +226,7 @@ class Node:
         committed = accepted_set(self.settled_reader(), header)
         stored = self.register.answer(MemberStep.CHECK, header.digest, committed.root)
         if stored is not None:
-            return stored
+            return self.send(Kind.CHECK, header.run, header.round, stored)
         notary = self._notary(header)
         pairs = {s.leaf.statement.member: notary.digest(s.leaf.statement) for s in request.accepted}
         answered = answer_check(
@@ -225,9 +239,10 @@ class Node:
             signer=self._signer(header),
         )
         self._check_receipt(header, pairs, request.receipt, notary)
-        return self.register.store_answer(
+        stored = self.register.store_answer(
             MemberStep.CHECK, header.digest, committed.root, answered.encode(), request.receipt
         )
+        return self.send(Kind.CHECK, header.run, header.round, stored)
 
     def reveal(self, call: QuestionCall) -> bytes:
         """Answer a request for the sum of this member's shares; a repeated request gets the bytes of the first answer.
@@ -241,7 +256,7 @@ class Node:
         committed = committed_sets(self.settled_reader(), header)
         stored = self.register.answer(MemberStep.REVEAL, header.digest, committed.included_root)
         if stored is not None:
-            return stored
+            return self.send(Kind.REVEAL, header.run, header.round, stored)
         notary = self._notary(header)
         self._check_receipt(header, dict(request.accepted), request.receipt, notary)
         revealed = answer(
@@ -253,9 +268,10 @@ class Node:
             notary=notary,
             signer=self._signer(header),
         )
-        return self.register.store_answer(
+        stored = self.register.store_answer(
             MemberStep.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
         )
+        return self.send(Kind.REVEAL, header.run, header.round, stored)
 
     def blame(self, call: QuestionCall) -> bytes:
         """Answer the blame opening of a round; a repeated question gets the bytes of the first answer.
@@ -272,7 +288,7 @@ class Node:
         committed, about = committed_sets(reader, header), request.place.digest
         stored = self.register.answer(MemberStep.BLAME, header.digest, about)
         if stored is not None:
-            return stored
+            return self.send(Kind.BLAME, header.run, header.round, stored)
         answered = answer_blame(
             header,
             request,
@@ -282,7 +298,8 @@ class Node:
             notary=self._notary(header),
             signer=self._signer(header),
         )
-        return self.register.store_answer(MemberStep.BLAME, header.digest, about, answered.encode(), b"")
+        stored = self.register.store_answer(MemberStep.BLAME, header.digest, about, answered.encode(), b"")
+        return self.send(Kind.BLAME, header.run, header.round, stored)
 
     def plain(self, task: bytes) -> Order:
         """Hand out an order for a run without protection, if the policy allows such runs at all.
@@ -297,6 +314,7 @@ class Node:
         decision = decide_plaintext(self.policy, name)
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
+        self.logbook.append(Kind.PLAIN, task, to="glue")
         return Order(header="", round=0, task=name, settings={}, data=str(self.data.path), holder=self.name)
 
     def _check_receipt(
@@ -339,6 +357,28 @@ class Node:
             data=str(self.data.path),
             holder=self.name,
         )
+
+    def send(self, kind: Kind, run: bytes, number: int, data: bytes) -> bytes:
+        """Note in the logbook that ``data`` goes to the run's coordinator, and return it."""
+        self.logbook.append(kind, data, to=self._coordinator(run), run=run, number=number)
+        return data
+
+    def _send_frame(self, header: RoundHeader, frame: bytes) -> bytes:
+        sent = self.register.sent(header.digest)
+        self.logbook.append(
+            Kind.FRAME,
+            frame,
+            to=self._coordinator(header.run),
+            run=header.run,
+            number=header.round,
+            digest=sent.digest,
+            anchor=sent.entries,
+            hidden=sent.hidden,
+        )
+        return frame
+
+    def _coordinator(self, run: bytes) -> str:
+        return self._reader().origin(run).coordinator.hex()
 
     def accepted(self, digest: bytes) -> Terms:
         """Return accepted terms by digest.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from fl_core.digests import DIGEST_SIZE, Label, digest
 from fl_core.lattice.parameters import PARAMETER_SETS
+from fl_core.protocol.anchor import NO_LOGBOOK, anchor, hide_metrics
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame, Leaf, boxes_digest
 from fl_core.protocol.setup import box_context, layout_of, quantiser_of
@@ -34,13 +35,15 @@ class Prepared:
     Attributes:
         frame: To be stored, then sent.
         weight_salt: Opens the frame's weight commitment; stays in the house.
-        metrics_salt: Opens the frame's metrics commitment; stays in the house.
+        metrics_salt: Opens ``hidden``; stays in the house.
+        hidden: Commitment to the counters; with the logbook's head it gives the frame's metrics commitment.
         clipped: How many of the update's values were clipped.
     """
 
     frame: Frame
     weight_salt: Secret
     metrics_salt: Secret
+    hidden: bytes
     clipped: int
 
 
@@ -56,6 +59,7 @@ def contribute(
     signer: StatementSigner,
     random: RandomSource,
     threads: int = 1,
+    log_head: bytes = NO_LOGBOOK,
 ) -> Prepared:
     """Quantise, encrypt, share, seal and sign one update. Run by the client.
 
@@ -70,6 +74,7 @@ def contribute(
             digest in its seat.
         signer: Signs the statement.
         random: Fresh randomness; used for one seed and two salts.
+        log_head: Head of the holder's logbook, which the leaf binds (:mod:`fl_core.protocol.anchor`).
         threads: How many threads encrypt and hash; the bytes are the same for every number.
 
     Returns:
@@ -96,6 +101,7 @@ def contribute(
     )
     # (d) Commit to what stays hidden.
     weight_salt, metrics_salt = random.secret(DIGEST_SIZE), random.secret(DIGEST_SIZE)
+    hidden = hide_metrics(metrics_salt.reveal(), counters)
     statement = Contribution(
         run=header.run,
         round=header.round,
@@ -106,11 +112,11 @@ def contribute(
         boxes=boxes_digest(boxes),
         dataset=dataset,
         weight=digest(Label.PRIVATE_VALUE, weight_salt.reveal(), units.to_bytes(4, "big")),
-        metrics=digest(
-            Label.METRICS, metrics_salt.reveal(), *(value.to_bytes(4, "big") for value in counters)
-        ),
+        metrics=anchor(hidden, log_head),
     )
     # (e) Sign all of it.
     leaf = Leaf(statement=statement, signature=signer.sign(statement))
     frame = Frame(leaf=leaf, boxes=boxes, ciphertext=bytes(ciphertext))
-    return Prepared(frame=frame, weight_salt=weight_salt, metrics_salt=metrics_salt, clipped=clipped)
+    return Prepared(
+        frame=frame, weight_salt=weight_salt, metrics_salt=metrics_salt, hidden=hidden, clipped=clipped
+    )

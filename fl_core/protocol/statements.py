@@ -41,7 +41,8 @@ class Contribution:
         boxes: Digest over the sealed shares, in committee order.
         dataset: Salted commitment to the data set that was used.
         weight: Salted commitment to the number of examples.
-        metrics: Salted commitment to the local metrics.
+        metrics: Salted commitment to the local metrics, bound to the head of the client's logbook
+            (:mod:`fl_core.protocol.anchor`).
     """
 
     run: bytes

@@ -124,6 +124,42 @@ def trace(
     raise typer.Exit(0 if lineage.models and not lineage.faults else FAILED)
 
 
+@app.command(epilog="Example: suture-audit logbook logbook.jsonl --in suture-demo")
+def logbook(
+    file: Annotated[Path, typer.Argument(metavar="LOGBOOK", help="A node's logbook.jsonl.")],
+    folder: Annotated[Path, typer.Option("--in", metavar="DIR", help=_FOLDER)],
+    holder: Annotated[
+        str, typer.Option(help="Account of the holder; by default the one that the logbook begins from.")
+    ] = "",
+    as_json: AsJson = False,
+    no_color: NoColor = False,
+) -> None:
+    """Check the logbook that a holder has shown you against what the holder signed.
+
+    LOGBOOK is a node's list of everything that left its house. Each line binds all before it, and each contribution binds
+    the newest line of its time, under a root on the ledger. Exit code 1 means that a line was altered, removed, added or
+    moved after it was signed for, or that something in the folder is missing from the logbook.
+    """
+    starting(quiet=as_json)
+    from ledger.audit.logbook import verify_logbook
+
+    try:
+        account = bytes.fromhex(holder.removeprefix("0x"))
+    except ValueError:
+        raise typer.BadParameter(f"{holder!r} is no account.", param_hint="--holder") from None
+    try:
+        with INTERRUPTIONS.something_to_tidy_up():
+            found = verify_logbook(file.resolve(), folder, account or None)
+    except (InputError, OSError) as error:
+        _give_up(error, as_json=as_json)
+    if as_json:
+        _print_json(screen.logbook_json(found))
+    else:
+        screen.show_logbook(_console(no_color), found)
+    screen.show_faults(Console(stderr=True, no_color=no_color or None), found.faults)
+    raise typer.Exit(FAILED if found.faults else 0)
+
+
 @app.command(epilog="Example: suture-audit checks --json")
 def checks(as_json: AsJson = False, no_color: NoColor = False) -> None:
     """List the checks: number, name, and what it means that the check passes."""

@@ -19,6 +19,7 @@ from ledger.audit.checks.table import CHECKS, Check
 from ledger.audit.findings import Fault, Outcome, Verdict
 
 if TYPE_CHECKING:  # these bring the cryptography along, which the list of checks can do without
+    from ledger.audit.logbook import LogbookReport
     from ledger.audit.trace import Ancestor, Contributor, Lineage
     from ledger.audit.verify import Report, Watch
 
@@ -200,6 +201,35 @@ def lineage_json(lineage: Lineage) -> Json:
         "models": [_ancestor_json(ancestor) for ancestor in lineage.models],
         "faults": [_fault_json(fault, {}) for fault in lineage.faults],
     }
+
+
+def logbook_json(report: LogbookReport) -> Json:
+    """Return what was found about a logbook."""
+    return {
+        "format": "suture-logbook-report-v1",
+        "holder": report.holder.hex(),
+        "name": report.name,
+        "passed": not report.faults,
+        "entries": report.entries,
+        "head": report.head.hex(),
+        "anchors": {str(number): entries for number, entries in report.anchors.items()},
+        "faults": [_fault_json(fault, {}) for fault in report.faults],
+    }
+
+
+def show_logbook(console: Console, report: LogbookReport) -> None:
+    """Print what was found about a logbook."""
+    if report.faults:
+        return
+    newest = max(report.anchors.values(), default=0)
+    console.print(
+        Text(
+            f"The logbook of {holder(report.holder.hex(), {report.holder.hex(): report.name})} has {report.entries} "
+            f"entries. {len(report.anchors)} signed contributions cover the first {newest} of them; the last "
+            f"{report.entries - newest} are not signed for yet."
+        ),
+        soft_wrap=True,
+    )
 
 
 def _ancestor_json(ancestor: Ancestor) -> Json:

@@ -61,6 +61,7 @@ FUZZED: dict[str, str] = {
     "ledger.light.proofs.prove_account": "account proof",
     "ledger.light.proofs.prove_slot": "slot proof",
     "ledger.light.qbft.ExtraData.decode": "QBFT extra data",
+    "ledger.logbook.Entry.decode": "logbook entry",
     "ledger.papers._Paper.decode": "round paper",
 }
 """Decoder -> target. What is not a message of its own is reached through one."""

@@ -16,6 +16,7 @@ import numpy as np
 from clients.calls import BeginCall, Order, ProtectCall
 from clients.door import Method
 from clients.node.ckks_files import CkksFiles
+from clients.node.logbook import Logbook
 from clients.node.policy import Policy
 from clients.node.prekeys import Prekeys
 from clients.node.register import Register
@@ -150,6 +151,7 @@ class Consortium:
             "prekeys": None,
             "reader": self.facts,
             "register": None,
+            "logbook": None,
             "policy": self.policy,
             "terms": {self.terms.digest: self.terms},
             "data": DataSet(path=holder.folder / "data.csv", commitment=bytes(32), records=10_000),
@@ -162,6 +164,7 @@ class Consortium:
             holder.folder / "prekeys", random=parts["random"], clock=parts["clock"]
         )
         parts["register"] = parts["register"] or Register(holder.folder)
+        parts["logbook"] = parts["logbook"] or Logbook(holder.folder, holder.account, clock=parts["clock"])
         return Node(**parts)
 
     def restart(self, position: int) -> Node:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fl_core.digests import Label, digest
-from fl_core.errors import InputError, LocalProtocolError
+from fl_core.errors import InputError, LocalProtocolError, VerificationError
 from fl_core.lattice.parameters import P2048
+from fl_core.protocol.anchor import NO_LOGBOOK, hide_metrics, verify_anchor
 from fl_core.protocol.messages import boxes_digest
 from fl_core.protocol.setup import box_context, layout_of
 from fl_core.secagg import shamir
@@ -38,6 +39,15 @@ def test_every_seat_gets_a_box_that_only_it_can_open(dry):
         assert shamir.decode_vector(P2048, opened.reveal()).shape == (2048,)
 
 
+def test_the_leaf_binds_the_head_of_the_clients_logbook_and_no_other(dry):
+    prepared = dry.prepare(1, log_head=b"\x07" * 32)
+    metrics = prepared.frame.leaf.statement.metrics
+    verify_anchor(metrics, prepared.hidden, b"\x07" * 32)
+    for hidden, head in ((prepared.hidden, NO_LOGBOOK), (bytes(32), b"\x07" * 32)):
+        with pytest.raises(VerificationError, match="another head"):
+            verify_anchor(metrics, hidden, head)
+
+
 def test_weight_and_metrics_are_committed_to_with_salts_that_stay(dry):
     prepared = dry.prepare(1, examples=500, counters=(9,))
     units = round(32766 * 500 / 1000)
@@ -45,7 +55,11 @@ def test_weight_and_metrics_are_committed_to_with_salts_that_stay(dry):
     assert statement.weight == digest(
         Label.PRIVATE_VALUE, prepared.weight_salt.reveal(), units.to_bytes(4, "big")
     )
-    assert statement.metrics == digest(Label.METRICS, prepared.metrics_salt.reveal(), (9).to_bytes(4, "big"))
+    hidden = hide_metrics(prepared.metrics_salt.reveal(), (9,))
+    assert (
+        prepared.hidden == hidden == digest(Label.METRICS, prepared.metrics_salt.reveal(), bytes(3) + b"\x09")
+    )
+    verify_anchor(statement.metrics, hidden, NO_LOGBOOK)
     assert prepared.weight_salt != prepared.metrics_salt
     assert "redacted" in repr(prepared)
 

@@ -1,0 +1,116 @@
+"""``suture-node log``: what left the house, and whether the logbook of it is whole."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clients.cli.arguments import Folder
+
+app = typer.Typer(
+    name="log",
+    help="Show what left the house, and check that the logbook of it is whole.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command(
+    epilog="Examples: suture-node log show /srv/suture/node   |   suture-node log show /srv/suture/node --kind frame --json"
+)
+def show(
+    folder: Folder,
+    last: Annotated[int, typer.Option(min=0, help="How many of the newest entries; 0 for all.")] = 20,
+    kind: Annotated[
+        str, typer.Option(help="Only entries of this kind, for instance frame or transaction.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what left the house: when, what kind, for which run and round, how many bytes, their SHA-256, to whom.
+
+    The logbook holds no data and no key. All lines are checked while they are read.
+    """
+    from clients.node.logbook import read_logbook
+    from fl_core.errors import InputError
+    from ledger.logbook import Kind
+
+    if kind and kind not in {known.value for known in Kind}:
+        names = ", ".join(sorted(known.value for known in Kind))
+        raise InputError(f"there is no kind {kind!r} of entries.", fix=f"The kinds are {names}.")
+    entries = [entry for entry, _ in read_logbook(folder) if kind in ("", entry.kind)]
+    shown = entries[-last:] if last else entries
+    if as_json:
+        from dataclasses import asdict
+
+        typer.echo(
+            json.dumps({"entries": [asdict(entry) for entry in shown], "left_out": len(entries) - len(shown)})
+        )
+        return
+    if len(shown) < len(entries):
+        typer.echo(f"({len(entries) - len(shown)} older entries; --last 0 shows all)")
+    for entry in shown:
+        when = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        place = f"run {entry.run[:8]} round {entry.round}" if entry.run else ""
+        receiver = f"0x{entry.to[:8]}" if len(entry.to) == 40 else entry.to
+        typer.echo(
+            f"{entry.n:6} {when} {entry.kind:12} {entry.size:>12,} bytes to {receiver or 'nobody':10} "
+            f"sha256 {entry.digest[:16]} {place}".rstrip()
+        )
+
+
+@app.command(
+    epilog="Examples: suture-node log verify /srv/suture/node   |   suture-node log verify /srv/suture/node --in run/public"
+)
+def verify(
+    folder: Folder,
+    public: Annotated[
+        Path | None,
+        typer.Option(
+            "--in",
+            metavar="DIR",
+            help="A run's public folder: compare with what was signed and archived, too.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check that no line of the logbook was altered, removed, added or moved.
+
+    Compares it with the once-only register, too: what the logbook says was sent and the register does not know is the mark
+    of a register that was restored from a backup. With --in, compares it with the heads that each contribution signed.
+    Exit code 1 means that something is wrong.
+    """
+    from clients.node.logbook import FILE, read_logbook
+    from clients.node.register_view import contradictions, read_register
+    from fl_core.errors import SutureError
+
+    problems: list[str] = []
+    count, head, signed = 0, "", 0
+    try:
+        read = list(read_logbook(folder))
+        count, head = (read[-1][1].count, read[-1][1].head.hex()) if read else (0, "")
+        problems += contradictions((entry for entry, _ in read), read_register(folder))
+    except SutureError as error:
+        problems.append(error.message)
+    if public is not None:
+        from clients.node.logbook import account_of
+        from ledger.audit.logbook import verify_logbook
+
+        report = verify_logbook((folder / FILE).resolve(), public, account_of(folder))
+        signed = max(report.anchors.values(), default=0)
+        problems += [fault.problem for fault in report.faults]
+    if as_json:
+        typer.echo(json.dumps({"entries": count, "head": head, "signed_for": signed, "problems": problems}))
+    else:
+        for problem in problems:
+            typer.echo(f"FAULT  {problem}")
+        if not problems:
+            typer.echo(f"{count} entries, whole. Newest head: {head or '-'}")
+            if public is not None:
+                typer.echo(f"The first {signed} are under signed contributions of that run.")
+    raise typer.Exit(1 if problems else 0)
