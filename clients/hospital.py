@@ -7,6 +7,7 @@ all four hospitals on one machine; in production each holder does it through ``s
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from clients import door
@@ -136,7 +137,8 @@ class Hospital:
         """
         ledger = self._house.ledger
         assert ledger is not None, "a holder joins a ledger before it co-signs blocks"
-        open_ledger(self._house, ledger, clock=self._clock).close()
+        with closing(Logbook(self._house.folder, self.account, clock=self._clock)) as logbook:
+            open_ledger(self._house, ledger, logbook, clock=self._clock).close()
 
     def close(self) -> None:
         """Close the door and every file."""

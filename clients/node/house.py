@@ -164,7 +164,8 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         LedgerError: It is another chain or contract, or was refused.
         NodeStateError: The register or an accepted terms document is damaged.
     """
-    access = None if house.ledger is None else open_ledger(house, house.ledger, clock=clock)
+    logbook = Logbook(house.folder, house.account.address, clock=clock)
+    access = None if house.ledger is None else open_ledger(house, house.ledger, logbook, clock=clock)
     node = Node(
         name=house.name,
         account=house.account,
@@ -172,7 +173,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
         reader=None if access is None else access.reader,
         register=Register(house.folder),
-        logbook=Logbook(house.folder, house.account.address, clock=clock),
+        logbook=logbook,
         policy=house.policy,
         terms=accepted_terms(house.folder),
         data=DataSet(
@@ -191,7 +192,9 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
     return node
 
 
-def open_ledger(house: House, ledger: LedgerAddress, *, clock: Callable[[], int]) -> LedgerAccess:
+def open_ledger(
+    house: House, ledger: LedgerAddress, logbook: Logbook, *, clock: Callable[[], int]
+) -> LedgerAccess:
     """Open a ledger for the node that lives in ``house``.
 
     Raises:
@@ -201,7 +204,12 @@ def open_ledger(house: House, ledger: LedgerAddress, *, clock: Callable[[], int]
     if ledger.path is None:
         return open_external(ledger)
     return follow_embedded(
-        ledger, house.folder / CHAIN, house.account, clock=clock, wanted=house.policy.checkpoints
+        ledger,
+        house.folder / CHAIN,
+        house.account,
+        clock=clock,
+        wanted=house.policy.checkpoints,
+        note=logbook.note_checkpoint,
     )
 
 

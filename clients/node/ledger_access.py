@@ -7,13 +7,14 @@ The file that ``node.toml`` names as ``embedded:PATH`` is where blocks *come fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ledger.address import LedgerAddress, check_pinned, open_chain
 from ledger.board import FolderBoard
 from ledger.chain.embedded.source import FileSource
+from ledger.checkpoints import CheckpointBoard
 from ledger.following import PATIENCE_S, Following
 from ledger.papers import PublicFolder
 from ledger.reader import LedgerReader
@@ -36,6 +37,20 @@ class LedgerAccess:
     settle: Callable[[], None]
     close: Callable[[], None]
     following: Following | None = None
+
+
+class _NotingBoard:
+    """A board that tells of what is published before it is."""
+
+    def __init__(self, board: CheckpointBoard, note: Callable[[bytes], None]) -> None:
+        self._board, self._note = board, note
+
+    def publish(self, checkpoint: bytes) -> None:
+        self._note(checkpoint)
+        self._board.publish(checkpoint)
+
+    def checkpoints(self) -> Sequence[bytes]:
+        return self._board.checkpoints()
 
 
 def open_external(address: LedgerAddress) -> LedgerAccess:
@@ -62,6 +77,7 @@ def follow_embedded(
     clock: Callable[[], int],
     wanted: int = 0,
     patience_s: float = PATIENCE_S,
+    note: Callable[[bytes], None] = lambda checkpoint: None,
 ) -> LedgerAccess:
     """Follow an embedded chain into ``folder``; it must hold the pinned contract.
 
@@ -72,6 +88,7 @@ def follow_embedded(
         clock: Unix time in seconds.
         wanted: How many checkpoints make a block final; 0 for the default, see :mod:`ledger.finality`.
         patience_s: How long a decision waits for them, in seconds.
+        note: Told each checkpoint of this node before it is published.
 
     Raises:
         InputError: There is no such chain.
@@ -86,7 +103,7 @@ def follow_embedded(
         chain_id=address.chain_id,
         contract=contract,
         source=source,
-        board=FolderBoard(PublicFolder(path.parent).checkpoints),
+        board=_NotingBoard(FolderBoard(PublicFolder(path.parent).checkpoints), note),
         member=None if account is None else (account.address, account),
         clock=clock,
         wanted=wanted,

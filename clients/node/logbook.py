@@ -105,6 +105,11 @@ class Logbook:
         if not self.has(Kind.TRANSACTION, tx_hash):
             self.append(Kind.TRANSACTION, raw, to="ledger", digest=tx_hash)
 
+    def note_checkpoint(self, checkpoint: bytes) -> None:
+        """Note a signature over a block before it is first published."""
+        if not self.has(Kind.CHECKPOINT, hashlib.sha256(checkpoint).digest()):
+            self.append(Kind.CHECKPOINT, checkpoint, to="members")
+
     def state(self) -> State:
         """Return number of entries and head, with what other processes wrote.
 

@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.errors import NodeStateError
+from fl_core.protocol.phases import MemberStep
 from ledger.logbook import Entry, Kind
 
 _CONTRIBUTIONS = """
 SELECT run, round, frame, sent, entries, hidden, data_set, at FROM headers
 JOIN contributions ON contributions.header = digest LEFT JOIN anchors ON anchors.header = digest ORDER BY run, round
 """
-_QUESTIONS = frozenset((Kind.CHECK.value, Kind.REVEAL.value, Kind.BLAME.value))
-_ANSWERS = "SELECT run, round, question FROM answers JOIN headers ON header = digest"
+_QUESTIONS = {
+    Kind.CHECK.value: MemberStep.CHECK.value,
+    Kind.REVEAL.value: MemberStep.REVEAL.value,
+    Kind.BLAME.value: MemberStep.BLAME.value,
+}
+"""What the register calls the question that an entry of the logbook answers."""
+_ANSWERS = "SELECT run, round, question FROM answers JOIN headers ON answers.header = digest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +106,7 @@ def read_register(folder: Path) -> RegisterView:
 
 
 def contradictions(entries: Iterable[Entry], register: RegisterView) -> list[str]:
-    """Return what the logbook says that the register does not bear out: signs of a register that was rolled back.
-
-    A question in the register is called as the entry's kind is: ``check``, ``reveal``, ``blame``.
-    """
+    """Return what the logbook says that the register does not bear out: signs of a register that was rolled back."""
     found = []
     for entry in entries:
         place = (bytes.fromhex(entry.run), entry.round)
@@ -118,6 +121,6 @@ def contradictions(entries: Iterable[Entry], register: RegisterView) -> list[str
                 entry.hidden,
             ):
                 found.append(f"{where} is another one in the register")
-        elif entry.kind in _QUESTIONS and (*place, entry.kind) not in register.answers:
+        elif entry.kind in _QUESTIONS and (*place, _QUESTIONS[entry.kind]) not in register.answers:
             found.append(f"{where} is not in the register")
     return found

@@ -378,7 +378,8 @@ class Node:
         return frame
 
     def _coordinator(self, run: bytes) -> str:
-        return self._reader().origin(run).coordinator.hex()
+        assert self.reader is not None, "a node without a ledger sends nothing of a run"
+        return self.reader.origin(run).coordinator.hex()
 
     def accepted(self, digest: bytes) -> Terms:
         """Return accepted terms by digest.

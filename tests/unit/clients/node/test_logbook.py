@@ -13,6 +13,7 @@ import pytest
 from clients.door import Method
 from clients.errors import NodeStateError
 from clients.node.logbook import FILE, Logbook
+from clients.node.register_view import contradictions, read_register
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.protocol.anchor import verify_anchor
 from fl_core.protocol.messages import Frame
@@ -198,6 +199,39 @@ def test_the_frame_binds_the_head_before_it_and_a_retry_names_the_same_head(tmp_
         assert entry.anchor == 1
         verify_anchor(leaf.statement.metrics, bytes.fromhex(entry.hidden), found[entry.anchor - 1][1].head)
     consortium.close()
+
+
+def test_a_register_that_was_rolled_back_is_told_by_the_logbook_and_an_honest_one_is_not(tmp_path):
+    consortium = Consortium(tmp_path)
+    holder = consortium.holders[0]
+    holder.node.close()
+    backup = {path: path.read_bytes() for path in holder.folder.glob("register.sqlite*")}
+    holder.node = consortium.start(holder)
+    machine = consortium.included()
+    consortium.reveal(0, consortium.request(machine, 0))
+    entries = [entry for entry, _ in entries_of(holder)]
+    assert contradictions(entries, read_register(holder.folder)) == []
+    holder.node.close()
+    assert contradictions(entries, read_register(holder.folder)) == []
+    for path in holder.folder.glob("register.sqlite*"):
+        path.unlink()
+    for path, data in backup.items():
+        path.write_bytes(data)
+    told = contradictions(entries, read_register(holder.folder))
+    assert [line.split(": the ")[1] for line in told] == [
+        f"{kind} of round 1 is not in the register" for kind in ("frame", "check", "reveal")
+    ]
+    consortium.restart(1)
+
+
+def test_looking_at_a_register_changes_nothing_in_its_folder(tmp_path):
+    consortium = Consortium(tmp_path)
+    consortium.included()
+    holder = consortium.holders[0]
+    holder.node.close()
+    before = {path.name: path.read_bytes() for path in holder.folder.iterdir() if path.is_file()}
+    assert len(read_register(holder.folder).contributions) == 1
+    assert {path.name: path.read_bytes() for path in holder.folder.iterdir() if path.is_file()} == before
 
 
 def test_a_prekey_is_noted_when_it_is_first_told_and_not_again(tmp_path):
