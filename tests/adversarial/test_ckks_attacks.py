@@ -10,10 +10,10 @@ import pytest
 from clients.errors import PolicyRefusal
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.secagg.ckks.binding import tenseal
-from fl_core.secagg.ckks.ceremony import PARAMETERS, box_info, deal
+from fl_core.secagg.ckks.ceremony import PARAMETERS, box_info, check_package, deal
 from fl_core.secagg.ckks.keys import HolderKey, PublicContext
 from fl_core.secret import Secret
-from tests.simulators.ckks_run import INITIAL, LENGTH, CkksRun
+from tests.simulators.ckks_run import INITIAL, LENGTH, CkksRun, deadly
 from tests.simulators.consortium import MODEL
 
 
@@ -152,3 +152,21 @@ def test_ckks_any_holder_opens_any_upload(run):
     victim = run.upload(3, run.place(), 0.75)
     opened = key_of(run, 0).decrypt(victim.chunks, LENGTH)
     assert np.abs(opened[-5:] - 0.75 * 0.5).max() < 1e-4
+
+
+def test_ckks_parameters_that_end_a_process_never_reach_seals_parser(run):
+    """The dealer signs a package whose context, or key, would end the coordinator and every other node."""
+    plan, dealer = run.plan(), run.holders[0]
+    _, honest = deal(plan, me=dealer.account, sign=dealer.signer.sign_digest)
+    context = deadly(honest.context)
+    assert context != honest.context
+    package = replace(honest, context=context)
+    package = replace(package, signature=dealer.signer.sign_digest(package.signed))
+    with pytest.raises(DecodeError, match="not the one of CKKS2048"):
+        check_package(plan, package, verify=lambda digest, signature: None)
+    with pytest.raises(DecodeError, match="not the one of CKKS2048"):
+        run.take(1, plan, package)
+    secret = HolderKey.generate(PARAMETERS, 4).secret().reveal()
+    assert HolderKey.load(PARAMETERS, 4, Secret(secret)).secret().reveal() == secret
+    with pytest.raises(VerificationError, match="not one of this parameter set"):
+        HolderKey.load(PARAMETERS, 4, Secret(deadly(secret)))

@@ -110,3 +110,10 @@ class CkksRun:
 
     def close(self) -> None:
         self.world.close()
+
+
+def deadly(context: bytes) -> bytes:
+    """Return a context that ends the process that hands it to SEAL: another number of coefficients and of primes."""
+    changed = bytearray(context)
+    changed[39], changed[43] = 2, 16
+    return bytes(changed)

@@ -7,6 +7,7 @@ has, and :meth:`PublicContext.decode` refuses bytes that hold a key. Encryption 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import numpy as np
@@ -16,7 +17,7 @@ from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
 from fl_core.secagg.ckks.binding import tenseal
 from fl_core.secagg.ckks.parameters import CkksParameters
-from fl_core.secagg.ckks.structure import check_chunk
+from fl_core.secagg.ckks.structure import check_chunk, check_key
 from fl_core.secret import Secret
 
 MAX_PUBLIC_CONTEXT = 256  # bytes; no key fits
@@ -40,9 +41,11 @@ class PublicContext:
     def decode(cls, params: CkksParameters, holders: int, data: bytes) -> PublicContext:
         """Read a context.
 
+        There is one encoding for each parameter set and number of holders. It is compared before SEAL reads it: SEAL's parser
+        ends the process for some parameters.
+
         Raises:
-            DecodeError: (1) it is longer than any context without a key, (2) it is malformed, (3) it holds a key,
-                (4) its parameters or its scale are not those of ``params`` and ``holders``, (5) bytes trail it.
+            DecodeError: (1) it is longer than any context without a key, (2) it is not, byte for byte, that encoding.
         """
         # (1)
         if len(data) > MAX_PUBLIC_CONTEXT:
@@ -51,18 +54,10 @@ class PublicContext:
                 " stays with the holders"
             )
         # (2)
+        if data != _encoded(params, holders):
+            raise DecodeError(f"CKKS context: not the one of {params.name} for {holders} holders")
         context = _load(data)
-        if context is None:
-            raise DecodeError("CKKS context: it cannot be read")
-        # (3)
-        if context.has_secret_key() or context.has_relin_keys() or context.has_galois_keys():
-            raise DecodeError("CKKS context: it holds a key, and a key stays with the holders")
-        # (4)
-        if not _fits(params, holders, context):
-            raise DecodeError(f"CKKS context: not the parameters of {params.name} for {holders} holders")
-        # (5)
-        if context.serialize(save_secret_key=False, **_KEYLESS) != data:
-            raise DecodeError("CKKS context: not in its canonical form")
+        assert context is not None and not context.has_secret_key()
         return cls(params, holders, context, data)
 
     def encode(self) -> bytes:
@@ -116,7 +111,11 @@ class HolderKey:
         Raises:
             VerificationError: It is none for these parameters; the reason is not told.
         """
-        context = _load(data.reveal()) if len(data) <= MAX_KEY else None
+        try:
+            check_key(params, _encoded(params, holders), data.reveal() if len(data) <= MAX_KEY else b"")
+            context = _load(data.reveal())
+        except DecodeError:
+            raise VerificationError(_NOT_OURS) from None
         if context is None or not context.has_secret_key() or not _fits(params, holders, context):
             raise VerificationError(_NOT_OURS)
         key = cls(params, holders, context)
@@ -134,8 +133,7 @@ class HolderKey:
 
     def public(self) -> PublicContext:
         """Return the context without the key."""
-        data = self._context.serialize(save_secret_key=False, **_KEYLESS)
-        return PublicContext.decode(self.params, self.holders, data)
+        return PublicContext.decode(self.params, self.holders, _without_key(self._context))
 
     def encrypt(self, values: npt.NDArray[np.float64]) -> tuple[bytes, ...]:
         """Encrypt values in [-1, 1], ``slots`` in each ciphertext; the last one is filled up with zeros.
@@ -175,6 +173,16 @@ class HolderKey:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a HolderKey is never pickled")
+
+
+@lru_cache(maxsize=16)
+def _encoded(params: CkksParameters, holders: int) -> bytes:
+    """Return the one encoding of the context without a key. TenSEAL makes no context without a key, so one is made and dropped."""
+    return _without_key(HolderKey.generate(params, holders)._context)
+
+
+def _without_key(context: Any) -> bytes:  # noqa: ANN401
+    return bytes(context.serialize(save_secret_key=False, **_KEYLESS))
 
 
 def _load(data: bytes) -> Any:  # noqa: ANN401

@@ -1,4 +1,8 @@
-"""What the bytes of a ciphertext must look like before SEAL's parsers see them.
+"""What the bytes of a ciphertext, and of a key, must look like before SEAL's parsers see them.
+
+The parsers are not made for hostile bytes: some encryption parameters end the whole process, by an exception that no caller can
+catch. So parameters never reach them from outside: a context has one encoding, which is compared, and a key is that
+encoding with the key inside.
 
 TenSEAL's ciphertext is a protobuf message; ours have exactly this form and no other, since every chunk is full:
 
@@ -20,10 +24,14 @@ from fl_core.errors import DecodeError
 from fl_core.secagg.ckks.parameters import CkksParameters
 
 WHAT = "CKKS ciphertext"
+KEY = "CKKS key"
 
 _SEAL_HEADER = 16
+_LAST_FIELD = 2  # bytes of a context's field 4
 _SEAL_FIXED = 97
 """Bytes of SEAL's own header before the residues: parameters' id, form, sizes, scale, correction factor."""
+_SEAL_KEY_FIXED = 72
+"""The same for a key: parameters' id, count, scale, and the header and length of the residues."""
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -48,22 +56,56 @@ def check_chunk(params: CkksParameters, scale: float, data: bytes) -> None:
     head, tail = b"\x0a" + _varint(len(sizes)) + sizes + b"\x12", b"\x19" + struct.pack("<d", scale)
     if not data.startswith(head) or not data.endswith(tail):
         raise DecodeError(f"{WHAT}: not a full ciphertext at the scale of this cohort")
-    body = data[len(head) : -len(tail)]
-    prefix = next((_varint(n) for n in _possible_lengths(len(body)) if body.startswith(_varint(n))), b"")
-    stream = body[len(prefix) :]
-    if not prefix or len(stream) < _SEAL_HEADER:
-        raise DecodeError(f"{WHAT}: the length of the SEAL stream is wrong")
-    # (3)
+    stream = _prefixed(WHAT, data[len(head) : -len(tail)])
+    # (3) and (4)
+    _check_stream(WHAT, stream, 2 * params.degree * 8 + _SEAL_FIXED)
+
+
+def check_key(params: CkksParameters, context: bytes, data: bytes) -> None:
+    """Check the form of a key: that of the context without one, and the key as field 3 before the context's last field.
+
+    Args:
+        params: The parameter set.
+        context: The encoding of the context without a key.
+        data: What came.
+
+    Raises:
+        DecodeError: (1) it is another context's key, (2) the protobuf has another form, (3) and (4) as for
+            :func:`check_chunk`.
+    """
+    # (1)
+    head, tail = context[:-_LAST_FIELD] + b"\x1a", context[-_LAST_FIELD:]
+    if not data.startswith(head) or not data.endswith(tail):
+        raise DecodeError(f"{KEY}: not one of this context")
+    # (2)
+    inner = _prefixed(KEY, data[len(head) : -len(tail)])
+    if not inner.startswith(b"\x0a"):
+        raise DecodeError(f"{KEY}: no key is in it")
+    stream = _prefixed(KEY, inner[1:])
+    # (3) and (4)
+    _check_stream(KEY, stream, len(params.primes) * params.degree * 8 + _SEAL_KEY_FIXED)
+
+
+def _prefixed(what: str, data: bytes) -> bytes:
+    """Return the byte string that ``data`` is the length and the bytes of."""
+    prefix = next((_varint(n) for n in _possible_lengths(len(data)) if data.startswith(_varint(n))), b"")
+    if not prefix:
+        raise DecodeError(f"{what}: the length of the SEAL stream is wrong")
+    return data[len(prefix) :]
+
+
+def _check_stream(what: str, stream: bytes, expected: int) -> None:
+    """Check SEAL's header and what the zstd frame announces."""
+    if len(stream) < _SEAL_HEADER:
+        raise DecodeError(f"{what}: the length of the SEAL stream is wrong")
     magic, size, major, _, compression, reserved, announced = struct.unpack("<HBBBBHQ", stream[:_SEAL_HEADER])
     if (magic, size, major, compression, reserved) != (0xA15E, _SEAL_HEADER, 4, 2, 0):
-        raise DecodeError(f"{WHAT}: not a compressed stream of SEAL 4")
+        raise DecodeError(f"{what}: not a compressed stream of SEAL 4")
     if announced != len(stream):
-        raise DecodeError(f"{WHAT}: the SEAL stream says {announced} bytes and has {len(stream)}")
-    # (4)
-    expected = 2 * params.degree * 8 + _SEAL_FIXED
-    found = _zstd_content(stream[_SEAL_HEADER:])
+        raise DecodeError(f"{what}: the SEAL stream says {announced} bytes and has {len(stream)}")
+    found = _zstd_content(what, stream[_SEAL_HEADER:])
     if found != expected:
-        raise DecodeError(f"{WHAT}: the compressed part announces {found} bytes, not {expected}")
+        raise DecodeError(f"{what}: the compressed part announces {found} bytes, not {expected}")
 
 
 def _varint(value: int) -> bytes:
@@ -80,19 +122,19 @@ def _possible_lengths(size: int) -> list[int]:
     return [size - width for width in (1, 2, 3) if size >= width and len(_varint(size - width)) == width]
 
 
-def _zstd_content(frame: bytes) -> int:
+def _zstd_content(what: str, frame: bytes) -> int:
     """Return the content size that a zstd frame announces [RFC 8878 §3.1.1.1]; single segment, no dictionary.
 
     Raises:
         DecodeError: It is no such frame, or does not announce its size.
     """
     if len(frame) < 9 or not frame.startswith(_ZSTD_MAGIC):
-        raise DecodeError(f"{WHAT}: no zstd frame")
+        raise DecodeError(f"{what}: no zstd frame")
     descriptor = frame[4]
     if (
         descriptor & 0b0011_1111 != 0b0010_0000
     ):  # single segment, no checksum, no dictionary, reserved bits clear
-        raise DecodeError(f"{WHAT}: a zstd frame of another kind than SEAL writes")
+        raise DecodeError(f"{what}: a zstd frame of another kind than SEAL writes")
     width = (1, 2, 4, 8)[descriptor >> 6]
     value = int.from_bytes(frame[5 : 5 + width], "little")
     return value + 256 if width == 2 else value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -22,6 +24,7 @@ from fl_core.secagg.ckks.running import RunningSum
 from fl_core.secagg.ckks.structure import check_chunk, max_chunk
 from fl_core.secagg.ckks.vector import GRID, MAX_INTEGER, Shape, pack, unpack
 from fl_core.secret import Secret
+from tests.simulators.ckks_run import deadly
 
 HOLDERS = 4
 SHAPE = Shape(parameters=3000, counters=2, weight_cap=1000, clip=0.5)
@@ -331,3 +334,11 @@ def test_without_the_library_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.undo()
     tenseal.cache_clear()
     assert tenseal().__name__ == "tenseal"
+
+
+def test_tenseal_alone_ends_its_process_for_some_parameters():
+    """Why contexts are compared before they are read. A TenSEAL in which this fails is as good, and better."""
+    context = deadly(HolderKey.generate(CKKS2048, 4).public().encode())
+    program = f"import tenseal; tenseal.context_from(bytes.fromhex('{context.hex()}'), 1)"
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert child.returncode == -signal.SIGABRT
