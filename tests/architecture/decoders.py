@@ -47,7 +47,7 @@ FUZZED: dict[str, str] = {
     "fl_core.secagg.ckks.steps.Place.decode": "CKKS place",
     "fl_core.secagg.ckks.steps.TakeCall.decode": "CKKS take call",
     "fl_core.secagg.ckks.steps.decode_step": "CKKS step",
-    "fl_core.secagg.ckks.structure.check_chunk": "CKKS ciphertext",
+    "fl_core.secagg.ckks.structure._check_stream": "CKKS ciphertext",
     "fl_core.secagg.layout.Layout.coefficients": "ciphertext",
     "fl_core.secagg.layout.Layout.rows": "ciphertext",
     "fl_core.secagg.shamir.decode_vector": "vector",
