@@ -145,6 +145,7 @@ class Collector:
             4, len(frame.boxes) == len(self.header.committee), "there is not one box for every seat", sender
         )
         _expect(4, boxes_digest(frame.boxes) == statement.boxes, "the boxes are not the signed ones", sender)
+        self._spool.put(sender, frame.boxes)  # may fail, on a full disk; then nothing was added
         try:
             self._accumulator.add(frame.ciphertext)
         except DecodeError as error:
@@ -155,7 +156,6 @@ class Collector:
             box_digests=tuple(digest(Label.BOX, box) for box in frame.boxes),
             check_rows=frame.ciphertext[: CHECK_ELEMENTS * self._layout.element_bytes],
         )
-        self._spool.put(sender, frame.boxes)
         self._accepted[sender] = accepted
         return accepted
 
@@ -214,6 +214,7 @@ def check_reveal(
     2. The answer is for this header and this included set.
     3. It signs these shares.
     4. The member's registered key signed it.
+    5. The shares are residues, one for each coefficient.
 
     Raises:
         VerificationError: The first obligation that is not met.
@@ -224,14 +225,13 @@ def check_reveal(
     ours = (header.run, header.round, header.digest, included_root)
     spoken = (statement.run, statement.round, statement.header, statement.included)
     _expect(2, spoken == ours, "the answer is for another round or set", member)
-    _expect(
-        3,
-        digest(Label.SHARES, reveal.shares) == statement.shares,
-        "the shares are not the signed ones",
-        member,
-    )
+    signed = digest(Label.SHARES, reveal.shares) == statement.shares
+    _expect(3, signed, "the shares are not the signed ones", member)
     _expect_signed(4, notary, statement, reveal.signature, signers[member])
-    return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
+    try:
+        return shamir.decode_vector(PARAMETER_SETS[header.parameter_set], reveal.shares)
+    except DecodeError as error:
+        raise VerificationError(f"check (5): {error}", party=member.hex()) from error
 
 
 def _expect_signed(

@@ -9,6 +9,7 @@ import pytest
 
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError, LocalProtocolError, VerificationError
+from fl_core.protocol.coordinator import MemorySpool
 from fl_core.protocol.setup import layout_of
 from fl_core.secagg.commitment import ciphertext_root
 from tests.simulators.dry_round import DryRound
@@ -130,6 +131,24 @@ def test_only_the_accepted_ciphertext_of_that_client_is_excluded(dry, frame):
             dry.collector.exclude(member, ciphertext)
 
 
+def test_a_spool_that_fails_leaves_the_sum_and_the_accepted_set_as_they_were():
+    class FullDisk(MemorySpool):
+        def put(self, client, boxes):
+            raise OSError(28, "No space left on device")
+
+    dry = DryRound(4)
+    dry.send(0, 1)
+    before, frame = dry.collector.sums.copy(), dry.prepare(2).frame
+    working, dry.collector._spool = dry.collector._spool, FullDisk()
+    with pytest.raises(OSError, match="No space left"):
+        dry.collector.accept(frame)
+    assert np.array_equal(dry.collector.sums, before)
+    assert len(dry.collector.accepted) == 2
+    dry.collector._spool = working
+    dry.collector.accept(frame)
+    assert len(dry.collector.accepted) == 3
+
+
 # ---------------------------------------------------------------------- answers
 
 
@@ -173,13 +192,14 @@ def test_4_an_answer_signed_by_somebody_else(full):
 
 
 @pytest.mark.parametrize("shares", [b"", b"\xff" * (7 * 2048), bytes(7 * 2048 + 1)])
-def test_an_answer_whose_signed_shares_are_no_residues_is_rejected(full, shares):
+def test_5_an_answer_whose_signed_shares_are_no_residues_names_its_member(full, shares):
     reveal = full.reveal(2)
     statement = replace(reveal.statement, shares=digest(Label.SHARES, shares))
-    with pytest.raises(DecodeError):
-        full.check(
-            replace(reveal, statement=statement, shares=shares, signature=full.parties[2].sign(statement))
-        )
+    answer = replace(reveal, statement=statement, shares=shares, signature=full.parties[2].sign(statement))
+    with pytest.raises(VerificationError, match=r"check \(5\)") as caught:
+        full.check(answer)
+    assert caught.value.party == full.parties[2].address.hex()
+    refused_reveal(full, replace(answer, signature=bytes(65)), 4)  # whose fault it is, a signature says
 
 
 def test_fewer_answers_than_the_threshold_open_nothing(full):
