@@ -17,7 +17,7 @@ SUPPORTING: dict[str, tuple[str, ...]] = {
     "fl_core/codec.py": ("tests/unit/fl_core/test_codec.py",),
     "fl_core/hashtree.py": ("tests/unit/fl_core/test_hashtree.py",),
     "fl_core/protocol/header.py": ("tests/unit/fl_core/protocol/test_header.py",),
-    "fl_core/protocol/statements.py": ("tests/unit/fl_core/protocol/test_messages.py",),
+    "fl_core/protocol/statements.py": ("tests/unit/fl_core/protocol/test_statements.py",),
     "fl_core/protocol/messages.py": ("tests/unit/fl_core/protocol/test_messages.py",),
     "fl_core/protocol/check_messages.py": ("tests/unit/fl_core/protocol/test_check_messages.py",),
     "fl_core/protocol/blame_messages.py": ("tests/unit/fl_core/protocol/test_blame.py",),
