@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,10 @@ from hypothesis import strategies as st
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.protocol.dry_parties import DryNotary, make_header, make_parties
 from fl_core.protocol.dry_run import run_round
+from fl_core.protocol.rules import committee_of, threshold_of
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
+from fl_core.secagg.layout import valid_layouts
 from tests.simulators.insecure_random import InsecureRandomSource
 
 BLOCKS = (Block("a", 3, 1.0), Block("b", 2, 0.5))
@@ -70,6 +74,53 @@ def test_the_default_parameter_set_gives_the_same_sum():
         for name in ("P2048", "P4096")
     ]
     assert sums[0] == sums[1]
+
+
+@pytest.mark.parametrize("layout", valid_layouts(1), ids=lambda c: f"{c.packing.name}-{c.params.name}")
+def test_every_packing_under_every_parameter_set_carries_a_round(layout):
+    """Four parties, as many as a round of tests can afford; as many as each can sum: ``test_combinations.py``."""
+    random, notary = InsecureRandomSource(layout.packing.name), DryNotary()
+    parties = make_parties(4, random, notary)
+    header = make_header(parties, BLOCKS, counters=("x",), parameter_set=layout.params.name)
+    header = replace(header, packing=layout.packing.name)
+    values = np.array([-1.0, 0.25, 1.0, 0.5, -0.125], np.float32)
+    aggregate = run_round(
+        header,
+        parties,
+        {
+            party.address: values * np.float32(sign)
+            for party, sign in zip(parties, (1, 1, 1, -1), strict=True)
+        },
+        examples={party.address: 1000 for party in parties},
+        answering=[party.address for party in parties[1:]],
+        notary=notary,
+        random=random,
+    )
+    assert aggregate.count == 4 and aggregate.failed == ()
+    step = CLIPS / ((1 << layout.packing.value_bits) // 2 - 1)
+    assert (np.abs(aggregate.update - values / 2) <= step * 1.01).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "seats"), [(17, 16), (50, 16), pytest.param(51, 51, marks=pytest.mark.slow)]
+)
+def test_a_committee_that_the_beacon_drew_from_a_larger_cohort_carries_a_round_without_a_third_of_its_seats(
+    count, seats
+):
+    random, notary = InsecureRandomSource(count), DryNotary()
+    parties = make_parties(count, random, notary)
+    everybody = make_header(parties, BLOCKS, parameter_set="P2048")
+    drawn = committee_of(everybody.cohort, run=everybody.run, round_number=1, beacon=everybody.beacon)
+    committee = tuple(seat for seat in everybody.committee if seat.address in drawn)
+    header = replace(everybody, committee=committee, threshold=threshold_of(len(committee)))
+    assert (len(committee), len(header.cohort)) == (seats, count)
+    values = {party.address: np.full(5, 0.25, np.float32) for party in parties[: header.n_min]}
+    arguments = {"examples": dict.fromkeys(values, 500), "notary": notary, "random": random}
+    aggregate = run_round(header, parties, values, answering=drawn[-header.threshold :], **arguments)
+    assert aggregate.count == header.n_min
+    assert np.allclose(aggregate.update, 0.25, atol=1e-3)
+    with pytest.raises(LocalProtocolError, match=f"{header.threshold} members must answer"):
+        run_round(header, parties, values, answering=drawn[: header.threshold - 1], **arguments)
 
 
 def test_zero_updates_stay_exactly_zero():
