@@ -28,7 +28,7 @@ def serve(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     node = open_node(open_house(folder), clock=lambda: int(time.time()), random=SystemRandomSource())
-    server = NodeServer(node, socket)
+    server = NodeServer(node, socket, tidy=node.prekeys.sweep)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

@@ -71,6 +71,11 @@ class Prekeys:
                     return found
         raise PolicyRefusal("this node has no such prekey, or has erased it: its epoch is over")
 
+    def sweep(self) -> None:
+        """Erase what a newer prekey replaced more than :data:`KEEP_S` ago. Who serves the node calls it now and then."""
+        with self._lock:
+            self._sweep()
+
     def begin(self, epoch: int) -> None:
         """Begin a round with the prekey of ``epoch``: erase all older ones, and make the next when this is the newest."""
         with self._lock:

@@ -13,6 +13,8 @@ import os
 import socket
 import socketserver
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from clients.door import Method, receive_message, send_message
@@ -22,6 +24,9 @@ from fl_core.errors import DecodeError, InputError, SutureError
 
 IDLE_TIMEOUT_S = 60.0
 """A glue that connects and stays silent is cut off after this long."""
+
+TIDY_S = 600.0
+"""Seconds between two times of tidying up."""
 
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 108, macOS 104
 
@@ -33,11 +38,16 @@ log = logging.getLogger("suture.node")
 class NodeServer:
     """Serves ``node`` at ``path`` until :meth:`close`.
 
+    Args:
+        node: Answers the calls.
+        path: Of the socket.
+        tidy: Called once when serving begins and then every :data:`TIDY_S`, whether anybody calls or not.
+
     Raises:
         InputError: The path is too long for a Unix socket, or a node is already served there.
     """
 
-    def __init__(self, node: Node, path: Path) -> None:
+    def __init__(self, node: Node, path: Path, *, tidy: Callable[[], None] = lambda: None) -> None:
         if len(os.fsencode(path)) > MAX_SOCKET_PATH:
             raise InputError(
                 f"{path} is too long for a Unix socket ({MAX_SOCKET_PATH} bytes at most).",
@@ -52,7 +62,7 @@ class NodeServer:
             raise InputError(
                 f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket."
             ) from error
-        self._server.node = node
+        self._server.node, self._server.tidy = node, tidy
         path.chmod(0o600)
 
     def serve(self) -> None:
@@ -99,6 +109,18 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     request_queue_size = 128  # a caller beyond the queue is turned away at once, not made to wait
     node: Node
+    tidy: Callable[[], None]
+    _tidied: float | None = None
+
+    def service_actions(self) -> None:
+        """Called by the standard library between two calls, several times a second."""
+        now = time.monotonic()
+        if self._tidied is None or now - self._tidied >= TIDY_S:
+            self._tidied = now
+            try:
+                self.tidy()
+            except (SutureError, OSError) as error:  # serving goes on; the next time may do better
+                log.warning("tidying up failed: %s", error)
 
 
 class _Handler(socketserver.BaseRequestHandler):

@@ -164,6 +164,16 @@ def test_a_day_later_a_seat_names_the_older_one_in_vain_also_if_nobody_asked_for
     assert world.files() == ["00000002.seed"]
 
 
+def test_a_node_that_nobody_calls_erases_them_as_well(world):
+    world.prekeys.newest()
+    world.prekeys.begin(1)
+    world.prekeys.sweep()
+    assert world.files() == ["00000001.seed", "00000002.seed"]
+    world.now += KEEP_S + 1
+    world.prekeys.sweep()
+    assert world.files() == ["00000002.seed"]
+
+
 def test_the_only_prekey_is_kept_however_old_it_is(world):
     first = digest_of(world.prekeys.newest())
     world.now += 100 * KEEP_S

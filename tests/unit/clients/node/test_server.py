@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -263,3 +265,30 @@ def test_after_kill_9_the_node_starts_again_at_the_same_path(folder, serve):
     with pytest.raises(DoorError):
         SocketDoor(path, 1).call(Method.STATUS, b"")
     assert still_answers(serve())
+
+
+# ---------------------------------------------------------------------- while nobody calls
+
+
+def test_a_server_tidies_up_when_it_begins_and_now_and_then_and_survives_an_error_of_it(
+    folder, monkeypatch, caplog
+):
+    monkeypatch.setattr(server_module, "TIDY_S", 0.1)
+    times = []
+
+    def tidy():
+        times.append(time.monotonic())
+        if len(times) == 1:
+            raise NodeStateError("a seed is damaged.")
+
+    server = NodeServer(Echo(), folder / "node.sock", tidy=tidy)
+    thread = server.start()
+    end = time.monotonic() + 10
+    while len(times) < 3 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert still_answers(folder / "node.sock")
+    server.close()
+    thread.join(5)
+    assert len(times) >= 3
+    assert all(later - earlier >= 0.1 for earlier, later in pairwise(times))
+    assert "tidying up failed: a seed is damaged." in caplog.text
