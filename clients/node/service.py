@@ -53,6 +53,9 @@ from ledger.signer import Signer
 
 log = logging.getLogger("suture.node")
 
+MUCH_CLIPPED = 0.01
+"""Share of an update beyond which its clipping is a warning: the clips are too small for this holder's data."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
@@ -212,6 +215,7 @@ class Node:
                 entries=logged.count, hidden=prepared.hidden, data_set=self.data.commitment, at=self.clock()
             ),
         )
+        _tell_clipped(header, prepared.clipped)
         return self._send_frame(header, stored)
 
     def check(self, call: QuestionCall) -> bytes:
@@ -411,3 +415,10 @@ class Node:
 
     def _signer(self, header: RoundHeader) -> LedgerSigner:
         return LedgerSigner(self._notary(header), self.account)
+
+
+def _tell_clipped(header: RoundHeader, clipped: int) -> None:
+    """Tell the holder which share of its update was clipped; it stays in the house, for it says something of one update."""
+    share = clipped / header.parameters
+    level = logging.WARNING if share > MUCH_CLIPPED else logging.INFO
+    log.log(level, "round %d: %.3f %% of the update's values were clipped", header.round, 100 * share)

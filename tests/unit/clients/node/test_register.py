@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sqlite3
@@ -170,6 +171,14 @@ def test_a_clients_phase_is_what_is_on_disk_also_after_a_restart(register, tmp_p
 def test_a_header_that_was_not_accepted_has_no_phase(register):
     with pytest.raises(PolicyRefusal, match="no header with that digest"):
         register.client_phase(OTHER)
+
+
+def test_of_a_round_without_a_contribution_nothing_was_sent(register):
+    for header in (HEADER, OTHER):
+        with pytest.raises(PolicyRefusal, match="no contribution to that round"):
+            register.sent(header)
+    register.store_contribution(HEADER, b"frame", *SALTS)
+    assert register.sent(HEADER).digest == hashlib.sha256(b"frame").digest()
 
 
 def test_a_round_that_is_over_takes_no_contribution_although_none_was_made(register, tmp_path):

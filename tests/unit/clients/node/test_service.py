@@ -134,6 +134,25 @@ def test_the_frame_is_the_holders_signed_contribution(consortium):
     consortium.notary.verify(frame.leaf.statement, frame.leaf.signature, holder.account)
 
 
+@pytest.mark.parametrize(
+    ("beyond", "level", "share"),
+    [(0, "INFO", "0.000 %"), (1, "WARNING", "20.000 %"), (5, "WARNING", "100.000 %")],
+)
+def test_the_share_that_was_clipped_is_told_to_the_holder_and_to_nobody_else(
+    consortium, caplog, beyond, level, share
+):
+    header = consortium.open_round()
+    consortium.begin(0, header)
+    update = np.array([7.0] * beyond + [0.25] * (5 - beyond), "<f4").tobytes()
+    with caplog.at_level("INFO", logger="suture.node"):
+        frame = consortium.protect(0, header, update=update)
+        assert consortium.protect(0, header, update=update) == frame
+    told = [record for record in caplog.records if "clipped" in record.getMessage()]
+    assert [(r.levelname, r.getMessage()) for r in told] == [
+        (level, f"round 1: {share} of the update's values were clipped")
+    ]
+
+
 def test_a_retry_with_another_update_gets_the_bytes_of_the_first_even_after_a_restart(consortium):
     header = consortium.open_round()
     consortium.begin(0, header)
