@@ -4,7 +4,7 @@
 
     FOLDER/
       public/              the public folder, see :mod:`ledger.papers`
-      coordinator/         private: keystore, passphrase file, outbox, journal, events
+      coordinator/         private: keystore, passphrase file, outbox, journal, events, signed checkpoints
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import RandomSource
 from ledger.archive import Archive
+from ledger.board import FolderBoard
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import EmbeddedChain, open_embedded
+from ledger.chain.embedded.reading import ChainReading
+from ledger.cosigner import Cosigner
 from ledger.errors import ArchiveError
 from ledger.papers import PublicFolder, RunPaper
 from ledger.reader import LedgerReader
 from ledger.signer import Signer, open_keystore
+from ledger.typed_data import Domain
 from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
@@ -54,6 +58,7 @@ class RunContext:
         events: What people see.
         clock: Unix time in seconds.
         random: Fresh randomness.
+        cosigner: Signs the coordinator's own checkpoints; None leaves the chain unsigned by its author.
     """
 
     public: PublicFolder
@@ -72,9 +77,28 @@ class RunContext:
     events: EventLog
     clock: Callable[[], int]
     random: RandomSource
+    cosigner: Cosigner | None = None
+
+    def vouch(self) -> None:
+        """Sign the chain's newest block as its author, before anybody is asked to act on it.
+
+        It makes nothing final; an author that signs two histories convicts itself.
+
+        Raises:
+            CheckpointRefused: The chain is not the one that was signed before: it was lost, or restored from a copy.
+        """
+        if self.cosigner is None:
+            return
+        reading = ChainReading(self.chain)
+        head, genesis = reading.head(), reading.block_hash(0)
+        assert genesis is not None, "a chain has a block 0"
+        signed = self.cosigner.sign(genesis, head.number, head.hash)
+        FolderBoard(self.public.checkpoints).publish(signed.encode())
 
     def close(self) -> None:
         """Close every file; the embedded chain becomes a single file again."""
+        if self.cosigner is not None:
+            self.cosigner.close()
         self.writer.close()
         self.journal.close()
         self.events.close()
@@ -149,6 +173,12 @@ def open_run(
             events=EventLog(private / "events.jsonl", listener),
             clock=clock,
             random=random,
+            cosigner=Cosigner(
+                private / "signed.sqlite",
+                member=account.address,
+                domain=Domain(chain_id=paper.chain_id, contract=contract),
+                signer=account,
+            ),
         )
     except (DecodeError, ArchiveError) as error:
         chain.close()

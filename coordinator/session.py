@@ -109,6 +109,7 @@ class RoundSession:
         c.journal.forget(number)  # left by a crash before the ledger knew the round: nothing of it went out
         c.journal.write(number, Entry.HEADER, encoded)
         c.writer.open_round(c.run, number, parent, header.digest, intent=self._intent(number, "open"))
+        c.vouch()
         return header
 
     def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -171,6 +172,7 @@ class RoundSession:
             c.writer.commit_round(
                 c.run, number, accepted.root, accepted.count, intent=self._intent(number, "commit")
             )
+            c.vouch()
 
     def check_requests(self) -> Requests:
         """Yield what to ask each member of the committee in the share check; one is in memory at a time."""
@@ -212,6 +214,7 @@ class RoundSession:
                 included.exclusions.digest,
                 intent=self._intent(number, "include"),
             )
+            c.vouch()
         return included
 
     def requests(self) -> Requests:

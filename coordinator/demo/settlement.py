@@ -40,6 +40,7 @@ def seal_run(folder: Path, *, clock: Callable[[], int], random: RandomSource) ->
     """
     run = open_run(folder, clock=clock, random=random)
     try:
+        run.vouch()
         support, domain = collect_checkpoints(run), run.reader.domain()
     finally:
         run.close()
