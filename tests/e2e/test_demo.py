@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 ESCAPE = "\x1b"
 COLOUR = re.compile(r"\x1b\[[0-9;]*\b(3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
-CHECKS = 12
+CHECKS = 13
 TOKEN = 10**18
 
 
