@@ -110,6 +110,17 @@ def coordinator_signer(private: Path) -> Signer:
     return open_keystore(private / "account.json", private / "passphrase")
 
 
+def _cosigner(private: Path, account: Signer, domain: Domain) -> Cosigner:
+    return Cosigner(private / "signed.sqlite", member=account.address, domain=domain, signer=account)
+
+
+def _transport_keys(paper: RunPaper, archive: Archive) -> dict[bytes, bytes]:
+    return {
+        bytes.fromhex(address): archive.get(bytes.fromhex(digest), MAX_TRANSPORT_KEY)
+        for address, digest in paper.transport_keys.items()
+    }
+
+
 def _sweep(public: PublicFolder) -> None:
     """Delete the half-written files that a crash left; files in the making have names that begin with a dot.
 
@@ -164,21 +175,13 @@ def open_run(
             run=bytes.fromhex(paper.run),
             terms=Terms.decode(archive.get(bytes.fromhex(paper.terms), MAX_TERMS)),
             names={bytes.fromhex(address): name for address, name in paper.names.items()},
-            transport_keys={
-                bytes.fromhex(address): archive.get(bytes.fromhex(digest), MAX_TRANSPORT_KEY)
-                for address, digest in paper.transport_keys.items()
-            },
+            transport_keys=_transport_keys(paper, archive),
             prekeys={},
             journal=Journal(private / "journal.sqlite"),
             events=EventLog(private / "events.jsonl", listener),
             clock=clock,
             random=random,
-            cosigner=Cosigner(
-                private / "signed.sqlite",
-                member=account.address,
-                domain=Domain(chain_id=paper.chain_id, contract=contract),
-                signer=account,
-            ),
+            cosigner=_cosigner(private, account, Domain(chain_id=paper.chain_id, contract=contract)),
         )
     except (DecodeError, ArchiveError) as error:
         chain.close()
