@@ -131,11 +131,33 @@ def verify_inclusion(root: bytes, hashed_leaf: bytes, index: int, count: int, pr
             f"the proof of leaf {index} of {count} has {len(sides)} hashes of {HASH_SIZE} bytes"
         )
     # (3) It leads to the root.
+    if not hmac.compare_digest(_climb(hashed_leaf, sides, proof), root):
+        raise VerificationError(f"leaf {index} of {count} is not under the root")
+
+
+def root_of(hashed_leaf: bytes, index: int, count: int, proof: Sequence[bytes]) -> bytes:
+    """Return the root that a proof leads to, for a caller that compares it with something made of root and count.
+
+    Arguments are those of :func:`verify_inclusion`.
+
+    Raises:
+        VerificationError: (1) index out of range, (2) a wrong number or size of hashes.
+    """
+    if not 0 <= index < count <= MAX_LEAVES:
+        raise VerificationError(f"leaf {index} is outside of a tree of {count} leaves")
+    sides = _sides(index, count)
+    if len(proof) != len(sides) or any(len(sibling) != HASH_SIZE for sibling in (hashed_leaf, *proof)):
+        raise VerificationError(
+            f"the proof of leaf {index} of {count} has {len(sides)} hashes of {HASH_SIZE} bytes"
+        )
+    return _climb(hashed_leaf, sides, proof)
+
+
+def _climb(hashed_leaf: bytes, sides: Sequence[bool], proof: Sequence[bytes]) -> bytes:
     current = hashed_leaf
     for is_right, sibling in zip(sides, proof, strict=True):
         current = node_hash(sibling, current) if is_right else node_hash(current, sibling)
-    if not hmac.compare_digest(current, root):
-        raise VerificationError(f"leaf {index} of {count} is not under the root")
+    return current
 
 
 def _split(count: int) -> int:

@@ -25,6 +25,7 @@ from trie import HexaryTrie
 from trie.constants import BLANK_NODE_HASH
 
 from clients.calls import QuestionCall
+from clients.node.data_sets import SignedManifest
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.lattice.parameters import P2048, PACK15
 from fl_core.models import decode_model, encode_model
@@ -97,9 +98,14 @@ def _documents() -> dict[str, Target]:
         n=3, time=1, kind="frame", run="0a" * 32, round=1, size=9, digest="0b" * 32, to="0c" * 20,
         anchor=2, hidden="0d" * 32, previous="0e" * 32,
     )  # fmt: skip
+    manifest = SignedManifest(
+        holder="0a" * 20, name="one", task="t", columns="a,b", records=2, commitment="0b" * 32, source="",
+        created=1, signature="0c" * 65,
+    )  # fmt: skip
     salted = b'{"format":"suture-metrics-v1","salt":"' + b"00" * 32 + b'"}'
     model = encode_model({"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros((), np.float32)})
     return {
+        "data-set manifest": Target(SignedManifest.decode, (manifest.encode(),), SignedManifest.encode),
         "logbook entry": Target(LogbookEntry.decode, (entry.encode(),), LogbookEntry.encode),
         "rewards": Target(decode_rewards, (rewards,)),
         "metrics": Target(metrics_salt, (salted,)),

@@ -153,7 +153,7 @@ class CkksDesk:
         place = call.place
         session = self._session(place.run)
         terms = session.terms
-        self._allow(terms, len(session.plan.cohort), self._files.rounds_done(place.run, before=place.round))
+        self._allow(terms, len(session.plan.cohort), place.run, place.round)
         if not 1 <= place.round <= terms.rounds:
             raise VerificationError(f"the run has rounds 1 to {terms.rounds}", party="coordinator")
         if call.model:
@@ -169,7 +169,7 @@ class CkksDesk:
             round=place.round,
             task=terms.task,
             settings=terms.task_settings,
-            data=str(self._node.data.path),
+            data=str(self._node.data_of(terms.task).path),
             holder=self._node.name,
         )
         return CkksOrder(order=order.encode(), model=model)
@@ -189,14 +189,11 @@ class CkksDesk:
             if not stored:
                 raise PolicyRefusal("this node has contributed to that round, which is over")
             return stored
-        self._allow(
-            session.terms,
-            len(session.plan.cohort),
-            self._files.rounds_done(place.run, before=place.round),
-        )
+        self._allow(session.terms, len(session.plan.cohort), place.run, place.round)
         self._model(place)
-        if call.examples > self._node.data.records:
-            raise PolicyRefusal(f"the data set has {self._node.data.records} records, not {call.examples}")
+        data = self._node.data_of(session.terms.task)
+        if call.examples > data.records:
+            raise PolicyRefusal(f"the data set has {data.records} records, not {call.examples}")
         update = np.frombuffer(call.update, dtype="<f4").astype(np.float32)
         vector = pack(session.shape, update, call.examples, call.counters)
         upload = Upload(
@@ -244,7 +241,7 @@ class CkksDesk:
         opened = unpack(PARAMETERS, shape, holders, summed)
         if opened.count < session.terms.n_min:
             raise VerificationError(f"a sum of {opened.count} uploads is too small", party="coordinator")
-        self._allow(session.terms, opened.count, 0)
+        self._allow(session.terms, opened.count, place.run, place.round)
         tensors = apply_step(session.terms.strategy, decode_model(model, MAX_MODEL), opened.update)
         report = Report(
             package=session.name,
@@ -285,8 +282,10 @@ class CkksDesk:
             raise PolicyRefusal("the holder does not consent to this run any more")
         return terms
 
-    def _allow(self, terms: Terms, holders: int, rounds_done: int) -> None:
-        decision = decide_ckks(self._node.policy, terms=terms, holders=holders, rounds_done=rounds_done)
+    def _allow(self, terms: Terms, holders: int, run: bytes, number: int) -> None:
+        done = self._files.rounds_done(run, before=number)
+        usage = self._node.usage_of(run, number, self._node.data_of(terms.task).commitment, done)
+        decision = decide_ckks(self._node.policy, terms=terms, holders=holders, usage=usage)
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
 
@@ -321,7 +320,7 @@ class CkksDesk:
             raise VerificationError("this holder is not in the plan", party="coordinator")
         # (5)
         terms = self._terms(plan.run)
-        self._allow(terms, len(plan.cohort), 0)
+        self._allow(terms, len(plan.cohort), plan.run, 0)
         # (3)
         for account, transport in zip(plan.cohort, plan.transport_keys, strict=True):
             member, keys = self._reader.member(account), self._reader.keys(account)

@@ -99,6 +99,17 @@ class CkksFiles:
         """Return in how many rounds before ``before`` this node made an upload."""
         return sum(int(path.name) < before for path in self._at(run, "uploads").glob("[0-9]*"))
 
+    def uploads(self, *, since: int = 0, outside: tuple[bytes, int] = (b"", 0)) -> int:
+        """Return how many uploads were made in all runs, but for one round; since a Unix time, by the files' times.
+
+        A file is emptied when a later round begins, which makes it newer: a limit that counts too many is on the safe side.
+        """
+        skip = (outside[0].hex(), str(outside[1]))
+        return sum(
+            (path.parent.parent.name, path.name) != skip and path.stat().st_mtime >= since
+            for path in self._folder.glob("*/uploads/[0-9]*")
+        )
+
     def opened(self, run: bytes, number: int) -> bytes | None:
         """Return the digest of the sum that was opened in a round."""
         return self._read(run, f"sums/{number}")

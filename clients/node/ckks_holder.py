@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from clients.node.ckks_files import CkksFiles
-from clients.node.policy import Policy
+from clients.node.policy import Policy, Usage
 from fl_core.protocol.terms import Terms
 from fl_core.secagg.boxes import TransportPrivateKey
 from ledger.logbook import Kind
@@ -18,6 +18,9 @@ class Data(Protocol):
 
     @property
     def path(self) -> object: ...  # noqa: D102 - described by the class that implements it
+
+    @property
+    def commitment(self) -> bytes: ...  # noqa: D102
 
     @property
     def records(self) -> int: ...  # noqa: D102
@@ -41,11 +44,12 @@ class Holder(Protocol):
     def policy(self) -> Policy: ...  # noqa: D102
 
     @property
-    def data(self) -> Data: ...  # noqa: D102
-
-    @property
     def ckks(self) -> CkksFiles | None: ...  # noqa: D102
 
     def accepted(self, digest: bytes) -> Terms: ...  # noqa: D102
+
+    def data_of(self, task: str) -> Data: ...  # noqa: D102
+
+    def usage_of(self, run: bytes, number: int, data_set: bytes, rounds_done: int) -> Usage: ...  # noqa: D102
 
     def send(self, kind: Kind, run: bytes, number: int, data: bytes) -> bytes: ...  # noqa: D102

@@ -20,17 +20,19 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from clients.errors import NodeStateError
 from clients.node.ckks_files import CkksFiles
+from clients.node.data_sets import DEFAULT, check, stored
 from clients.node.ledger_access import LedgerAccess, follow_embedded, open_external
 from clients.node.logbook import Logbook
-from clients.node.manifest import Manifest, describe
+from clients.node.manifest import NO_DATA, Manifest
 from clients.node.policy import Policy
+from clients.node.policy_file import read_policy
 from clients.node.prekeys import Prekeys
 from clients.node.register import Register
 from clients.node.service import DataSet, Node
@@ -47,7 +49,6 @@ from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
 from ledger.standing import Standing, read_standing
 
 MAX_CONFIG = 1 << 20  # bytes
-MAX_DATA = 1 << 30  # bytes
 PRIVATE = 0o600
 CHAIN = "chain"
 """Folder of the node's copy of an embedded chain."""
@@ -65,6 +66,7 @@ class House:
         manifest: The data set as others see it.
         policy: The holder's rules.
         ledger: Which ledger it follows; None before it joined one.
+        data: The data sets that its policy names.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class House:
     manifest: Manifest
     policy: Policy
     ledger: LedgerAddress | None
+    data: Mapping[str, DataSet]
 
 
 def create_house(
@@ -132,28 +135,72 @@ def open_house(folder: Path) -> House:
     config = _read_config(folder / "node.toml")
     keys = folder / "keys"
     passphrase = Secret(_read(keys / "passphrase", 1024))
-    salt = _read_salt(keys / "data-salt")
-    records = _read(folder / "data" / "records.csv", MAX_DATA).splitlines()[1:]
+    policy = read_policy_section(config, folder)
+    sets = {one.name: one for one in stored(folder) if one.name in policy.data_sets}
+    data = {name: check(one) for name, one in sets.items()}
+    manifest = data.get(DEFAULT) or next(iter(data.values()), NO_DATA)
     ledger = config.get("ledger")
     try:
-        policy = config["policy"]
         return House(
             folder=folder,
             name=str(config["name"]),
             account=KeystoreSigner(keys / "account.json", passphrase),
             transport=TransportPrivateKey.from_seed(read_keystore(keys / "transport.json", passphrase)),
-            manifest=describe(records, salt),
-            policy=_policy(policy),
+            manifest=manifest,
+            policy=policy,
             ledger=None if ledger is None else LedgerAddress(**ledger),
+            data={
+                name: DataSet(path=one.path, commitment=data[name].commitment, records=data[name].records)
+                for name, one in sets.items()
+            },
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / 'node.toml'} is not a valid node configuration ({error}).") from error
 
 
-def _policy(values: dict[str, Any]) -> Policy:
-    """Read the section ``[policy]``; lists become tuples."""
-    frozen: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return Policy(**frozen)
+def read_policy_section(config: dict[str, Any], folder: Path) -> Policy:
+    """Read the section ``[policy]`` of a parsed ``node.toml``.
+
+    Raises:
+        InputError: It is missing, or a rule is unknown or malformed.
+    """
+    path = folder / "node.toml"
+    section = config.get("policy")
+    if not isinstance(section, dict):
+        raise InputError(f"{path} has no section [policy].", fix="See docs/reference/policy.md.")
+    return read_policy(section, text=_read(path, MAX_CONFIG).decode(), file=str(path))
+
+
+def load_policy(folder: Path) -> Policy:
+    """Read the policy in a node's folder; opens no key.
+
+    Raises:
+        InputError: It is no node's folder, or the policy is malformed.
+    """
+    return read_policy_section(_read_config(folder / "node.toml"), folder)
+
+
+def open_account(folder: Path) -> Signer:
+    """Open the account of the node in a folder, to sign something for its holder.
+
+    Raises:
+        InputError: It is no node's folder, or the key does not open.
+    """
+    passphrase = Secret(_read(folder / "keys" / "passphrase", 1024))
+    return KeystoreSigner(folder / "keys" / "account.json", passphrase)
+
+
+def load_ledger(folder: Path) -> LedgerAddress | None:
+    """Read which ledger the node in a folder follows; opens no key.
+
+    Raises:
+        InputError: It is no node's folder, or the section is malformed.
+    """
+    section = _read_config(folder / "node.toml").get("ledger")
+    try:
+        return None if section is None else LedgerAddress(**section)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder / 'node.toml'}: [ledger] is not valid ({error}).") from error
 
 
 def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -> Node:
@@ -176,11 +223,7 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         logbook=logbook,
         policy=house.policy,
         terms=accepted_terms(house.folder),
-        data=DataSet(
-            path=house.folder / "data" / "records.csv",
-            commitment=house.manifest.commitment,
-            records=house.manifest.records,
-        ),
+        data=house.data,
         clock=clock,
         random=random,
         settle_ledger=_nothing if access is None else access.settle,
@@ -267,19 +310,6 @@ def _read_config(path: Path) -> dict[str, Any]:
         return tomllib.loads(_read(path, MAX_CONFIG).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML ({error}).", fix="Mend that line.") from error
-
-
-def _read_salt(path: Path) -> Secret:
-    try:
-        salt = bytes.fromhex(_read(path, 1024).decode("ascii"))
-        if len(salt) != SEED_SIZE:
-            raise ValueError("wrong length")
-    except ValueError:
-        raise InputError(
-            f"{path} is damaged: it should hold {2 * SEED_SIZE} hexadecimal digits.",
-            fix="Restore it from a copy; the data set's commitment cannot be made without it.",
-        ) from None  # the cause could quote the salt
-    return Secret(salt)
 
 
 def _read(path: Path, limit: int) -> bytes:

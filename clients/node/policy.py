@@ -1,15 +1,19 @@
 """The holder's rules, and the pure decision they lead to.
 
-A policy can only be stricter than the protocol's own checks. :func:`decide` is a function of values: the same inputs always
-give the same answer, and the answer carries its reason in words that a data steward can read.
+A policy can only be stricter than the protocol's own checks. :func:`rulings` looks at every rule, for a person who asks why;
+:func:`decide` and its likes answer with the first rule that says no. All are functions of values: the same inputs always give
+the same answer, in words that a data steward can read. ``docs/reference/policy.md`` says the same rule by rule.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.terms import Terms
+
+DAY_S = 86_400
+DEFAULT_DATA = "records"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,7 @@ class Policy:
     """What a holder allows.
 
     Attributes:
-        tasks: Training tasks that may use the data set.
+        tasks: Training tasks that may use the data.
         parameter_sets: Lattice parameters that are strong enough for the holder.
         least_partners: Least number of contributions in any sum that this holder is part of, itself included.
         max_rounds: Most rounds of one run that this holder takes part in.
@@ -26,6 +30,15 @@ class Policy:
         checkpoints: How many members must have co-signed a block of an embedded chain before this holder acts on it; 0 for
             more than two thirds, and never less than a majority (:mod:`ledger.finality`).
         release_ckks_model: Whether the coordinator may have the model of such a run; without it the model stays with holders.
+        colluders: How many other holders may work together with the coordinator and still learn no single update: a sum
+            without them has two updates at least, and they are fewer than the shares that open one.
+        max_rounds_per_day: Most contributions from one data set in 24 hours, in all runs; 0 for no limit.
+        max_rounds_per_data_set: Most contributions from one data set ever, in all runs; 0 for no limit.
+        max_epsilon: Largest privacy loss of a run; 0 for no limit. With a limit, runs that state no loss are refused.
+        allow_blame_opening: Whether runs may show single values of updates when somebody spoilt a sum.
+        bundles: Digests of the app bundles that may be named by terms, hexadecimal; none for all.
+        expires: Unix time in seconds from which on this policy allows nothing; 0 for never.
+        data: Task -> name of the data set that it uses; ``records`` where none is named.
     """
 
     tasks: tuple[str, ...]
@@ -36,6 +49,23 @@ class Policy:
     allow_ckks: bool = False
     release_ckks_model: bool = False
     checkpoints: int = 0
+    colluders: int = 1
+    max_rounds_per_day: int = 0
+    max_rounds_per_data_set: int = 0
+    max_epsilon: float = 0.0
+    allow_blame_opening: bool = True
+    bundles: tuple[str, ...] = ()
+    expires: int = 0
+    data: tuple[tuple[str, str], ...] = ()
+
+    def data_set(self, task: str) -> str:
+        """Return the name of the data set that a task uses."""
+        return dict(self.data).get(task, DEFAULT_DATA)
+
+    @property
+    def data_sets(self) -> frozenset[str]:
+        """Names of the data sets that allowed tasks use."""
+        return frozenset(self.data_set(task) for task in self.tasks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,71 +76,299 @@ class Decision:
     reason: str
 
 
-def decide(policy: Policy, *, header: RoundHeader, terms: Terms, rounds_done: int) -> Decision:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What this holder has done already, and when it is asked.
+
+    Attributes:
+        rounds_done: Rounds of this run that it contributed to before.
+        today: Contributions from the data set in the last 24 hours, this round's apart.
+        ever: Contributions from the data set ever, this round's apart.
+        now: Unix time in seconds.
+    """
+
+    rounds_done: int = 0
+    today: int = 0
+    ever: int = 0
+    now: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a run or a round asks for.
+
+    Attributes:
+        task: Training task.
+        protection: Parameter set, or ``"none"``.
+        holders: Least number of holders in a sum.
+        threshold: Members whose shares open a single update; 0 where that is not known before the round, or not so.
+        shared_key: Whether all holders of the run have its key (the CKKS mode).
+        blame_opening: Whether terms allow it.
+        bundle: Digest of the app bundle, hexadecimal, or empty.
+        epsilon: Privacy loss of the whole run; None where the terms state none.
+        usage: What was done before.
+    """
+
+    task: str
+    protection: str
+    holders: int
+    threshold: int = 0
+    shared_key: bool = False
+    blame_opening: bool = False
+    bundle: str = ""
+    epsilon: float | None = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What one rule says.
+
+    Attributes:
+        rule: The field of :class:`Policy`.
+        demands: What the policy demands, in words.
+        says: What the run says.
+        allowed: Whether that is within the rule.
+        reason: Why not; empty where it is.
+    """
+
+    rule: str
+    demands: str
+    says: str
+    allowed: bool
+    reason: str = ""
+
+
+def rulings(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
+    """Return what every rule that concerns ``ask`` says, in the order in which :func:`decide` asks them."""
+    return (
+        *_when(policy, ask),
+        *_protection(policy, ask),
+        *_partners(policy, ask),
+        *_limits(policy, ask),
+        *_rest(policy, ask),
+    )
+
+
+def _ruling(rule: str, demands: str, says: str, allowed: bool, reason: str) -> Ruling:
+    return Ruling(rule=rule, demands=demands, says=says, allowed=allowed, reason="" if allowed else reason)
+
+
+def _when(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
+    tasks, now = list(policy.tasks), ask.usage.now
+    return (
+        _ruling(
+            "expires",
+            f"before {policy.expires} (Unix time)" if policy.expires else "no end",
+            f"now is {now}",
+            not policy.expires or now < policy.expires,
+            "the policy has expired; the holder has to renew it",
+        ),
+        _ruling(
+            "tasks",
+            f"one of {tasks}",
+            repr(ask.task),
+            ask.task in policy.tasks,
+            f"the policy allows the tasks {tasks}, not {ask.task!r}",
+        ),
+    )
+
+
+def _protection(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
+    if ask.protection == "none":
+        return (
+            _ruling(
+                "allow_plaintext",
+                "plaintext allowed" if policy.allow_plaintext else "encryption",
+                "no encryption",
+                policy.allow_plaintext,
+                "the policy does not let an update leave without encryption",
+            ),
+        )
+    if ask.shared_key:
+        return (
+            _ruling(
+                "allow_ckks",
+                "shared keys allowed" if policy.allow_ckks else "a key that nobody has alone",
+                "a key that every holder of the run has",
+                policy.allow_ckks,
+                "the policy does not let an update leave under a key that other holders have",
+            ),
+        )
+    return (
+        _ruling(
+            "parameter_sets",
+            f"one of {list(policy.parameter_sets)}",
+            repr(ask.protection),
+            ask.protection in policy.parameter_sets,
+            f"the policy does not allow the parameter set {ask.protection!r}",
+        ),
+    )
+
+
+def _partners(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
+    if ask.protection == "none":
+        return ()
+    least, c = policy.least_partners, policy.colluders
+    here = f"here are {ask.holders}" if ask.shared_key else f"the round allows {ask.holders}"
+    found = [
+        _ruling(
+            "least_partners",
+            f"sums of at least {least} holders",
+            f"sums of at least {ask.holders}",
+            ask.holders >= least,
+            f"the policy wants sums of at least {least} holders, {here}",
+        )
+    ]
+    if not ask.shared_key:
+        shares = f", {ask.threshold} members open one update" if ask.threshold else ""
+        found.append(
+            _ruling(
+                "colluders",
+                f"no single update shown to {c} colluding holders",
+                f"sums of at least {ask.holders}{shares}",
+                ask.holders - c >= 2 and (not ask.threshold or ask.threshold > c),
+                f"the policy expects {c} colluding holders: sums need {c + 2} holders and shares more than {c} members, "
+                f"the round allows {ask.holders} and {ask.threshold or 'an unknown number'}",
+            )
+        )
+    return tuple(found)
+
+
+def _limits(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
+    if ask.protection == "none":
+        return ()
+    usage = ask.usage
+
+    def limit(rule: str, most: int, done: int, what: str) -> Ruling:
+        unlimited = most == 0 and rule != "max_rounds"
+        return _ruling(
+            rule,
+            "no limit" if unlimited else f"at most {most} {what}",
+            f"{done} so far",
+            unlimited or done < most,
+            f"the policy's limit of {most} {what} is reached",
+        )
+
+    return (
+        limit("max_rounds", policy.max_rounds, usage.rounds_done, "rounds for this run"),
+        limit(
+            "max_rounds_per_day",
+            policy.max_rounds_per_day,
+            usage.today,
+            "rounds in 24 hours from this data set",
+        ),
+        limit(
+            "max_rounds_per_data_set", policy.max_rounds_per_data_set, usage.ever, "rounds from this data set"
+        ),
+    )
+
+
+def _rest(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
+    stated = "no privacy loss is stated" if ask.epsilon is None else f"{ask.epsilon:g}"
+    return (
+        _ruling(
+            "max_epsilon",
+            f"a privacy loss of at most {policy.max_epsilon:g}" if policy.max_epsilon else "no limit",
+            stated,
+            not policy.max_epsilon or (ask.epsilon is not None and ask.epsilon <= policy.max_epsilon),
+            f"the policy wants a privacy loss of at most {policy.max_epsilon:g}; of this run: {stated}",
+        ),
+        _ruling(
+            "allow_blame_opening",
+            "allowed" if policy.allow_blame_opening else "no single value of an update is ever shown",
+            "blame openings" if ask.blame_opening else "no blame openings",
+            policy.allow_blame_opening or not ask.blame_opening,
+            "the policy allows no blame opening, the terms do",
+        ),
+        _ruling(
+            "bundles",
+            f"one of {[bundle[:16] for bundle in policy.bundles]}" if policy.bundles else "any",
+            ask.bundle[:16] or "code that is installed with the node",
+            not policy.bundles or not ask.bundle or ask.bundle in policy.bundles,
+            f"the policy does not allow the app bundle {ask.bundle[:16]}",
+        ),
+    )
+
+
+def _decision(policy: Policy, ask: Ask, praise: str) -> Decision:
+    refused = next((ruling for ruling in rulings(policy, ask) if not ruling.allowed), None)
+    return (
+        Decision(allowed=True, reason=praise)
+        if refused is None
+        else Decision(allowed=False, reason=refused.reason)
+    )
+
+
+def ask_of(terms: Terms, usage: Usage, *, shared_key: bool, threshold: int = 0) -> Ask:
+    """Return what a run's terms ask for, before a round or with its ``threshold``."""
+    return Ask(
+        task=terms.task,
+        protection=terms.parameter_set,
+        holders=terms.n_min,
+        threshold=threshold,
+        shared_key=shared_key,
+        blame_opening=terms.blame_opening,
+        bundle=terms.bundle,
+        usage=usage,
+    )
+
+
+def decide(
+    policy: Policy, *, header: RoundHeader, terms: Terms, rounds_done: int = 0, usage: Usage | None = None
+) -> Decision:
     """Decide whether this holder takes part in a round.
 
     Args:
         policy: The holder's rules.
         header: The round, already checked against ledger and terms.
         terms: The run's terms that the holder accepted.
-        rounds_done: Rounds of this run that the holder has already contributed to.
+        rounds_done: Rounds of this run that the holder has already contributed to, where no ``usage`` is given.
+        usage: What the holder has done already.
     """
-    if terms.task not in policy.tasks:
-        return Decision(
-            allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {terms.task!r}"
-        )
-    if header.parameter_set not in policy.parameter_sets:
-        return Decision(
-            allowed=False, reason=f"the policy does not allow the parameter set {header.parameter_set!r}"
-        )
-    if header.n_min < policy.least_partners:
-        return Decision(
-            allowed=False,
-            reason=f"the policy wants sums of at least {policy.least_partners} holders, the round allows {header.n_min}",
-        )
-    if rounds_done >= policy.max_rounds:
-        return Decision(
-            allowed=False, reason=f"the policy's limit of {policy.max_rounds} rounds for this run is reached"
-        )
-    return Decision(allowed=True, reason="every rule of the policy is met")
+    asked = Ask(
+        task=terms.task,
+        protection=header.parameter_set,
+        holders=header.n_min,
+        threshold=header.threshold,
+        blame_opening=terms.blame_opening,
+        bundle=terms.bundle,
+        usage=usage or Usage(rounds_done=rounds_done),
+    )
+    return _decision(policy, asked, "every rule of the policy is met")
 
 
-def decide_plaintext(policy: Policy, task: str) -> Decision:
+def decide_plaintext(policy: Policy, task: str, now: int = 0) -> Decision:
     """Decide whether the holder trains for a run that has no protection at all."""
+    ask = Ask(task=task, protection="none", holders=1, usage=Usage(now=now))
     if not policy.allow_plaintext:
         return Decision(allowed=False, reason="the policy does not let an update leave without encryption")
-    if task not in policy.tasks:
-        return Decision(
-            allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {task!r}"
-        )
-    return Decision(allowed=True, reason="the policy allows plaintext runs of this task")
+    return _decision(policy, ask, "the policy allows plaintext runs of this task")
 
 
-def decide_ckks(policy: Policy, *, terms: Terms, holders: int, rounds_done: int) -> Decision:
+def decide_ckks(
+    policy: Policy, *, terms: Terms, holders: int, rounds_done: int = 0, usage: Usage | None = None
+) -> Decision:
     """Decide whether this holder takes part in a run whose holders share one key.
 
     Args:
         policy: The holder's rules.
         terms: The run's terms that the holder accepted.
         holders: Number of holders that share the key, or number of uploads in a sum.
-        rounds_done: Rounds of this run that the holder has already contributed to.
+        rounds_done: Rounds of this run that the holder has already contributed to, where no ``usage`` is given.
+        usage: What the holder has done already.
     """
     if not policy.allow_ckks:
         return Decision(
             allowed=False,
             reason="the policy does not let an update leave under a key that other holders have",
         )
-    if terms.task not in policy.tasks:
-        return Decision(
-            allowed=False, reason=f"the policy allows the tasks {list(policy.tasks)}, not {terms.task!r}"
-        )
-    if holders < policy.least_partners:
-        return Decision(
-            allowed=False,
-            reason=f"the policy wants sums of at least {policy.least_partners} holders, here are {holders}",
-        )
-    if rounds_done >= policy.max_rounds:
-        return Decision(
-            allowed=False, reason=f"the policy's limit of {policy.max_rounds} rounds for this run is reached"
-        )
-    return Decision(allowed=True, reason="the policy allows CKKS rounds of this task")
+    ask = Ask(
+        task=terms.task,
+        protection=terms.parameter_set,
+        holders=holders,
+        shared_key=True,
+        bundle=terms.bundle,
+        usage=usage or Usage(rounds_done=rounds_done),
+    )
+    return _decision(policy, ask, "the policy allows CKKS rounds of this task")

@@ -26,7 +26,7 @@ from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.ckks import answer_ckks
 from clients.node.ckks_files import CkksFiles
 from clients.node.logbook import Logbook
-from clients.node.policy import Policy, decide, decide_plaintext
+from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
 from clients.node.register import Anchor, Register
 from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
@@ -80,7 +80,7 @@ class Node:
         logbook: Says what left the house, before it leaves.
         policy: The holder's rules.
         terms: Terms documents that the holder accepted, by digest.
-        data: The data set.
+        data: The data sets that the policy names.
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
         settle_ledger: Comes before every decision: makes what is new on the ledger readable, or raises.
@@ -97,7 +97,7 @@ class Node:
     logbook: Logbook
     policy: Policy
     terms: Mapping[bytes, Terms]
-    data: DataSet
+    data: Mapping[str, DataSet]
     clock: Callable[[], int]
     random: RandomSource
     settle_ledger: Callable[[], None] = lambda: None
@@ -164,7 +164,7 @@ class Node:
             self.policy,
             header=header,
             terms=terms,
-            rounds_done=self.register.rounds_done(header.run, before=header.round),
+            usage=self._usage(header, terms),
         )
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
@@ -188,8 +188,9 @@ class Node:
         stored = self.register.frame(header.digest)
         if stored is not None:
             return self._send_frame(header, stored)
-        if call.examples > self.data.records:
-            raise PolicyRefusal(f"the data set has {self.data.records} records, not {call.examples}")
+        data = self.data_of(self._terms_of(header).task)
+        if call.examples > data.records:
+            raise PolicyRefusal(f"the data set has {data.records} records, not {call.examples}")
         prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
         signers = signers_of(self.settled_reader(), header)
         check_seats(header, prekeys, signers=signers, notary=self._notary(header))
@@ -200,7 +201,7 @@ class Node:
             update=np.frombuffer(call.update, dtype="<f4").astype(np.float32),
             examples=call.examples,
             counters=call.counters,
-            dataset=self.data.commitment,
+            dataset=data.commitment,
             transport_keys=tuple(prekey.public for prekey in prekeys),
             signer=self._signer(header),
             random=self.random,
@@ -211,9 +212,7 @@ class Node:
             prepared.frame.encode(),
             prepared.weight_salt.reveal(),
             prepared.metrics_salt.reveal(),
-            Anchor(
-                entries=logged.count, hidden=prepared.hidden, data_set=self.data.commitment, at=self.clock()
-            ),
+            Anchor(entries=logged.count, hidden=prepared.hidden, data_set=data.commitment, at=self.clock()),
         )
         _tell_clipped(header, prepared.clipped)
         return self._send_frame(header, stored)
@@ -315,11 +314,12 @@ class Node:
         if len(task) > MAX_NAME:
             raise DecodeError(f"a task's name has at most {MAX_NAME} bytes, {len(task)} came")
         name = task.decode(errors="replace")
-        decision = decide_plaintext(self.policy, name)
+        decision = decide_plaintext(self.policy, name, self.clock())
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
         self.logbook.append(Kind.PLAIN, task, to="glue")
-        return Order(header="", round=0, task=name, settings={}, data=str(self.data.path), holder=self.name)
+        data = self.data_of(name)
+        return Order(header="", round=0, task=name, settings={}, data=str(data.path), holder=self.name)
 
     def _check_receipt(
         self, header: RoundHeader, accepted: Mapping[bytes, bytes], receipt: bytes, notary: LedgerNotary
@@ -358,9 +358,40 @@ class Node:
             round=header.round,
             task=terms.task,
             settings=terms.task_settings,
-            data=str(self.data.path),
+            data=str(self.data_of(terms.task).path),
             holder=self.name,
         )
+
+    def data_of(self, task: str) -> DataSet:
+        """Return the data set that a task uses.
+
+        Raises:
+            PolicyRefusal: There is none such here any more.
+        """
+        name = self.policy.data_set(task)
+        if name not in self.data:
+            raise PolicyRefusal(f"the data set {name!r} of the task {task!r} is not here, or was erased")
+        return self.data[name]
+
+    def usage_of(self, run: bytes, number: int, data_set: bytes, rounds_done: int) -> Usage:
+        """Return what the limits of the policy count, but for this round."""
+        now, here = self.clock(), (run, number)
+        ckks = self.ckks
+        return Usage(
+            rounds_done=rounds_done,
+            today=self.register.uses(data_set, since=now - DAY_S, outside=here)
+            + (0 if ckks is None else ckks.uploads(since=now - DAY_S, outside=here)),
+            ever=self.register.uses(data_set, outside=here)
+            + (0 if ckks is None else ckks.uploads(outside=here)),
+            now=now,
+        )
+
+    def _usage(self, header: RoundHeader, terms: Terms) -> Usage:
+        done = self.register.rounds_done(header.run, before=header.round)
+        return self.usage_of(header.run, header.round, self.data_of(terms.task).commitment, done)
+
+    def _terms_of(self, header: RoundHeader) -> Terms:
+        return self._accepted(self.settled_reader().origin(header.run).terms)
 
     def send(self, kind: Kind, run: bytes, number: int, data: bytes) -> bytes:
         """Note in the logbook that ``data`` goes to the run's coordinator, and return it."""

@@ -90,3 +90,28 @@ def load_task(name: str) -> Task:
     if name not in _TASKS:
         raise InputError(f"the task {name!r} is not installed; there are: {', '.join(sorted(_TASKS))}.")
     return _TASKS[name]()
+
+
+def _check_heart_disease(path: Path) -> None:
+    from clients.training.heart_disease import load_hospitals
+
+    load_hospitals(path)
+
+
+_CHECKS: Mapping[str, Callable[[Path], None]] = {"heart-disease": _check_heart_disease}
+
+
+def task_names() -> frozenset[str]:
+    """Return the names of the installed tasks; imports none of them."""
+    return frozenset(_TASKS)
+
+
+def check_data(name: str, path: Path) -> None:
+    """Check that a file is one that the task ``name`` can train on; needs none of its training libraries.
+
+    Raises:
+        InputError: It is not, or the task is not installed.
+    """
+    if name not in _CHECKS:
+        raise InputError(f"the task {name!r} is not installed; there are: {', '.join(sorted(_TASKS))}.")
+    _CHECKS[name](path)

@@ -61,6 +61,7 @@ FUZZED: dict[str, str] = {
     "ledger.light.proofs.prove_account": "account proof",
     "ledger.light.proofs.prove_slot": "slot proof",
     "ledger.light.qbft.ExtraData.decode": "QBFT extra data",
+    "clients.node.data_sets.SignedManifest.decode": "data-set manifest",
     "ledger.logbook.Entry.decode": "logbook entry",
     "ledger.papers._Paper.decode": "round paper",
 }
@@ -70,6 +71,9 @@ OTHERWISE: dict[str, str] = {
     "clients.app._run": "settings of a run without protection; the holder's policy allows none by default",
     "clients.door.receive_message": "nine bytes, then a payload that another decoder reads; tests/unit/clients/test_door.py",
     "clients.node.ckks.CkksDesk.protect": "reads numbers out of a decoded CKKS protect call",
+    "clients.node.data_sets.erased": "our own file; tests/unit/clients/node/test_data_sets.py",
+    "clients.node.house.load_ledger": "a person's file; tests/unit/clients/test_node_commands.py",
+    "clients.node.house.load_policy": "a person's file; tests/unit/clients/node/test_policy_file.py",
     "clients.node.house._read_config": "a person's file; tests/unit/clients/node/test_house.py",
     "clients.node.service.Node.protect": "reads numbers out of a decoded protect call",
     "clients.training.heart_disease.load_hospital": "calls parse_hospitals",

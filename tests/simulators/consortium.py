@@ -154,7 +154,9 @@ class Consortium:
             "logbook": None,
             "policy": self.policy,
             "terms": {self.terms.digest: self.terms},
-            "data": DataSet(path=holder.folder / "data.csv", commitment=bytes(32), records=10_000),
+            "data": {
+                "records": DataSet(path=holder.folder / "data.csv", commitment=bytes(32), records=10_000)
+            },
             "clock": lambda: self.now,
             "ckks": CkksFiles(holder.folder / "ckks"),
             "random": InsecureRandomSource((holder.name, self.random.secret(8).reveal())),

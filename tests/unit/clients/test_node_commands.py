@@ -1,0 +1,126 @@
+"""``suture-node data``, ``policy`` and ``log`` as a person runs them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from clients.cli import cli
+from clients.node.house import create_house, store_terms
+from clients.node.manifest import Opening, verify_opening
+from clients.node.policy import Policy
+from clients.training.heart_disease import BUNDLED
+from fl_core.errors import InputError
+from fl_core.randomness import SystemRandomSource
+from fl_core.secret import Secret
+from tests.simulators.consortium import TERMS
+
+RECORD = b"alder,63,1,1,145,233,1,2,150,0,2.3,3,0,6,0"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    house = tmp_path / "node"
+    policy = Policy(tasks=("heart-disease",))
+    create_house(house, "A", b"age\n1\n", policy, random=SystemRandomSource(), scrypt_cost=2)
+    return house
+
+
+def run(*words: object, code: int = 0, **options: object) -> Result:
+    result = CliRunner().invoke(cli, [str(word) for word in words], **options)
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def refused(*words: object) -> InputError:
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    assert isinstance(result.exception, InputError), result.output
+    return result.exception
+
+
+def terms_file(folder: Path, **changes: object) -> Path:
+    path = folder.parent / "terms.json"
+    path.write_bytes(replace(TERMS, parameter_set="P4096", **changes).encode())
+    return path
+
+
+def test_a_run_within_the_policy_is_allowed_and_every_rule_says_why(folder):
+    said = run("policy", "check", folder, "--terms", terms_file(folder)).output
+    assert said.endswith("Allowed.\n")
+    assert "ok  least_partners" in said and "demands sums of at least 3 holders" in said
+
+
+def test_a_run_outside_of_it_is_refused_by_rule_and_exit_code(folder):
+    path = terms_file(folder, n_min=2)
+    said = json.loads(run("policy", "check", folder, "--terms", path, "--json", code=1).output)
+    assert said["allowed"] is False
+    assert [rule["rule"] for rule in said["rules"] if not rule["allowed"]] == ["least_partners", "colluders"]
+
+
+def test_a_policy_check_needs_one_run(folder):
+    assert "--terms" in refused("policy", "check", folder).fix
+    assert "follows no ledger" in refused("policy", "check", folder, "--run", "ab").message
+    assert "no terms document" in refused("policy", "check", folder, "--terms", folder / "node.toml").message
+
+
+def test_a_data_set_is_added_used_proven_and_erased(folder):
+    said = json.loads(run("data", "add", folder, "cardiology", "--records", BUNDLED, "--json").output)
+    assert said["records"] == 920
+    opened = json.loads(run("data", "prove", folder, "cardiology", 1).output)
+    first = BUNDLED.read_bytes().splitlines()[1]
+    opening = Opening(
+        position=opened["position"],
+        records=opened["records"],
+        salt=Secret(bytes.fromhex(opened["salt"])),
+        path=tuple(bytes.fromhex(sibling) for sibling in opened["path"]),
+    )
+    verify_opening(bytes.fromhex(said["commitment"]), opening, first)
+    listed = json.loads(run("data", "list", folder, "--json").output)
+    assert [row["name"] for row in listed["data_sets"]] == ["records", "cardiology"]
+    assert listed["data_sets"][0]["tasks"] == ["heart-disease"]
+
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert "Stays" in run("data", "erase", folder, "cardiology", "--dry-run").output
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert "--yes" in refused("data", "erase", folder, "cardiology").fix
+    run("data", "erase", folder, "cardiology", "--yes")
+    listed = json.loads(run("data", "list", folder, "--json").output)
+    assert list(listed["erased"]) == [said["commitment"]]
+    (entry,) = json.loads(run("log", "show", folder, "--json").output)["entries"]
+    assert (entry["kind"], entry["digest"], entry["to"]) == ("erasure", said["commitment"], "")
+
+
+def test_erasing_warns_of_runs_that_the_holder_consented_to(folder):
+    store_terms(folder, TERMS)
+    said = run("data", "erase", folder, "records", "--dry-run").output
+    assert f"Warning: you consented to runs that use it: {TERMS.title}" in said
+
+
+def test_a_file_of_another_task_is_refused(folder):
+    source = folder.parent / "x.csv"
+    source.write_text("a,b\n1,2\n")
+    assert (
+        "must have each of these columns" in refused("data", "add", folder, "x", "--records", source).message
+    )
+    assert "not installed" in refused("data", "add", folder, "x", "--records", source, "--task", "y").message
+
+
+def test_an_unknown_data_set_and_kind_are_named_with_what_there_is(folder):
+    assert "There are: records" in refused("data", "prove", folder, "other", 1).fix
+    assert "frame" in refused("log", "show", folder, "--kind", "gift").fix
+
+
+def test_an_empty_logbook_is_whole_and_a_broken_one_is_not(folder):
+    assert "0 entries, whole" in run("log", "verify", folder).output
+    run("data", "erase", folder, "records", "--yes")
+    assert "1 entries, whole" in run("log", "verify", folder).output
+    path = folder / "logbook.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"erasure", b"mended"))
+    said = run("log", "verify", folder, code=0).output  # a lone last line has nothing after it that binds it
+    assert "1 entries" in said
+    path.write_bytes(path.read_bytes() * 2)
+    assert "FAULT" in run("log", "verify", folder, code=1).output
