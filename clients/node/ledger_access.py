@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ledger.address import LedgerAddress, check_pinned, open_chain
 from ledger.board import FolderBoard
-from ledger.chain.embedded.source import FileSource
+from ledger.chain.embedded.source import BlockSource, FileSource
 from ledger.checkpoints import CheckpointBoard
 from ledger.following import PATIENCE_S, Following
 from ledger.papers import PublicFolder
@@ -79,40 +79,73 @@ def follow_embedded(
     patience_s: float = PATIENCE_S,
     note: Callable[[bytes], None] = lambda checkpoint: None,
 ) -> LedgerAccess:
-    """Follow an embedded chain into ``folder``; it must hold the pinned contract.
+    """Follow the chain file that ``address`` names; arguments and errors are those of :func:`follow`.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    path = address.path
+    assert path is not None, "an embedded chain has a path"
+    source = FileSource(path)
+    return follow(
+        address,
+        folder,
+        account,
+        source=source,
+        board=FolderBoard(PublicFolder(path.parent).checkpoints),
+        close_source=source.close,
+        clock=clock,
+        wanted=wanted,
+        patience_s=patience_s,
+        note=note,
+    )
+
+
+def follow(
+    address: LedgerAddress,
+    folder: Path,
+    account: Signer | None,
+    *,
+    source: BlockSource,
+    board: CheckpointBoard,
+    close_source: Callable[[], None],
+    clock: Callable[[], int],
+    wanted: int = 0,
+    patience_s: float = PATIENCE_S,
+    note: Callable[[bytes], None] = lambda checkpoint: None,
+) -> LedgerAccess:
+    """Follow an embedded chain into ``folder``, wherever its blocks come from; it must hold the pinned contract.
 
     Args:
-        address: Where blocks come from, and what is pinned.
+        address: What is pinned.
         folder: Where the copy lives.
         account: Signs checkpoints; None to only look.
+        source: Where blocks come from.
+        board: Where members' checkpoints are.
+        close_source: Lets go of the source, and ends waiting for it.
         clock: Unix time in seconds.
         wanted: How many checkpoints make a block final; 0 for the default, see :mod:`ledger.finality`.
         patience_s: How long a decision waits for them, in seconds.
         note: Told each checkpoint of this node before it is published.
 
     Raises:
-        InputError: There is no such chain.
         LedgerError: It is another chain or contract, or was refused.
     """
-    path = address.path
-    assert path is not None, "an embedded chain has a path"
     contract = bytes.fromhex(address.contract)
-    source = FileSource(path)
     following = Following(
         folder,
         chain_id=address.chain_id,
         contract=contract,
         source=source,
-        board=_NotingBoard(FolderBoard(PublicFolder(path.parent).checkpoints), note),
+        board=_NotingBoard(board, note),
         member=None if account is None else (account.address, account),
         clock=clock,
         wanted=wanted,
         patience_s=patience_s,
-        close_source=source.close,
+        close_source=close_source,
     )
     try:
-        everything = LedgerReader(following.everything, contract)
-        check_pinned(address, everything, following.everything)
+        check_pinned(address, LedgerReader(following.everything, contract), following.everything)
     except BaseException:
         following.close()
         raise

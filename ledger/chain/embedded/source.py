@@ -20,8 +20,8 @@ from ledger.chain.embedded.node import Node
 from ledger.chain.embedded.store import Store
 from ledger.errors import StoreCorrupt
 
-_LOOK_S = 0.005
-"""Pause between two looks at a file for a new block."""
+_FIRST_LOOK_S, _LAST_LOOK_S, _GROWTH = 0.005, 0.025, 1.2
+"""Pauses between two looks at a file for a new block: they grow, so that waiting costs next to nothing."""
 
 
 class BlockSource(Protocol):
@@ -71,10 +71,10 @@ class FileSource:
 
     def blocks(self, first: int, limit: int, *, wait_s: float = 0.0) -> Iterator[bytes]:
         """Yield encoded blocks; see :class:`BlockSource`."""
-        deadline = time.monotonic() + wait_s
+        deadline, pause = time.monotonic() + wait_s, _FIRST_LOOK_S
         head = self._node.head()
-        while head.block_number <= first and time.monotonic() < deadline and not self._closed.wait(_LOOK_S):
-            head = self._node.head()
+        while head.block_number <= first and time.monotonic() < deadline and not self._closed.wait(pause):
+            head, pause = self._node.head(), min(pause * _GROWTH, _LAST_LOOK_S)
         last = min(int(head.block_number), first + min(limit, MAX_BLOCKS_ASKED) - 1)
         for number in range(first, last + 1):
             yield self._encoded(number, head)
