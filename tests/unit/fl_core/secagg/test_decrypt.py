@@ -8,7 +8,14 @@ import pytest
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.lattice.parameters import P2048, P4096
 from fl_core.secagg import shamir
-from fl_core.secagg.decrypt import NO_SUM, Decrypted, decrypt, decrypt_blocks, verify_aggregate_key
+from fl_core.secagg.decrypt import (
+    NO_SUM,
+    Decrypted,
+    decrypt,
+    decrypt_blocks,
+    verify_aggregate_key,
+    verify_rows,
+)
 from fl_core.secagg.fold import Accumulator
 from fl_core.secagg.noise import key_noise_bound
 from tests.unit.fl_core.secagg.parties import HEADER, encrypted, known, layout_of, summed, values_of
@@ -173,3 +180,17 @@ def test_values_of_zero_open_as_zero():
     accumulator.add(ciphertext)
     assert not decrypt(layout, HEADER, accumulator.sums, 1, secret.reveal()).values.any()
     assert values_of(layout, "zero").any()
+
+
+def test_sums_of_check_elements_of_another_shape_or_type_are_our_own_error():
+    layout = layout_of(10)
+    key = np.zeros(layout.params.degree, np.uint64)
+    right = np.zeros((2, layout.params.degree), np.uint64)
+    verify_rows(layout, HEADER, right, key)
+    for wrong in (
+        right[:1],
+        right.astype(np.int64),
+        np.zeros((2, 2 * layout.params.degree), np.uint64)[:, ::2],
+    ):
+        with pytest.raises(LocalProtocolError, match="matrix of uint64"):
+            verify_rows(layout, HEADER, wrong, key)
