@@ -25,19 +25,20 @@ class Mood(IntEnum):
 
 
 @cache
-def _artifact(name: str) -> Artifact:
+def compiled(name: str) -> Artifact:
+    """Compile a contract of ``tests/contracts/tokens``."""
     source = Path(__file__).parent.joinpath("tokens", f"{name}.vy").read_text("utf-8")
     return parse(render(compile_source(source, name)))
 
 
 def odd_token(world: World) -> Contract:
     """Deploy a token that is honest until ``become`` is called."""
-    return Contract.deploy(world.engine, "rosa", _artifact("OddToken"))
+    return Contract.deploy(world.engine, "rosa", compiled("OddToken"))
 
 
 def quiet_token(world: World) -> Contract:
     """Deploy a token whose transfers return nothing."""
-    return Contract.deploy(world.engine, "rosa", _artifact("QuietToken"))
+    return Contract.deploy(world.engine, "rosa", compiled("QuietToken"))
 
 
 def become(token: Contract, mood: Mood) -> None:

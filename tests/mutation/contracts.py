@@ -1,0 +1,196 @@
+"""Whether the tests notice small mistakes in the contracts: ``python -m tests.mutation.contracts [--sample N]``.
+
+Each mutant is compiled and put in the place of the checked-in artifact, in a forked process; no file is touched. First the
+stateful machine runs against it alone, then the tests of single functions, pitfalls and storage. The gas snapshot and whatever
+reads the source are left out: they would notice any change. Prints one line for each mutant that nothing noticed and a
+score; exits with 1 when one survived that is not explained in :data:`EXPLAINED`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from tests.contracts.sources import PREFIXES, source
+from tests.mutation.vyper_mutants import VyperMutant, mutants_of
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ("tests/contracts/ledger", "tests/contracts/token", "tests/contracts/test_pitfalls.py",
+         "tests/contracts/test_contract_members.py", "tests/contracts/test_storage.py")  # fmt: skip
+TIMEOUT_S = 300
+EXAMPLES = 30
+"""Histories of the machine against each mutant; the slow test plays 100."""
+EXPLAINED: dict[str, str] = {}
+"""Name of a mutant -> why no test can notice it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What noticed a mutant."""
+
+    contract: str
+    line: int
+    operator: str
+    before: str
+    after: str
+    compiles: bool
+    machine: bool
+    tests: bool
+
+    @property
+    def noticed(self) -> bool:
+        return self.machine or self.tests
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the mutants; return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--sample", type=int, metavar="N", help="only N mutants, always the same ones")
+    parser.add_argument("--part", type=int, choices=(1, 2), help="only the first or second half of them")
+    parser.add_argument("--list", action="store_true", help="say which mutants there are, run none")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all verdicts to a file")
+    options = parser.parse_args(arguments)
+    mutants = sampled(options.sample)
+    if options.part:
+        mutants = mutants[options.part - 1 :: 2]
+    if options.list:
+        for mutant in mutants:
+            print(f"{mutant.contract}:{mutant.line} {mutant.operator}: {mutant.before} -> {mutant.after}")
+        return 0
+    verdicts = []
+    for number, mutant in enumerate(mutants, start=1):
+        verdict = judge(mutant)
+        verdicts.append(verdict)
+        if verdict.compiles and not verdict.noticed:
+            print(f"not noticed: {mutant.contract}:{mutant.line} {mutant.operator}: {mutant.before} -> {mutant.after}", flush=True)  # fmt: skip
+        if options.json:
+            options.json.write_text(json.dumps([asdict(one) for one in verdicts], indent=1) + "\n", "utf-8")
+        print(f"{number}/{len(mutants)}", end="\r", file=sys.stderr, flush=True)
+    print(score(verdicts))
+    left = [v for v in verdicts if v.compiles and not v.noticed and explained(v) is None]
+    return 1 if left else 0
+
+
+def all_mutants() -> list[VyperMutant]:
+    """Return the mutants of all contracts."""
+    return [mutant for name in PREFIXES for mutant in mutants_of(name, source(name))]
+
+
+def sampled(count: int | None) -> list[VyperMutant]:
+    """Return ``count`` mutants that have nothing to do with where they are; all of them for None."""
+    shuffled = sorted(all_mutants(), key=lambda m: sha256(f"{m.line} {m.after}".encode()).digest())
+    return shuffled[:count]
+
+
+def explained(verdict: Verdict) -> str | None:
+    """Return why no test can notice a mutant, if that is so."""
+    return EXPLAINED.get(f"{verdict.contract} {verdict.operator}: {verdict.before} -> {verdict.after}")
+
+
+def score(verdicts: Sequence[Verdict]) -> str:
+    """Return the score in one line."""
+    alive = [verdict for verdict in verdicts if verdict.compiles]
+    machine = sum(verdict.machine for verdict in alive)
+    noticed = sum(verdict.noticed for verdict in alive)
+    return (
+        f"{len(alive)} mutants that compile (of {len(verdicts)}): {noticed} noticed ({noticed / len(alive):.1%}), "
+        f"{machine} of them by the machine alone ({machine / len(alive):.1%})"
+    )
+
+
+def judge(mutant: VyperMutant) -> Verdict:
+    """Run machine and tests against a mutant, in a process of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            found = _judged(mutant)
+        except BaseException as error:  # noqa: BLE001 - a child must not return into the parent's code
+            found = f"error {error!r}"
+        os.write(writing, found.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
+        answer = "compiles machine"  # it never ended
+    if answer.startswith("error") or not answer:
+        raise RuntimeError(f"{mutant.contract}:{mutant.line} could not be judged: {answer}")
+    return Verdict(
+        mutant.contract, mutant.line, mutant.operator, mutant.before, mutant.after,
+        compiles="compiles" in answer, machine="machine" in answer, tests="tests" in answer,
+    )  # fmt: skip
+
+
+def _judged(mutant: VyperMutant) -> str:
+    """In the child: which of "compiles", "machine", "tests" hold."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(TIMEOUT_S)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    warnings.simplefilter("ignore")
+    if not _install(mutant):
+        return "refused by the compiler"
+    return " ".join(
+        ["compiles", *(["machine"] if _machine_fails() else []), *(["tests"] if _tests_fail() else [])]
+    )
+
+
+def _install(mutant: VyperMutant) -> bool:
+    """Put the mutant in the place of the artifact; return whether it compiles."""
+    import vyper.exceptions
+
+    from ledger import artifacts
+    from ledger.artifacts.compile import compile_source, render
+
+    try:
+        document = compile_source(mutant.source, mutant.contract)
+    except vyper.exceptions.VyperException:
+        return False
+    mutated, genuine = artifacts.parse(render(document)), artifacts.load
+    artifacts.load = lambda name: mutated if name == mutant.contract else genuine(name)  # type: ignore[assignment]
+    return True
+
+
+def _machine_fails() -> bool:
+    from hypothesis import HealthCheck, Phase, settings
+    from hypothesis.stateful import run_state_machine_as_test
+
+    from tests.contracts.test_stateful import LedgerMachine
+
+    once = settings(
+        max_examples=EXAMPLES, stateful_step_count=50, deadline=None, derandomize=True, database=None,
+        phases=[Phase.generate], report_multiple_bugs=False, suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    try:
+        run_state_machine_as_test(LedgerMachine, settings=once)  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - whatever it is, the mutant was noticed
+        return True
+    return False
+
+
+def _tests_fail() -> bool:
+    import pytest
+
+    code = pytest.main(
+        ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore", "-m", "not slow and not anvil", *TESTS]
+    )
+    if code not in (0, 1, 2):
+        raise RuntimeError(f"pytest ended with {code}")
+    return code != 0
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())
