@@ -19,7 +19,7 @@ from tests.contracts.harness import account, word
 from tests.contracts.world import World, rewards_of
 
 PATH = Path(__file__).parent.parent / "vectors" / "ledger" / "gas.json"
-SIZES = (4, 10, 10_000)
+SIZES = (4, 10, 100, 1_000, 10_000)
 ROUND = ("openRound", "commitRound", "commitIncluded", "finaliseRound")
 _ACCEPTED_BITS = 136
 """Where ``accepted`` lies in a run's first word (see ``_packRun`` in the contract)."""
