@@ -106,7 +106,7 @@ def _real_node() -> Sequence[Measurement]:
         return [
             Measurement(id=id, value=0.0, unit=unit, detail=why) for id, unit in zip(ids, units, strict=True)
         ]
-    with Anvil(**OPTIONS) as node:
+    with Anvil(chain_id=OPTIONS["chain_id"], timestamp=OPTIONS["timestamp"]) as node:
         world = World(AnvilEngine(node))
         world.token.call("rosa", "mint", account("rosa"), TRANSACTIONS)
         wall, processor = time.perf_counter(), time.process_time()
