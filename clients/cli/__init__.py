@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import data, log, policy, serve, status
+from clients.cli import data, gateway, log, policy, serve, status
 from suture_fl.commandline import run
 from suture_fl.version import Version
 
@@ -22,6 +22,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
 )
 cli.command(epilog=serve.EPILOG)(serve.serve)
+cli.command(epilog=gateway.EPILOG)(gateway.gateway)
 cli.command(epilog=status.EPILOG)(status.status)
 cli.add_typer(data.app, name="data")
 cli.add_typer(log.app, name="log")

@@ -61,6 +61,7 @@ def run_deployed(
     bundle: Bundle,
     port: int | None,
     drop: int,
+    gateways: bool,
     events: Path,
     listener: Callable[[Event], None],
 ) -> None:
@@ -73,6 +74,7 @@ def run_deployed(
         bundle: The app bundle.
         port: The SuperLink's port; None for any free one.
         drop: Round in which the last hospital dies; 0 for none.
+        gateways: Whether each SuperNode reaches the SuperLink through its hospital's gateway.
         events: File that the ServerApp appends its events to.
         listener: Called with every event.
 
@@ -80,7 +82,9 @@ def run_deployed(
         EngineError: A process did not start, or the run failed; says where the log is.
     """
     with _sockets() as sockets:
-        sites = [_site(node, sockets / f"{index}.sock") for index, node in enumerate(nodes)]
+        sites = [
+            _site(node, sockets / f"{index}.sock", gateways=gateways) for index, node in enumerate(nodes)
+        ]
         with Deployment(folder, sites, port=port, environment={"OMP_NUM_THREADS": "1"}) as deployment:
             listener({"event": "processes-started", "port": deployment.port, "nodes": len(nodes)})
 
@@ -97,10 +101,19 @@ def run_deployed(
                 )
 
 
-def _site(node: Path, socket: Path) -> Site:
+def _site(node: Path, socket: Path, *, gateways: bool) -> Site:
     # -P: modules are ours, not those in the working folder.
     command = [sys.executable, "-P", "-m", "clients.cli", "serve", str(node), "--socket", str(socket)]
-    return Site(config={"door": f"unix:{socket}"}, helpers=[Helper(command=command, socket=socket)])
+
+    def gateway(superlink: str, port: int) -> list[str]:
+        # -P as above
+        return [
+            *(sys.executable, "-P", "-m", "clients.cli", "gateway", str(node), "--socket", str(socket)),
+            *("--superlink", superlink, "--port", str(port)),
+        ]
+
+    helpers = [Helper(command=command, socket=socket)]
+    return Site(config={"door": f"unix:{socket}"}, helpers=helpers, gateway=gateway if gateways else None)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_ter
 from coordinator.demo.deployed_run import prepare_bundle, run_deployed
 from coordinator.demo.holders import Hospital, comparison, hospital_factory, training_task
 from coordinator.demo.local_run import run_in_process
-from coordinator.demo.options import DemoOptions, Engine
+from coordinator.demo.options import DemoOptions, Engine, Protection
 from coordinator.demo.preflight import preflight
 from coordinator.demo.settlement import seal_run, settle_rewards
 from coordinator.engines.settings import Setting
@@ -142,6 +142,7 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
             bundle=bundle,
             port=options.port,
             drop=options.drop,
+            gateways=options.protection is Protection.LATTICE,  # nothing but sealed frames passes them
             events=events,
             listener=listener,
         )

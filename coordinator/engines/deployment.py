@@ -18,6 +18,7 @@ run is the business of the apps.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,8 +28,8 @@ from typing import NamedTuple, Self
 from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
 from coordinator.engines.hospitals import Hospital
-from coordinator.engines.ports import reserve
-from coordinator.engines.readiness import Ready, accepts, healthy, says
+from coordinator.engines.ports import LOOPBACK, reserve
+from coordinator.engines.readiness import Ready, accepts, healthy, listens, says
 from coordinator.engines.settings import Setting, encode_settings
 from coordinator.engines.supervised import Supervised, tail
 from coordinator.errors import EngineError, NotReady, ProcessDied, RunTimedOut
@@ -106,14 +107,14 @@ class Deployment:
             ProcessDied: A process ended while it should get ready.
             NotReady: A process did not get ready in time.
         """
-        self.port, *node_ports = reserve(
-            [self._requested_port, *(hospital.port for hospital in self._hospitals)]
-        )
+        ports = [hospital.port for hospital in self._hospitals]
+        self.port, *rest = reserve([self._requested_port, *ports, *(None for _ in self._hospitals)])
+        node_ports, gateway_ports = rest[: len(ports)], rest[len(ports) :]
         self._write_homes()
         self._processes = Supervised(self._logs)
         try:
-            self._start_first_stage()
-            self._start_nodes(node_ports)
+            self._start_first_stage(gateway_ports)
+            self._start_nodes(node_ports, gateway_ports)
         except BaseException:
             self.close()
             raise
@@ -123,8 +124,8 @@ class Deployment:
         if self._processes is not None:
             self._processes.close()
 
-    def _start_first_stage(self) -> None:
-        """Start the helpers and the SuperLink side by side."""
+    def _start_first_stage(self, gateway_ports: Sequence[int]) -> None:
+        """Start the helpers, the gateways and the SuperLink side by side."""
         waits: dict[str, Ready] = {}
         for index, hospital in enumerate(self._hospitals):
             for number, helper in enumerate(hospital.helpers):
@@ -132,15 +133,24 @@ class Deployment:
                 helper.socket.unlink(missing_ok=True)
                 self._start(name, helper.command, self._home(index))
                 waits[name] = accepts(helper.socket)
+            if hospital.gateway is not None:
+                name, port = f"gateway-{index}", gateway_ports[index]
+                self._start(name, hospital.gateway(f"http://{LOOPBACK}:{self.port}", port), self._home(index))
+                waits[name] = listens(port)
         self._start("superlink", flower_commands.superlink(self.port), self._home())
         waits["superlink"] = healthy(self.port)
         self._wait(waits)
 
-    def _start_nodes(self, ports: Sequence[int]) -> None:
+    def _start_nodes(self, ports: Sequence[int], gateway_ports: Sequence[int]) -> None:
         waits: dict[str, Ready] = {}
         for index, (hospital, port) in enumerate(zip(self._hospitals, ports, strict=True)):
             name = f"supernode-{index}"
-            self._start(name, flower_commands.supernode(self.port, port, hospital.config), self._home(index))
+            door = self.port if hospital.gateway is None else gateway_ports[index]
+            command = flower_commands.supernode(door, port, hospital.config)
+            if hospital.user is not None:
+                os.chown(self._home(index), *hospital.user)
+                command = flower_commands.as_user(command, *hospital.user)
+            self._start(name, command, self._home(index))
             waits[name] = says(self.log_of(name), flower_commands.NODE_READY)
         self._wait(waits)
 
@@ -200,6 +210,7 @@ class Deployment:
         """Kill a hospital with ``SIGKILL``: its SuperNode, ClientApps and helpers, as if it lost power. For good."""
         names = [
             f"supernode-{index}",
+            *([f"gateway-{index}"] if self._hospitals[index].gateway is not None else []),
             *(f"helper-{index}-{k}" for k in range(len(self._hospitals[index].helpers))),
         ]
         self._killed.update(names)
@@ -211,7 +222,7 @@ class Deployment:
 
     def died(self) -> tuple[str, ...]:
         """Return the names of lasting processes that ended although nobody killed them."""
-        lasting = ("superlink", "supernode-", "helper-")
+        lasting = ("superlink", "supernode-", "gateway-", "helper-")
         status = self._supervised.status()
         return tuple(
             sorted(

@@ -58,6 +58,19 @@ def supernode(superlink_port: int, port: int, config: Mapping[str, Setting]) -> 
     return [*command, "--node-config", encode_inline(config)] if config else command
 
 
+def as_user(command: list[str], user: int, group: int) -> list[str]:
+    """Return a command that runs ``command`` as another user, without any right of ours; Linux, as root."""
+    return [
+        "setpriv",
+        f"--reuid={user}",
+        f"--regid={group}",
+        "--clear-groups",
+        "--no-new-privs",
+        "--",
+        *command,
+    ]
+
+
 def run(app: Path, config_file: Path) -> list[str]:
     """Return the command that submits the app in the folder ``app``; ``config_file`` is TOML."""
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,8 +45,13 @@ class Hospital:
         config: Becomes ``context.node_config`` of its ClientApps.
         helpers: Processes that must be ready before the SuperNode starts.
         port: The SuperNode's own port, for its ClientApps only; ``None`` takes a free one.
+        user: User and group number that the SuperNode and its ClientApps run as; ``None`` is our own. Needs root.
+        gateway: Makes the command of the process through which the SuperNode reaches the SuperLink, from the SuperLink's
+            address and a port of its own; ``None`` lets the SuperNode reach it directly.
     """
 
     config: Mapping[str, Setting] = field(default_factory=dict)
     helpers: Sequence[Helper] = ()
     port: int | None = None
+    user: tuple[int, int] | None = None
+    gateway: Callable[[str, int], Sequence[str]] | None = None

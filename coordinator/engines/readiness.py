@@ -1,4 +1,4 @@
-"""How to tell from outside that a process is ready: three questions, each a function that answers at once or soon."""
+"""How to tell from outside that a process is ready: four questions, each a function that answers at once or soon."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ def healthy(port: int) -> Ready:
             with opener.open(f"http://{LOOPBACK}:{port}/health", timeout=_PROBE_S) as answer:
                 return int(answer.status) == 200
         except OSError:  # refused, reset, timed out, or an HTTP error
+            return False
+
+    return ready
+
+
+def listens(port: int) -> Ready:
+    """Ask whether somebody accepts connections on a TCP port of the loopback interface."""
+
+    def ready() -> bool:
+        try:
+            with socket.create_connection((LOOPBACK, port), _PROBE_S):
+                return True
+        except OSError:
             return False
 
     return ready

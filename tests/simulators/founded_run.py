@@ -65,8 +65,8 @@ def options(
     )
 
 
-def found(folder: Path, *, rounds: int) -> Path:
-    """Found a consortium of four hospitals that can try ``rounds`` rounds, and close it."""
+def found(folder: Path, *, rounds: int, bundle: str = "") -> Path:
+    """Found a consortium of four hospitals that can try ``rounds`` rounds, and close it; the terms name ``bundle``."""
     random = SystemRandomSource()
     hospitals = [
         Hospital.create(
@@ -82,7 +82,7 @@ def found(folder: Path, *, rounds: int) -> Path:
         for name, records in hospital_files(read_csv(bundled_csv()), bundled_csv()).items()
     ]
     chosen = options(folder, rounds=rounds)
-    terms, model = write_terms(chosen, training_task(TASK), len(hospitals), "")
+    terms, model = write_terms(chosen, training_task(TASK), len(hospitals), bundle)
     found_consortium(chosen, hospitals, terms, model, clock=now, random=random)
     for hospital in hospitals:
         hospital.close()

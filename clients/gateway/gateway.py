@@ -1,0 +1,336 @@
+"""One answer for each call of Flower's fleet protocol. Every request that goes on is written anew here.
+
+====================  =====================================================================================================
+call                  what the gateway does
+====================  =====================================================================================================
+register, unregister  answers itself; it registers its own node key where the SuperLink allows it
+activate, deactivate  for its own node id; a node id that a crash left active is deactivated first
+heartbeat             for its own node id, at Flower's pace
+pull-messages         a message whose run brings a refused bundle is answered with an error and not passed on
+get-run, get-fab      what :mod:`clients.gateway.bundles` checked; only for runs of messages that came in
+pull-object           only objects of messages that came in, checked against their names
+confirm               only messages that came in
+push-messages         asks the SuperNode for the small objects of its reply; chunks are never asked for
+push-object           the last small object decides: the composed reply leaves, or an error in its place
+====================  =====================================================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
+from flwr.proto import fab_pb2, fleet_pb2, heartbeat_pb2, message_pb2, run_pb2
+from flwr.proto.node_pb2 import Node
+from google.protobuf.message import DecodeError as ProtoError
+from google.protobuf.message import Message as Proto
+
+from clients.gateway.bundles import BundleRefused, Bundles
+from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
+from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
+from clients.gateway.questions import Questions
+from clients.gateway.replies import Replies
+from clients.gateway.reply_check import Withheld
+from fl_core.errors import DecodeError
+
+MAX_REQUEST = 1 << 16  # bytes
+MAX_PUSH = 1 << 20  # bytes; the names of 4096 chunks
+MAX_OBJECT_REQUEST = 1 << 18  # bytes; a small object with its envelope
+MAX_PULL = 1 << 22  # bytes; one message's metadata and tree
+MAX_OBJECT = 1 << 26  # bytes; Flower's chunks have 5 MiB, a config record may have more
+ACTIVATION_FAILED, REGISTRATION_CLOSED, KEY_IN_USE = 2004, 2001, 23
+"""Flower's numbers of errors (``flwr/supercore/error``)."""
+
+NODE_ID = "node-id"
+log = logging.getLogger("suture.gateway")
+
+
+class Refused(NamedTuple):
+    """An HTTP error for the SuperNode."""
+
+    status: int
+    text: str
+
+
+class Answer(NamedTuple):
+    """What the SuperNode gets: status and body; an error's body is JSON."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Reply:
+    """A reply whose small objects are on their way from the SuperNode."""
+
+    root: str
+    small: frozenset[str]
+    got: dict[str, bytes] = field(default_factory=dict)
+
+
+class Gateway:
+    """The SuperNode's only door.
+
+    Args:
+        holder: The trusted side.
+        superlink: The far side.
+        questions: What came in and what was answered.
+        log: Where it is written what left.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        holder: Holder,
+        superlink: SuperLink,
+        questions: Questions,
+        log: OutgoingLog,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._superlink = superlink
+        self._questions = questions
+        self._log = log
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._coming: dict[str, _Reply] = {}
+        self._bundles = Bundles(superlink, holder)
+        self._replies = Replies(holder, superlink, questions, log, clock=clock, node=self._node)
+        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-send")
+        kinds: Mapping[str, tuple[type[Proto], int, Callable[..., Proto | Refused]]] = {
+            "register-node": (fleet_pb2.RegisterNodeFleetRequest, MAX_REQUEST, self._register),
+            "activate-node": (fleet_pb2.ActivateNodeRequest, MAX_REQUEST, self._activate),
+            "deactivate-node": (fleet_pb2.DeactivateNodeRequest, MAX_REQUEST, self._deactivate),
+            "unregister-node": (fleet_pb2.UnregisterNodeFleetRequest, MAX_REQUEST, self._unregister),
+            "send-node-heartbeat": (heartbeat_pb2.SendNodeHeartbeatRequest, MAX_REQUEST, self._heartbeat),
+            "pull-messages": (fleet_pb2.PullMessagesRequest, MAX_REQUEST, self._pull),
+            "get-run": (run_pb2.GetRunRequest, MAX_REQUEST, self._get_run),
+            "get-fab": (fab_pb2.GetFabRequest, MAX_REQUEST, self._get_fab),
+            "pull-object": (message_pb2.PullObjectRequest, MAX_REQUEST, self._pull_object),
+            "confirm-message-received": (
+                message_pb2.ConfirmMessageReceivedRequest,
+                MAX_REQUEST,
+                self._confirm,
+            ),
+            "push-messages": (fleet_pb2.PushMessagesRequest, MAX_PUSH, self._push),
+            "push-object": (message_pb2.PushObjectRequest, MAX_OBJECT_REQUEST, self._push_object),
+        }
+        self._calls = kinds
+
+    def limit_of(self, name: str) -> int | None:
+        """Return the longest body of a call, in bytes, or None when there is no such call."""
+        found = self._calls.get(name)
+        return None if found is None else found[1]
+
+    def answer(self, name: str, body: bytes) -> Answer:
+        """Answer one call; ``name`` is the last part of its path and known to :meth:`limit_of`."""
+        kind, _, handle = self._calls[name]
+        try:
+            request = kind()
+            request.ParseFromString(body)
+            result = handle(request)
+        except ProtoError:
+            result = Refused(400, "not a message of Flower's")
+        except SuperLinkError as error:
+            log.warning("%s", error)
+            result = Refused(
+                error.status if error.status in (401, 403) else 503, "the SuperLink gave no answer"
+            )
+        if isinstance(result, Refused):
+            self._log.record("call-refused", call=name, reason=result.text)
+            return Answer(result.status, b'{"code": 0, "detail": "refused by the gateway"}')
+        return Answer(200, result.SerializeToString(deterministic=True))
+
+    def too_long(self, name: str) -> None:
+        """Take note that a call was longer than its limit; a reply that was on its way is withheld."""
+        self._log.record("call-refused", call=name, reason="longer than any such call")
+        if name == "push-object":
+            with self._lock:
+                coming, self._coming = self._coming, {}
+            for message_id in coming:
+                self._later(self._replies.withhold, message_id, "an object of the reply is too long")
+
+    def close(self) -> None:
+        """Wait for replies that are being sent."""
+        self._sender.shutdown(wait=True)
+
+    # ------------------------------------------------------------------ the node
+
+    def _node(self) -> Node:
+        known = self._questions.fact(NODE_ID)
+        if known is None:
+            raise SuperLinkError("this node is not active", status=503)
+        return Node(node_id=int(known))
+
+    def _register(self, _: Proto) -> Proto:
+        return fleet_pb2.RegisterNodeFleetResponse(node_id=0)
+
+    def _unregister(self, _: Proto) -> Proto:
+        return fleet_pb2.UnregisterNodeFleetResponse()
+
+    def _activate(self, _: Proto) -> Proto:
+        key = self._superlink.public_key
+        try:
+            self._superlink.call(
+                "register-node",
+                fleet_pb2.RegisterNodeFleetRequest(public_key=key),
+                fleet_pb2.RegisterNodeFleetResponse,
+                MAX_REQUEST,
+            )
+        except SuperLinkError as error:
+            if error.code not in (REGISTRATION_CLOSED, KEY_IN_USE):
+                raise
+        request = fleet_pb2.ActivateNodeRequest(public_key=key, heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL)
+        try:
+            found = self._superlink.call(
+                "activate-node", request, fleet_pb2.ActivateNodeResponse, MAX_REQUEST
+            )
+        except SuperLinkError as error:
+            if error.code != ACTIVATION_FAILED or self._questions.fact(NODE_ID) is None:
+                raise
+            self._deactivate(None)  # a SuperNode that was killed left it active
+            found = self._superlink.call(
+                "activate-node", request, fleet_pb2.ActivateNodeResponse, MAX_REQUEST
+            )
+        self._questions.remember(NODE_ID, str(found.node_id))
+        return fleet_pb2.ActivateNodeResponse(node_id=found.node_id)
+
+    def _deactivate(self, _: Proto | None) -> Proto:
+        request = fleet_pb2.DeactivateNodeRequest(node_id=self._node().node_id)
+        self._superlink.call("deactivate-node", request, fleet_pb2.DeactivateNodeResponse, MAX_REQUEST)
+        return fleet_pb2.DeactivateNodeResponse()
+
+    def _heartbeat(self, _: Proto) -> Proto:
+        request = heartbeat_pb2.SendNodeHeartbeatRequest(
+            node=self._node(), heartbeat_interval=HEARTBEAT_DEFAULT_INTERVAL
+        )
+        return self._superlink.call(
+            "send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, MAX_REQUEST
+        )
+
+    # ------------------------------------------------------------------ inwards
+
+    def _pull(self, _: Proto) -> Proto:
+        nothing, node = fleet_pb2.PullMessagesResponse(), self._node()
+        found = self._superlink.call(
+            "pull-messages",
+            fleet_pb2.PullMessagesRequest(node=node),
+            fleet_pb2.PullMessagesResponse,
+            MAX_PULL,
+        )
+        if not found.messages_list:
+            return nothing
+        message = found.messages_list[0]
+        asked = message.metadata
+        try:
+            (tree,) = found.message_object_trees
+            names = frozenset(name for name, _ in walk(tree))
+            if len(found.messages_list) != 1 or not is_object_id(asked.message_id):
+                raise DecodeError("not one message")
+        except (DecodeError, ValueError):
+            self._log.record("message-refused", reason="the SuperLink sent no well-formed message")
+            return nothing
+        self._questions.ask(asked, names, self._clock())
+        try:
+            self._bundles.check(asked.run_id, node)
+        except BundleRefused as error:
+            self._log.record("bundle-refused", run=str(asked.run_id), bundle=error.digest, reason=str(error))
+            self._later(
+                self._replies.refuse,
+                asked.message_id,
+                ErrorCode.INVALID_FAB,
+                "the holder refuses this bundle",
+            )
+            return nothing
+        return fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])
+
+    def _get_run(self, request: run_pb2.GetRunRequest) -> Proto | Refused:
+        found = self._bundles.known(request.run_id)
+        return (
+            run_pb2.GetRunResponse(run=found.run) if found else Refused(403, "no message of this run came in")
+        )
+
+    def _get_fab(self, request: fab_pb2.GetFabRequest) -> Proto | Refused:
+        found = self._bundles.known(request.run_id)
+        if found is None or request.hash_str != found.run.fab_hash:
+            return Refused(403, "no message of a run with this bundle came in")
+        return fab_pb2.GetFabResponse(fab=found.fab)
+
+    def _pull_object(self, request: message_pb2.PullObjectRequest) -> Proto | Refused:
+        name = request.object_id
+        if not is_object_id(name) or not self._questions.has_object(request.run_id, name):
+            return Refused(403, "no message that came in has this object")
+        again = message_pb2.PullObjectRequest(node=self._node(), run_id=request.run_id, object_id=name)
+        found = self._superlink.call("pull-object", again, message_pb2.PullObjectResponse, MAX_OBJECT)
+        if found.object_available and object_id(found.object_content) != name:
+            return Refused(403, "the SuperLink sent another object than its name says")
+        return found
+
+    def _confirm(self, request: message_pb2.ConfirmMessageReceivedRequest) -> Proto | Refused:
+        name = request.message_object_id
+        if not self._questions.knows(request.run_id, name):
+            return Refused(403, "no such message came in")
+        again = message_pb2.ConfirmMessageReceivedRequest(
+            node=self._node(), run_id=request.run_id, message_object_id=name
+        )
+        return self._superlink.call(
+            "confirm-message-received", again, message_pb2.ConfirmMessageReceivedResponse, MAX_REQUEST
+        )
+
+    # ------------------------------------------------------------------ outwards
+
+    def _push(self, request: fleet_pb2.PushMessagesRequest) -> Proto | Refused:
+        if len(request.messages_list) != 1 or len(request.message_object_trees) != 1:
+            return Refused(403, "a push carries one reply")
+        message, tree = request.messages_list[0], request.message_object_trees[0]
+        asked = message.metadata.reply_to_message_id
+        if self._questions.open(asked) is None:
+            self._log.record(
+                "reply-withheld", reason="it answers no message that is open: unknown, or answered before"
+            )
+            return fleet_pb2.PushMessagesResponse()
+        if message.HasField("error"):
+            self._later(self._replies.fail, asked, message.error.code, len(message.error.reason))
+            return fleet_pb2.PushMessagesResponse()
+        try:
+            small = self._replies.small_objects(tree)
+        except Withheld as error:
+            self._later(self._replies.withhold, asked, str(error))
+            return fleet_pb2.PushMessagesResponse()
+        with self._lock:
+            self._coming[asked] = _Reply(root=tree.object_id, small=small)
+        return fleet_pb2.PushMessagesResponse(objects_to_push=sorted(small), session_id=asked)
+
+    def _push_object(self, request: message_pb2.PushObjectRequest) -> Proto | Refused:
+        name, data = request.object_id, request.object_content
+        with self._lock:
+            coming = self._coming.get(request.session_id)
+            if coming is None or name not in coming.small or object_id(data) != name:
+                return Refused(403, "the gateway asked for no such object")
+            if len(data) > MAX_SMALL_OBJECT:
+                del self._coming[request.session_id]
+                self._later(self._replies.withhold, request.session_id, "an object of the reply is too long")
+                return message_pb2.PushObjectResponse(stored=True)
+            coming.got[name] = data
+            if set(coming.got) == coming.small:
+                del self._coming[request.session_id]
+                self._later(self._replies.decide, request.session_id, coming.root, coming.got)
+        return message_pb2.PushObjectResponse(stored=True)
+
+    def _later(self, send: Callable[..., None], *arguments: object) -> None:
+        """Send a reply without making the SuperNode wait: it goes on to its next message."""
+        self._sender.submit(_guarded, send, *arguments)
+
+
+def _guarded(send: Callable[..., None], *arguments: object) -> None:
+    try:
+        send(*arguments)
+    except SuperLinkError as error:
+        log.warning("a reply was not sent: %s", error)
+    except Exception:  # the thread serves the next reply; its text could hold anything
+        log.exception("a reply was not sent")

@@ -1,0 +1,125 @@
+"""The messages that came in, and whether they were answered: on disk before anything follows from it.
+
+A message may be answered once. The answer is noted before it is sent, so a gateway that is killed in between has sent nothing or one
+reply, never two; the coordinator sees a drop-out at worst.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from flwr.proto.message_pb2 import Metadata
+
+from clients.errors import NodeStateError
+from fl_core.errors import InputError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS questions (
+    id TEXT PRIMARY KEY, run TEXT NOT NULL, metadata BLOB NOT NULL, objects TEXT NOT NULL, came REAL NOT NULL,
+    answered INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+KEEP_S = 7 * 24 * 3600
+"""Seconds after which a message is forgotten; a reply to a message that is not known is refused."""
+
+_BUSY_S = 10.0
+
+
+class Questions:
+    """The gateway's small database.
+
+    Args:
+        path: Its file; is made.
+
+    Raises:
+        InputError: Its folder does not exist.
+        NodeStateError: The file is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+            path.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{path} cannot be opened ({error}).", fix="Point to a folder made for a node."
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise NodeStateError(
+                f"{path} is damaged ({error}).",
+                fix="Remove it: messages that are on their way count as lost.",
+            ) from error
+
+    def ask(self, metadata: Metadata, objects: frozenset[str], now: float) -> None:
+        """Note a message that came in, and the names of its objects; forget old ones."""
+        row = (
+            metadata.message_id,
+            str(metadata.run_id),
+            metadata.SerializeToString(),
+            ",".join(sorted(objects)),
+            now,
+        )
+        with self._lock:
+            self._db.execute("DELETE FROM questions WHERE came < ?", (now - KEEP_S,))
+            self._db.execute(
+                "INSERT OR IGNORE INTO questions (id, run, metadata, objects, came) VALUES (?, ?, ?, ?, ?)",
+                row,
+            )
+
+    def open(self, message_id: str) -> Metadata | None:
+        """Return a message that was not answered yet."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT metadata FROM questions WHERE id=? AND answered=0", (message_id,)
+            ).fetchone()
+        return None if row is None else Metadata.FromString(bytes(row[0]))
+
+    def came(self, message_id: str) -> float:
+        """Return when a message came, in Unix seconds; 0 when it is not known."""
+        with self._lock:
+            row = self._db.execute("SELECT came FROM questions WHERE id=?", (message_id,)).fetchone()
+        return 0.0 if row is None else float(row[0])
+
+    def knows(self, run: int, message_id: str) -> bool:
+        """Return whether a message of this run came in."""
+        query = "SELECT 1 FROM questions WHERE id=? AND run=?"
+        with self._lock:
+            return self._db.execute(query, (message_id, str(run))).fetchone() is not None
+
+    def has_object(self, run: int, name: str) -> bool:
+        """Return whether a message of this run has an object of this name."""
+        query = "SELECT 1 FROM questions WHERE run=? AND instr(objects, ?) > 0"
+        with self._lock:
+            return self._db.execute(query, (str(run), name)).fetchone() is not None
+
+    def take(self, message_id: str) -> bool:
+        """Note that a message is answered now; return False when it was answered before or never came."""
+        with self._lock:
+            done = self._db.execute(
+                "UPDATE questions SET answered=1 WHERE id=? AND answered=0", (message_id,)
+            )
+            return done.rowcount == 1
+
+    def fact(self, name: str) -> str | None:
+        """Return a remembered fact."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM facts WHERE name=?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def remember(self, name: str, value: str) -> None:
+        """Remember a fact."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()

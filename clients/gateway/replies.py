@@ -1,0 +1,186 @@
+"""Replies that leave: decided, noted as answered, logged, sent. In this order, so that a kill in between never sends two."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from flwr.common.constant import ErrorCode
+from flwr.proto.fleet_pb2 import PushMessagesRequest, PushMessagesResponse
+from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest, PushObjectResponse
+from flwr.proto.node_pb2 import Node
+from google.protobuf.message import Message as Proto
+
+from clients.gateway.compose import Reply, error_reply, sealed_reply
+from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
+from clients.gateway.ports import Answered, Holder, OutgoingLog, Sealed, SuperLink, SuperLinkError
+from clients.gateway.questions import Questions
+from clients.gateway.reply_check import Withheld, judge
+from fl_core.errors import DecodeError
+
+MAX_ANSWER = 1 << 20  # bytes
+UNREACHABLE = 503
+TRIES, PAUSE_S = 5, 2.0
+"""How often a call is tried when the SuperLink does not answer, and seconds between two tries."""
+
+_PASSED_ON = frozenset(
+    {ErrorCode.LOAD_CLIENT_APP_EXCEPTION, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.CLIENT_APP_CRASHED}
+)
+WITHHELD = "the holder's gateway withheld the reply"
+FAILED = "the app failed at the holder; the holder's log says how"
+
+log = logging.getLogger("suture.gateway")
+
+
+class Replies:
+    """Composes and sends replies; arguments as for :class:`~clients.gateway.gateway.Gateway`."""
+
+    def __init__(
+        self,
+        holder: Holder,
+        superlink: SuperLink,
+        questions: Questions,
+        outgoing: OutgoingLog,
+        *,
+        clock: Callable[[], float],
+        node: Callable[[], Node],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._holder = holder
+        self._superlink = superlink
+        self._questions = questions
+        self._log = outgoing
+        self._clock = clock
+        self._node = node
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._sealed: dict[bytes, tuple[Sealed, tuple[str, ...]]] = {}
+
+    def small_objects(self, tree: ObjectTree) -> frozenset[str]:
+        """Return the names of a reply's objects that decide about it: all but the chunks, which must be sealed ones.
+
+        Raises:
+            Withheld: The tree is none of a reply, or a chunk is not of bytes that the node sealed.
+        """
+        small: set[str] = set()
+        chunks: set[str] = set()
+        try:
+            for name, depth in walk(tree):
+                (chunks if depth == CHUNK_DEPTH else small).add(name)
+        except DecodeError as error:
+            raise Withheld("the reply has not the tree of a message") from error
+        if len(small) > MAX_SMALL_OBJECTS:
+            raise Withheld("the reply has more parts than any reply")
+        known = {name for _, names in self._index().values() for name in names}
+        if not chunks <= known:
+            raise Withheld("the reply's payload is not what this node sealed")
+        return frozenset(small)
+
+    def decide(self, message_id: str, root: str, objects: Mapping[str, bytes]) -> None:
+        """Send what a reply stands for, or an error in its place."""
+        asked = self._questions.open(message_id)
+        if asked is None:
+            self._log.record("reply-withheld", reason="it was answered before")
+            return
+        index = self._index()
+        by_chunks = {chunks: found for found, chunks in index.values()}
+
+        try:
+            verdict = judge(asked.message_type, root, objects, by_chunks.get)
+        except Withheld as error:
+            self.withhold(message_id, str(error))
+            return
+        sealed = verdict.sealed
+        reply = sealed_reply(
+            asked,
+            sealed=sealed,
+            chunks=() if sealed is None else index[sealed.digest][1],
+            times=verdict.times,
+            status=self._holder.status() if verdict.status else None,
+            now=self._clock(),
+        )
+        facts: dict[str, str | int] = {"kind": "status"}
+        if sealed is not None:
+            facts = {"kind": sealed.name, "digest": sealed.digest.hex(), "bytes": sealed.size}
+        self._send(message_id, reply, "reply-sent", {"run": str(asked.run_id), **facts})
+
+    def withhold(self, message_id: str, reason: str) -> None:
+        """Send an error in place of a reply that does not leave."""
+        self._error(
+            message_id, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, WITHHELD, "reply-withheld", {"reason": reason}
+        )
+
+    def refuse(self, message_id: str, code: int, text: str) -> None:
+        """Send an error for a message that is not passed on."""
+        self._error(message_id, code, text, "error-sent", {"reason": text})
+
+    def fail(self, message_id: str, code: int, length: int) -> None:
+        """Send the SuperNode's own error: its number, with a text of ours; an app can write anything into an error."""
+        code = code if code in _PASSED_ON else ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+        facts: dict[str, str | int] = {"code": code, "withheld_characters": length}
+        self._error(message_id, code, FAILED, "error-sent", facts)
+
+    def _error(
+        self, message_id: str, code: int, text: str, event: str, facts: Mapping[str, str | int]
+    ) -> None:
+        asked = self._questions.open(message_id)
+        if asked is not None:
+            reply = error_reply(asked, code=code, reason=text, now=self._clock())
+            self._send(message_id, reply, event, {"run": str(asked.run_id), **facts})
+
+    def _index(self) -> dict[bytes, tuple[Sealed, tuple[str, ...]]]:
+        """Return what is sealed now with the names of its chunks, by digest; each is cut and hashed once."""
+        with self._lock:
+            now = {}
+            for found in self._holder.sealed():
+                known = self._sealed.get(found.digest)
+                now[found.digest] = known if known is not None else (found, chunk_ids(found.read()))
+            self._sealed = now
+            return dict(now)
+
+    def _send(self, message_id: str, reply: Reply, event: str, facts: Mapping[str, str | int]) -> None:
+        came = self._questions.came(message_id)
+        if not self._questions.take(message_id):
+            self._log.record("reply-withheld", reason="it was answered before")
+            return
+        self._log.record(event, message=message_id, **facts)
+        request = PushMessagesRequest(
+            node=self._node(),
+            messages_list=[reply.message],
+            message_object_trees=[reply.tree],
+            clientapp_runtime_list=[float(round(max(0.0, self._clock() - came)))],
+        )
+        wanted = self._call("push-messages", request, PushMessagesResponse)
+        names = set(wanted.objects_to_push)
+
+        def push(name: str, data: bytes) -> None:
+            names.discard(name)
+            again = PushObjectRequest(
+                node=self._node(),
+                run_id=reply.message.metadata.run_id,
+                object_id=name,
+                object_content=data,
+                session_id=wanted.session_id,
+            )
+            if not self._call("push-object", again, PushObjectResponse).stored:
+                raise SuperLinkError("push-object: the SuperLink does not take the object", status=502)
+
+        for name, data in reply.chunk_objects():
+            if name in names:
+                push(name, data)
+        for name, data in reply.small.items():
+            if name in names:
+                push(name, data)
+
+    def _call(self, name: str, request: Proto, kind: type[Answered]) -> Answered:
+        """Call the SuperLink; one that does not answer is asked again, which repeats no effect: all is content-addressed."""
+        for left in reversed(range(TRIES)):
+            try:
+                return self._superlink.call(name, request, kind, MAX_ANSWER)
+            except SuperLinkError as error:
+                if error.status != UNREACHABLE or not left:
+                    raise
+            self._sleep(PAUSE_S)
+        raise AssertionError("not reached")

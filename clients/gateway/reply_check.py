@@ -1,0 +1,185 @@
+"""The decision about one reply of the SuperNode: which sealed bytes it stands for, or why it does not leave. A pure function.
+
+The reply is only read to learn what it claims to be. What leaves is composed by the gateway from the node's own bytes
+(:mod:`clients.gateway.compose`), so a mistake here can send the wrong sealed bytes, never plaintext. Checks, in order:
+
+(1) the objects are well formed and make one tree;
+(2) the reply holds records that a reply of its kind has, and no others;
+(3) the sealed record holds one array of sealed form, whose chunks are, in this order, those of bytes that the node sealed under
+    that name;
+(4) metrics are times, which are rounded to two digits;
+(5) the control record holds the status and nothing else; its content is the node's, not the reply's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flwr.proto.message_pb2 import Message as ProtoMessage
+from flwr.proto.recorddict_pb2 import ConfigRecord, MetricRecord
+from google.protobuf.message import DecodeError as ProtoError
+
+from clients.errors import NodeError
+from clients.gateway.objects import SEALED_DTYPE, SEALED_STYPE, Object, decode_object
+from clients.gateway.ports import Sealed
+from fl_core.errors import DecodeError
+from fl_core.protocol import envelope
+
+Find = Callable[[tuple[str, ...]], Sealed | None]
+"""Returns the sealed bytes that are cut into these chunks."""
+
+_SEALED_OF: Mapping[str, frozenset[str]] = {
+    "train": frozenset({envelope.FRAME, envelope.CKKS}),
+    envelope.ENROL_TYPE: frozenset(),
+    envelope.CHECK_TYPE: frozenset({envelope.CHECK}),
+    envelope.REVEAL_TYPE: frozenset({envelope.REVEAL}),
+    envelope.BLAME_TYPE: frozenset({envelope.BLAME}),
+    envelope.CKKS_TYPE: frozenset({envelope.CKKS}),
+}
+"""Names of what may be in the sealed record of a reply to each type of message."""
+
+_RECORDS = frozenset({envelope.SEALED, envelope.METRICS, envelope.CONTROL})
+_TIMES = frozenset({envelope.TRAIN_MS, envelope.PROTECT_MS})
+MAX_TIME_MS = 7 * 24 * 3600 * 1000
+
+
+class Withheld(NodeError):
+    """The reply does not leave. The text is one of a few of ours and repeats nothing of the reply."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a reply stands for.
+
+    Attributes:
+        sealed: The sealed bytes; None for an enrolment.
+        times: Milliseconds by name, with two digits.
+        status: Whether the node's status goes along.
+    """
+
+    sealed: Sealed | None
+    times: Mapping[str, int] = field(default_factory=dict)
+    status: bool
+
+
+def judge(message_type: str, root: str, objects: Mapping[str, bytes], find: Find) -> Verdict:
+    """Decide about one reply.
+
+    Args:
+        message_type: Type of the message that it answers.
+        root: Name of the reply's message object.
+        objects: All its objects by name, but for the chunks.
+        find: Looks up sealed bytes by their chunks.
+
+    Raises:
+        Withheld: It does not leave.
+    """
+    allowed = _SEALED_OF.get(message_type)
+    if allowed is None:
+        raise Withheld("no reply to a message of this type may leave")
+    try:
+        records = _records(root, objects)
+        if not set(records) <= _RECORDS:
+            raise Withheld("the reply holds records that no reply may hold")
+        sealed = _sealed(records.get(envelope.SEALED), objects, allowed, find)
+        if (sealed is None) != (not allowed):
+            raise Withheld(
+                "the reply lacks the sealed bytes that the message asks for, or brings some unasked"
+            )
+        return Verdict(
+            sealed=sealed,
+            times=_times(records.get(envelope.METRICS)),
+            status=_wants_status(records.get(envelope.CONTROL)),
+        )
+    except (DecodeError, ProtoError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Withheld("the reply is not a well-formed message") from error
+
+
+def _records(root: str, objects: Mapping[str, bytes]) -> dict[str, Object]:
+    """(1) Follow the tree from the message to its records."""
+    message = _object(root, objects, "Message")
+    ProtoMessage.FromString(message.body)
+    (content,) = message.children
+    return {
+        name: decode_object(objects[i]) for name, i in _names(_object(content, objects, "RecordDict")).items()
+    }
+
+
+def _object(name: str, objects: Mapping[str, bytes], kind: str) -> Object:
+    found = decode_object(objects[name])
+    if found.kind != kind:
+        raise DecodeError("an object of another kind")
+    return found
+
+
+def _names(found: Object) -> dict[str, str]:
+    """Return what a record dict or array record refers to."""
+    names = json.loads(found.body)
+    if not isinstance(names, dict) or set(names.values()) != set(found.children):
+        raise DecodeError("names and children differ")
+    return {str(name): str(value) for name, value in names.items()}
+
+
+def _sealed(
+    record: Object | None, objects: Mapping[str, bytes], allowed: frozenset[str], find: Find
+) -> Sealed | None:
+    """(3) Return the sealed bytes that the sealed record stands for."""
+    if record is None:
+        return None
+    if record.kind != "ArrayRecord":
+        raise Withheld("the sealed record is of another kind")
+    ((name, array_id),) = _names(record).items()
+    if name not in allowed:
+        raise Withheld("the sealed record holds something that this message does not ask for")
+    array = _object(array_id, objects, "Array")
+    form = json.loads(array.body)
+    chunks = tuple(array.children[index] for index in form.pop("arraychunk_ids"))
+    found = find(chunks)
+    if found is None or found.name != name:
+        raise Withheld("the reply's payload is not what this node sealed")
+    if form != {"dtype": SEALED_DTYPE, "shape": [found.size], "stype": SEALED_STYPE}:
+        raise Withheld("the sealed array has another form")
+    return found
+
+
+def _times(record: Object | None) -> dict[str, int]:
+    """(4) Return the times that a reply reports."""
+    if record is None:
+        return {}
+    if record.kind != "MetricRecord":
+        raise Withheld("the metrics are of another kind")
+    times = {}
+    for item in MetricRecord.FromString(record.body).items:
+        if (
+            item.key not in _TIMES
+            or item.key in times
+            or item.value.WhichOneof("value") not in ("double", "sint64")
+        ):
+            raise Withheld("the reply holds metrics that may not leave")
+        value = float(getattr(item.value, item.value.WhichOneof("value")))
+        if not 0 <= value <= MAX_TIME_MS:
+            raise Withheld("a time of the reply is out of range")
+        times[item.key] = two_digits(value)
+    return times
+
+
+def two_digits(value: float) -> int:
+    """Round a time in milliseconds to two significant digits: enough for a person, little for a code."""
+    if value < 1:
+        return 0
+    unit = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return int(round(value / unit) * unit)
+
+
+def _wants_status(record: Object | None) -> bool:
+    """(5) Return whether the reply carries a status."""
+    if record is None:
+        return False
+    if record.kind != "ConfigRecord":
+        raise Withheld("the control record is of another kind")
+    if [item.key for item in ConfigRecord.FromString(record.body).items] != [envelope.STATUS]:
+        raise Withheld("the reply holds fields that may not leave")
+    return True

@@ -1,0 +1,70 @@
+"""Run the glue as another user of the system: what that user may reach of a node's folder, and nothing else.
+
+The glue trains, so it needs the records and the node's socket. It gets both through its group: the folder lets everybody pass but shows
+nothing, ``data/`` can be read by the group, all other entries by the node's user only. Needs the right to change groups, so root.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+from fl_core.errors import InputError
+
+_DATA = "data"
+_GROUP_READS_FOLDER, _GROUP_READS_FILE, _PASS_ONLY = 0o750, 0o640, 0o711
+
+
+def glue_user(name: str) -> pwd.struct_passwd:
+    """Return the user that the glue runs as.
+
+    Raises:
+        InputError: There is no such user, it is root, or it is the node's own.
+    """
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError as error:
+        raise InputError(
+            f"this machine has no user {name!r}.", fix="Make one for the glue, without a login."
+        ) from error
+    if user.pw_uid in (0, os.getuid()):
+        raise InputError(f"{name!r} is the node's user or root.", fix="The glue needs a user of its own.")
+    return user
+
+
+def separate(folder: Path, group: int) -> None:
+    """Let members of ``group`` read the records in a node's folder, and keep everything else to the folder's owner.
+
+    Raises:
+        InputError: The system does not allow it.
+    """
+    try:
+        for entry in folder.iterdir():
+            if entry.name != _DATA:
+                _close(entry)
+        data = folder / _DATA
+        os.chown(data, -1, group)
+        data.chmod(_GROUP_READS_FOLDER)
+        for path in data.iterdir():
+            os.chown(path, -1, group, follow_symlinks=False)
+            if path.is_file() and not path.is_symlink():
+                path.chmod(_GROUP_READS_FILE)
+        folder.chmod(_PASS_ONLY)
+    except OSError as error:
+        raise InputError(
+            f"the rights of {error.filename} cannot be changed ({error.strerror}).",
+            fix="Start the node as root.",
+        ) from error
+
+
+def share_socket(path: Path, group: int) -> None:
+    """Let members of ``group`` connect to the node's socket."""
+    os.chown(path, -1, group)
+    path.chmod(0o660)
+
+
+def _close(entry: Path) -> None:
+    """Take every right of others from an entry; what lies below a closed folder is out of reach."""
+    if not entry.is_symlink():
+        entry.chmod(entry.stat().st_mode & 0o700)

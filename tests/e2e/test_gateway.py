@@ -1,0 +1,148 @@
+"""Hostile bundles behind a gateway, with real Flower processes over loopback; about a minute and a half on two cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.engines.bundle import build_bundle
+from coordinator.engines.deployment import Deployment
+from coordinator.engines.hospitals import Helper, Hospital
+from tests.simulators import hostile_app
+from tests.simulators.founded_run import found
+from tests.simulators.process_tree import MARK, end_marked, marked
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.network,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
+
+ROOT = Path(__file__).parents[2]
+NOBODY = (65534, 65534)
+WITHHELD = [2, "the holder's gateway withheld the reply"]
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    name = secrets.token_hex(8)
+    yield name
+    end_marked(name)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A work folder with a path short enough for Unix sockets, which another user may pass through."""
+    with tempfile.TemporaryDirectory(prefix="suture-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+class Site:
+    """One hospital's node, gateway and SuperNode; the SuperNode runs as another user where we are root."""
+
+    def __init__(self, folder: Path, node: Path) -> None:
+        self.folder, self.node = folder, node
+        self.separate = os.getuid() == 0
+        self.config: dict[str, str] = {}
+        places = folder / "places"
+        places.mkdir()
+        places.chmod(0o777)
+        self.notes, self.report = places / "notes", places / "report"
+
+    def hospital(self) -> Hospital:
+        door = self.folder / "n.sock"
+        command = [sys.executable, "-P", "-m", "clients.cli", "serve", str(self.node), "--socket", str(door)]
+        if self.separate:
+            command += ["--glue-user", "nobody"]
+        self.config |= {
+            "door": f"unix:{door}",
+            "data": str(self.node / "data" / "records.csv"),
+            "keys": str(self.node / "keys"),
+            "notes": str(self.notes),
+        }
+
+        def gateway(superlink: str, port: int) -> list[str]:
+            self.config["gateway"] = f"http://127.0.0.1:{port}"
+            return [
+                *(
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "clients.cli",
+                    "gateway",
+                    str(self.node),
+                    "--socket",
+                    str(door),
+                ),
+                *("--superlink", superlink, "--port", str(port)),
+            ]
+
+        return Hospital(
+            config=self.config,
+            helpers=[Helper(command=command, socket=door)],
+            gateway=gateway,
+            user=NOBODY if self.separate else None,
+        )
+
+    def reported(self) -> dict[str, dict[str, object]]:
+        return {line["attack"]: line for line in map(json.loads, self.report.read_text().splitlines())}
+
+    def noted(self, attack: str) -> list[dict[str, object]]:
+        return [n for n in map(json.loads, self.notes.read_text().splitlines()) if n["attack"] == attack]
+
+    def logged(self, event: str) -> list[dict[str, object]]:
+        lines = (self.node / "outgoing.jsonl").read_text().splitlines()
+        return [entry for entry in map(json.loads, lines) if entry["event"] == event]
+
+
+def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_does_not_come_in(
+    folder, mark
+):
+    app = hostile_app.write(folder / "hostile")
+    run = found(folder / "run", rounds=1, bundle=build_bundle(app).sha256.hex())
+    for path in (run, run / "nodes"):
+        path.chmod(0o711)
+    site = Site(folder, next(p for p in sorted((run / "nodes").iterdir())))
+    rows = (site.node / "data" / "records.csv").read_bytes()[:4096]
+    with Deployment(
+        folder / "d", [site.hospital()], environment={"PYTHONPATH": str(ROOT), MARK: mark}
+    ) as deployment:
+        (folder / "d").chmod(0o711)
+        (folder / "d" / "flower").chmod(0o711)
+        outcome = deployment.run(app, {"report": str(site.report)}, timeout_s=400.0)
+        assert outcome.succeeded, outcome.log.read_text()
+        other = hostile_app.write(folder / "other" / "hostile", attacks=("rows",), note="another")
+        assert deployment.run(other, {"report": str(site.report) + "-2"}, timeout_s=120.0).succeeded
+    assert marked(mark) == set()
+
+    replies = site.reported()
+    assert set(replies) == set(hostile_app.ATTACKS), "no attack wedged the SuperNode"
+    for attack in ("rows", "metrics", "config", "names", "keystore", "gateway", "shadow"):
+        assert (replies[attack]["error"], replies[attack]["content"]) == (WITHHELD, ""), attack
+        assert site.noted(attack)[0]["rows"] == len(rows), "the code ran, and had the rows"
+    assert replies["error"]["error"] == [2, "the app failed at the holder; the holder's log says how"]
+    assert replies["twice"]["error"] == [1, "the app failed at the holder; the holder's log says how"]
+    arrived = site.report.read_text()
+    assert rows[:30].decode() not in arrived and rows.hex()[:60] not in arrived
+
+    assert {note["status"] for note in site.noted("call")} <= {400, 403}
+    [shadow] = site.noted("shadowed")
+    assert "apps" in str(shadow["file"]), (
+        "in its own process the bundle's package comes first; nobody else imports it"
+    )
+    assert len(site.logged("reply-withheld")) == 8, "seven, and the second of two"
+    if site.separate:
+        assert site.noted("keystore refused") and not site.noted("keystore read")
+
+    [refused] = (json.loads(line) for line in Path(f"{site.report}-2").read_text().splitlines())
+    assert refused["error"] == [7, "the holder refuses this bundle"]
+    assert len(site.logged("bundle-refused")) == 1
