@@ -49,6 +49,7 @@ class Label(Enum):
     BLAME_PLACE = "suture/v1/blame-place"
     BLAME_VALUES = "suture/v1/blame-values"
     SEAL = "suture/v1/seal"
+    RELAY_CALL = "suture/v1/relay-call"
     POLICY = "suture/v1/policy"
     CKKS_CONTEXT = "suture/v1/ckks-context"
     CKKS_KEY = "suture/v1/ckks-key"

@@ -59,16 +59,12 @@ def supernode(superlink_port: int, port: int, config: Mapping[str, Setting]) -> 
 
 
 def as_user(command: list[str], user: int, group: int) -> list[str]:
-    """Return a command that runs ``command`` as another user, without any right of ours; Linux, as root."""
-    return [
-        "setpriv",
-        f"--reuid={user}",
-        f"--regid={group}",
-        "--clear-groups",
-        "--no-new-privs",
-        "--",
-        *command,
-    ]
+    """Return a command that runs ``command`` as another user, without any right of ours; Linux, as root.
+
+    The program is looked up on the path, so that the other user can be given an interpreter within its reach.
+    """
+    rights = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs", "--"]
+    return [*rights, Path(command[0]).name, *command[1:]]
 
 
 def run(app: Path, config_file: Path) -> list[str]:

@@ -10,10 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import flwr
 import pytest
 
 from coordinator.engines.bundle import build_bundle
 from coordinator.engines.deployment import Deployment
+from coordinator.engines.environment import scripts_folder
 from coordinator.engines.hospitals import Helper, Hospital
 from tests.simulators import hostile_app
 from tests.simulators.founded_run import found
@@ -27,6 +29,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
+SYSTEM_PYTHON = Path(f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}")
 NOBODY = (65534, 65534)
 WITHHELD = [2, "the holder's gateway withheld the reply"]
 
@@ -51,7 +54,7 @@ class Site:
 
     def __init__(self, folder: Path, node: Path) -> None:
         self.folder, self.node = folder, node
-        self.separate = os.getuid() == 0
+        self.separate = os.getuid() == 0 and SYSTEM_PYTHON.exists()
         self.config: dict[str, str] = {}
         places = folder / "places"
         places.mkdir()
@@ -104,6 +107,22 @@ class Site:
         return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
 
+def environment_of(folder: Path, mark: str, *, separate: bool) -> dict[str, str]:
+    """Flower's programs on an interpreter that another user can reach; ours may lie in a home folder."""
+    values = {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(flwr.__file__).parents[1]}", MARK: mark}
+    if separate:
+        programs = folder / "programs"
+        programs.mkdir()
+        for name in ("flower-supernode", "flower-superexec", "flwr-clientapp", "flwr-serverapp"):
+            script = programs / name
+            script.write_text(
+                f"#!{SYSTEM_PYTHON}\n" + (Path(scripts_folder()) / name).read_text().split("\n", 1)[1]
+            )
+            script.chmod(0o755)
+        values["PATH"] = f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    return values
+
+
 def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_does_not_come_in(
     folder, mark
 ):
@@ -113,11 +132,10 @@ def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_
         path.chmod(0o711)
     site = Site(folder, next(p for p in sorted((run / "nodes").iterdir())))
     rows = (site.node / "data" / "records.csv").read_bytes()[:4096]
-    with Deployment(
-        folder / "d", [site.hospital()], environment={"PYTHONPATH": str(ROOT), MARK: mark}
-    ) as deployment:
-        (folder / "d").chmod(0o711)
-        (folder / "d" / "flower").chmod(0o711)
+    for path in (folder / "d", folder / "d" / "flower"):
+        path.mkdir(mode=0o711)
+    environment = environment_of(folder, mark, separate=site.separate)
+    with Deployment(folder / "d", [site.hospital()], environment=environment) as deployment:
         outcome = deployment.run(app, {"report": str(site.report)}, timeout_s=400.0)
         assert outcome.succeeded, outcome.log.read_text()
         other = hostile_app.write(folder / "other" / "hostile", attacks=("rows",), note="another")
