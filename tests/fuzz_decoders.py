@@ -25,11 +25,14 @@ from trie import HexaryTrie
 from trie.constants import BLANK_NODE_HASH
 
 from clients.calls import QuestionCall
+from clients.gateway.objects import decode_object, encode_object
 from clients.node.data_sets import SignedManifest
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.lattice.parameters import P2048, PACK15
 from fl_core.models import decode_model, encode_model
 from fl_core.protocol.check_messages import decode_values, encode_values
+from fl_core.protocol.relay import Answer as RelayAnswer
+from fl_core.protocol.relay import BlocksAsked, Call, CallKind, Duty, DutyKind, Poll
 from fl_core.secagg import shamir
 from fl_core.secagg.boxes import TransportPrivateKey, check_public_key, seal
 from fl_core.secagg.ckks.keys import HolderKey, PublicContext
@@ -70,6 +73,36 @@ class Target:
 
 class Finding(AssertionError):
     """A decoder did something else than to decode or to refuse."""
+
+
+def _of_relay_and_gateway() -> dict[str, Target]:
+    """What the relay and a node say to each other, and what a SuperNode hands to the gateway."""
+    call = Call(
+        chain_id=5,
+        contract=bytes(20),
+        member=bytes(range(20)),
+        kind=CallKind.ANSWER,
+        stamp=1,
+        payload=b"payload",
+        signature=bytes(65),
+    )
+    duty = Duty(number=1, kind=DutyKind.REVEAL, request=b"request")
+    return {
+        "Flower's object": Target(
+            decode_object,
+            (encode_object("RecordDict", ("ab" * 32,), b"{}"), encode_object("ArrayChunk", (), b"data")),
+            lambda found: encode_object(found.kind, found.children, found.body),
+        ),
+        "relay call": Target(Call.decode, (call.encode(),)),
+        "poll": Target(Poll.decode, (Poll(wait_ms=5, status=b"{}").encode(),)),
+        "duty": Target(Duty.decode, (duty.encode(),)),
+        "answer to a duty": Target(
+            RelayAnswer.decode, (RelayAnswer(number=1, given=True, data=b"a").encode(),)
+        ),
+        "question for blocks": Target(
+            BlocksAsked.decode, (BlocksAsked(first=1, limit=9, wait_ms=0).encode(),)
+        ),
+    }
 
 
 def examples(kind: Kind) -> tuple[bytes, ...]:
@@ -144,6 +177,7 @@ def _raw() -> dict[str, Target]:
         "ciphertext": Target(lambda data: Accumulator(layout).add(data), (ciphertext,)),
         "transport key": Target(check_public_key, (transport.public,)),
         "box": Target(lambda data: transport.open(b"", data), (seal(transport.public, b"", b"share"),)),
+        **_of_relay_and_gateway(),
         "question call": Target(QuestionCall.decode, (b"question",)),
         "block": Target(WireBlock.decode, tuple(block.encode() for block in blocks)),
         "checkpoint": Target(SignedCheckpoint.decode, (checkpoint.encode(),)),

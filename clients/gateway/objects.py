@@ -62,7 +62,7 @@ def decode_object(data: bytes) -> Object:
     try:
         kind, children, length = head.decode("ascii").split(" ")
         found = Object(kind=kind, children=tuple(children.split(",")) if children else (), body=body)
-        if not divider or int(length) != len(body):
+        if not divider or length != str(len(body)):
             raise ValueError("wrong length")
     except ValueError as error:
         raise DecodeError(f"not an object of Flower's ({type(error).__name__})") from error

@@ -13,7 +13,6 @@ The reply is only read to learn what it claims to be. What leaves is composed by
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,8 +22,9 @@ from flwr.proto.recorddict_pb2 import ConfigRecord, MetricRecord
 from google.protobuf.message import DecodeError as ProtoError
 
 from clients.errors import NodeError
-from clients.gateway.objects import SEALED_DTYPE, SEALED_STYPE, Object, decode_object
+from clients.gateway.objects import MAX_SMALL_OBJECT, SEALED_DTYPE, SEALED_STYPE, Object, decode_object
 from clients.gateway.ports import Sealed
+from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 from fl_core.protocol import envelope
 
@@ -94,7 +94,7 @@ def judge(message_type: str, root: str, objects: Mapping[str, bytes], find: Find
             times=_times(records.get(envelope.METRICS)),
             status=_wants_status(records.get(envelope.CONTROL)),
         )
-    except (DecodeError, ProtoError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (DecodeError, ProtoError, ValueError, KeyError, TypeError, IndexError) as error:
         raise Withheld("the reply is not a well-formed message") from error
 
 
@@ -117,7 +117,7 @@ def _object(name: str, objects: Mapping[str, bytes], kind: str) -> Object:
 
 def _names(found: Object) -> dict[str, str]:
     """Return what a record dict or array record refers to."""
-    names = json.loads(found.body)
+    names = read_json(found.body, limit=MAX_SMALL_OBJECT, what="references")
     if not isinstance(names, dict) or set(names.values()) != set(found.children):
         raise DecodeError("names and children differ")
     return {str(name): str(value) for name, value in names.items()}
@@ -135,7 +135,9 @@ def _sealed(
     if name not in allowed:
         raise Withheld("the sealed record holds something that this message does not ask for")
     array = _object(array_id, objects, "Array")
-    form = json.loads(array.body)
+    form = read_json(array.body, limit=MAX_SMALL_OBJECT, what="array")
+    if not isinstance(form, dict):
+        raise DecodeError("an array has a form")
     chunks = tuple(array.children[index] for index in form.pop("arraychunk_ids"))
     found = find(chunks)
     if found is None or found.name != name:

@@ -6,7 +6,6 @@ TLS alone. The SuperNode behind the gateway has a throw-away key that goes no fu
 
 from __future__ import annotations
 
-import json
 import ssl
 from base64 import b64encode
 from pathlib import Path
@@ -25,7 +24,8 @@ from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
 from clients.gateway.ports import Answered, SuperLinkError
-from fl_core.errors import InputError
+from fl_core.codec import read_json
+from fl_core.errors import DecodeError, InputError
 from ledger.files import write_atomically
 
 CONNECT_S, STEP_S = 10.0, 30.0
@@ -168,9 +168,9 @@ def _read(response: httpx.Response, limit: int) -> bytes:
 def _refused(name: str, response: httpx.Response) -> SuperLinkError:
     code = 0
     try:
-        found = json.loads(_read(response, MAX_ERROR))
+        found = read_json(_read(response, MAX_ERROR), limit=MAX_ERROR, what="error of the SuperLink")
         code = found["code"] if isinstance(found, dict) and type(found.get("code")) is int else 0
-    except (ValueError, SuperLinkError):
+    except (DecodeError, SuperLinkError):
         code = 0
     return SuperLinkError(
         f"{name}: the SuperLink refused with status {response.status_code}, code {code}",
