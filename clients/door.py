@@ -38,7 +38,12 @@ class Method(Enum):
     PLAIN = 5
     CHECK = 6
     BLAME = 7
+    BUNDLE = 8
     CKKS = 16
+
+
+ACCEPTED, NOT_ACCEPTED = b"\x01", b"\x00"
+"""The node's answers about a bundle."""
 
 
 class Door(Protocol):

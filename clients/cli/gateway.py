@@ -30,12 +30,12 @@ def gateway(
 ) -> None:
     """Pass Flower's fleet calls to the SuperLink: accepted bundles in, sealed frames out, nothing else, until SIGTERM or Ctrl-C."""
     from clients.gateway.gateway import Gateway
-    from clients.gateway.holder import NodeFolderHolder
+    from clients.gateway.holder import NodeHolder
     from clients.gateway.outgoing import OutgoingFile
     from clients.gateway.questions import Questions
     from clients.gateway.server import server
     from clients.gateway.superlink import HttpSuperLink, node_key
-    from clients.node.house import open_house, open_reader
+    from clients.node.house import open_house
     from fl_core.errors import InputError
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
@@ -44,10 +44,9 @@ def gateway(
     if house.ledger is None:
         raise InputError(f"the node in {folder} follows no ledger.", fix="Join a ledger first.")
     far = HttpSuperLink(superlink, node_key(folder / "keys"), root_certificates)
-    reader, close_ledger = open_reader(house.ledger)
     questions = Questions(folder / "gateway.sqlite")
     outgoing = OutgoingFile(folder / "outgoing.jsonl", clock=time.time)
-    holder = NodeFolderHolder(folder, house.account.address, reader, socket)
+    holder = NodeHolder(folder, socket)
     door = Gateway(holder, far, questions, outgoing, clock=time.time)
     logging.getLogger("suture.gateway").info("%s: gateway on 127.0.0.1:%d", house.name, port)
     try:
@@ -57,4 +56,3 @@ def gateway(
         far.close()
         questions.close()
         outgoing.close()
-        close_ledger()

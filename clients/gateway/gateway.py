@@ -30,6 +30,7 @@ from flwr.proto.node_pb2 import Node
 from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
+from clients.errors import NodeError
 from clients.gateway.bundles import BundleRefused, Bundles
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
@@ -47,6 +48,7 @@ ACTIVATION_FAILED, REGISTRATION_CLOSED, KEY_IN_USE = 2004, 2001, 23
 """Flower's numbers of errors (``flwr/supercore/error``)."""
 
 NODE_ID = "node-id"
+UNCHECKED = "the holder cannot check the bundle now"
 log = logging.getLogger("suture.gateway")
 
 
@@ -245,6 +247,12 @@ class Gateway:
                 asked.message_id,
                 ErrorCode.INVALID_FAB,
                 "the holder refuses this bundle",
+            )
+            return nothing
+        except NodeError as error:
+            log.warning("a message was not passed on: %s", error)
+            self._later(
+                self._replies.refuse, asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED
             )
             return nothing
         return fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])

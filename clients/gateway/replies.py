@@ -13,6 +13,7 @@ from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest, PushObjectResp
 from flwr.proto.node_pb2 import Node
 from google.protobuf.message import Message as Proto
 
+from clients.errors import NodeError
 from clients.gateway.compose import Reply, error_reply, sealed_reply
 from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
 from clients.gateway.ports import Answered, Holder, OutgoingLog, Sealed, SuperLink, SuperLinkError
@@ -92,13 +93,19 @@ class Replies:
         except Withheld as error:
             self.withhold(message_id, str(error))
             return
+        try:
+            status = self._holder.status() if verdict.status else None
+        except NodeError as error:
+            log.warning("a reply was withheld: %s", error)
+            self.withhold(message_id, "the node does not tell its status")
+            return
         sealed = verdict.sealed
         reply = sealed_reply(
             asked,
             sealed=sealed,
             chunks=() if sealed is None else index[sealed.digest][1],
             times=verdict.times,
-            status=self._holder.status() if verdict.status else None,
+            status=status,
             now=self._clock(),
         )
         facts: dict[str, str | int] = {"kind": "status"}

@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from clients.calls import BeginCall, Order, ProtectCall, QuestionCall
-from clients.door import Method
+from clients.door import ACCEPTED, NOT_ACCEPTED, Method
 from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.bundles import AcceptedBundles
 from clients.node.ckks import answer_ckks
 from clients.node.ckks_files import CkksFiles
 from clients.node.logbook import Logbook
@@ -30,6 +31,7 @@ from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
 from clients.node.register import Anchor, Register
 from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
+from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
 from fl_core.protocol.blame import answer_blame
 from fl_core.protocol.blame_messages import BlameRequest
@@ -103,6 +105,7 @@ class Node:
     settle_ledger: Callable[[], None] = lambda: None
     close_ledger: Callable[[], None] = lambda: None
     ckks: CkksFiles | None = None
+    _bundles: list[AcceptedBundles] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def call(self, method: Method, payload: bytes) -> bytes:
@@ -122,6 +125,8 @@ class Node:
                 return self.reveal(QuestionCall.decode(payload))
             if method is Method.CKKS:
                 return answer_ckks(self, payload)
+            if method is Method.BUNDLE:
+                return self.bundle(payload)
             return self.plain(payload).encode()
 
     def close(self) -> None:
@@ -145,6 +150,20 @@ class Node:
         epoch, pair = self.prekeys.newest()
         notary = LedgerNotary(reader.chain_id, reader.address)
         return sign_prekey(self.account.address, epoch, pair.public, LedgerSigner(notary, self.account))
+
+    def bundle(self, digest: bytes) -> bytes:
+        """Tell the gateway whether the holder accepts the app bundle with this SHA-256 now, on the ledger.
+
+        Raises:
+            DecodeError: It is no digest.
+            LedgerError: The ledger cannot be read.
+        """
+        if len(digest) != DIGEST_SIZE:
+            raise DecodeError(f"a bundle is named by {DIGEST_SIZE} bytes, {len(digest)} came")
+        reader = self.settled_reader()
+        if not self._bundles:
+            self._bundles.append(AcceptedBundles(reader, self.account.address, self.terms))
+        return ACCEPTED if self._bundles[0].accepts(digest) else NOT_ACCEPTED
 
     def begin(self, call: BeginCall) -> Order:
         """Decide whether the holder takes part in a round.
