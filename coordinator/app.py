@@ -15,12 +15,14 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
 from coordinator.ckks import run_ckks
+from coordinator.committee import RelayCommittee
 from coordinator.context import RunContext, open_run
 from coordinator.engines.settings import Setting
 from coordinator.enrolment import enrol, wait_for_nodes
 from coordinator.flower_messages import array_record
 from coordinator.history import MAX_MODEL_BYTES, newest_model, settle
 from coordinator.plain import run_plain
+from coordinator.store.duties import Duties
 from coordinator.store.events import Event, EventLog
 from coordinator.strategy import Patience, ProtectedStrategy
 from fl_core.models import decode_model
@@ -33,6 +35,7 @@ TRAIN_DEADLINE = "train-deadline"
 REVEAL_DEADLINE = "reveal-deadline"
 PROTECTION = "protection"
 POLL = "poll"
+RELAY = "relay"
 
 SETTINGS: Mapping[str, Setting] = {
     FOLDER: "",
@@ -42,10 +45,11 @@ SETTINGS: Mapping[str, Setting] = {
     REVEAL_DEADLINE: 600.0,
     PROTECTION: "lattice",
     POLL: 0.5,
+    RELAY: False,
 }
 """The app's run config and its defaults: the run's folder, how many nodes to wait for, how many rounds to try, how many
 seconds to wait for contributions and for answers, the protection (``lattice``, ``ckks`` or ``none``), and the longest pause in
-seconds between two looks for a reply."""
+seconds between two looks for a reply, and whether the committee is asked over the relay instead of Flower."""
 
 CONNECT_DEADLINE_S = 120.0
 
@@ -106,13 +110,19 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
     settle(run, run.reader.run(run.run).opened)
     _, artifact = newest_model(run)
     tensors = decode_model(run.archive.get(artifact, MAX_MODEL_BYTES), MAX_MODEL_BYTES)
+    duties = Duties(run.private) if config[RELAY] else None
     strategy = ProtectedStrategy(
         FedAvg(min_train_nodes=1, min_available_nodes=1),
         context=run,
         accounts=accounts,
         patience=patience,
+        committee=None if duties is None else RelayCommittee(duties, patience_s=patience.reveal),
     )
-    strategy.start(grid, array_record(tensors), num_rounds=int(config[ROUNDS]), timeout=patience.train)
+    try:
+        strategy.start(grid, array_record(tensors), num_rounds=int(config[ROUNDS]), timeout=patience.train)
+    finally:
+        if duties is not None:
+            duties.close()
     run.events.emit("run-finished", finalised=run.reader.run(run.run).finalised)
 
 

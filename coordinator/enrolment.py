@@ -90,7 +90,15 @@ def enrol(
 
 def learn_prekey(prekeys: dict[bytes, SignedPrekey], account: bytes, reply: Message) -> None:
     """Take the next round's prekey from a reply; one that is older or of somebody else is ignored."""
-    status = _status(reply)
+    _take_newer(prekeys, account, _status(reply))
+
+
+def newer_prekey(prekeys: dict[bytes, SignedPrekey], account: bytes, status: bytes) -> None:
+    """Take the prekey in a status that a member told the relay; one that is older or of somebody else is ignored."""
+    _take_newer(prekeys, account, _read_status(status))
+
+
+def _take_newer(prekeys: dict[bytes, SignedPrekey], account: bytes, status: Status | None) -> None:
     if status is None or status.prekey is None or status.account != account:
         return
     known = prekeys.get(account)
@@ -115,9 +123,14 @@ def _ask(grid: Grid, nodes: Iterable[int], deadline_s: float) -> Iterator[tuple[
 
 def _status(reply: Message) -> Status | None:
     """Return what a node says of itself, or None when its answer has no such form."""
+    record = reply.content.config_records.get(envelope.CONTROL)
+    status = None if record is None else record.get(envelope.STATUS)
+    return _read_status(status) if isinstance(status, bytes) else None
+
+
+def _read_status(status: bytes) -> Status | None:
     try:
-        status = reply.content.config_records[envelope.CONTROL][envelope.STATUS]
-        values = read_json(status, limit=MAX_STATUS, what="status") if isinstance(status, bytes) else None
+        values = read_json(status, limit=MAX_STATUS, what="status")
         if not isinstance(values, dict):
             return None
         account = bytes.fromhex(values["account"])

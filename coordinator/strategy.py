@@ -15,11 +15,12 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
+from coordinator.committee import Asked, Committee, FlowerCommittee
 from coordinator.context import RunContext
-from coordinator.engines.exchange import Answer, exchange
+from coordinator.engines.exchange import Answer
 from coordinator.enrolment import learn_prekey
 from coordinator.errors import RoundFailed
-from coordinator.flower_messages import array_record, sealed_bytes, sealed_record, tensors_of
+from coordinator.flower_messages import array_record, sealed_bytes, tensors_of
 from coordinator.rounds.machine import IncludedSet
 from coordinator.session import Requests, RoundSession
 from coordinator.streaming import StreamingGrid, reason_of
@@ -28,6 +29,7 @@ from fl_core.models.step import apply_step
 from fl_core.protocol import envelope
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.opening import Aggregate
+from fl_core.protocol.relay import DutyKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,41 +52,43 @@ class Question:
     """What the committee is asked, and where its answers go.
 
     Attributes:
-        name: For people.
-        message_type: Flower's message type.
-        field: Name of the sealed answer.
+        asked: The question, as the committee's carrier knows it.
         requests: Yields account and request of one member after the other.
         take: Takes one answer.
     """
 
-    name: str
-    message_type: str
-    field: str
+    asked: Asked
     requests: Callable[[RoundSession], Requests]
     take: Callable[[RoundSession, bytes], None]
 
 
-QUESTIONS_AT_A_TIME = 16
-"""Unanswered questions to the committee: each carries a box of every client, half a megabyte for 16 clients."""
-
 SHARE_CHECK = Question(
-    name="share check",
-    message_type=envelope.CHECK_TYPE,
-    field=envelope.CHECK,
+    asked=Asked(
+        name="share check",
+        message_type=envelope.CHECK_TYPE,
+        field=envelope.CHECK,
+        duty=DutyKind.CHECK,
+    ),
     requests=RoundSession.check_requests,
     take=RoundSession.add_check,
 )
 REVEAL = Question(
-    name="reveal",
-    message_type=envelope.REVEAL_TYPE,
-    field=envelope.REVEAL,
+    asked=Asked(
+        name="reveal",
+        message_type=envelope.REVEAL_TYPE,
+        field=envelope.REVEAL,
+        duty=DutyKind.REVEAL,
+    ),
     requests=RoundSession.requests,
     take=RoundSession.add_reveal,
 )
 BLAME = Question(
-    name="question about a spoilt sum",
-    message_type=envelope.BLAME_TYPE,
-    field=envelope.BLAME,
+    asked=Asked(
+        name="question about a spoilt sum",
+        message_type=envelope.BLAME_TYPE,
+        field=envelope.BLAME,
+        duty=DutyKind.BLAME,
+    ),
     requests=RoundSession.blame_requests,
     take=RoundSession.add_blame,
 )
@@ -99,6 +103,7 @@ class ProtectedStrategy(Strategy):
         accounts: Flower node id -> account on the ledger.
         patience: How long to wait.
         window: How many messages may be unanswered at a time; bounds the SuperLink's memory. None is all.
+        committee: Carries questions to the committee; None asks through Flower's grid.
     """
 
     def __init__(
@@ -109,7 +114,9 @@ class ProtectedStrategy(Strategy):
         accounts: Mapping[int, bytes],
         patience: Patience,
         window: int | None = None,
+        committee: Committee | None = None,
     ) -> None:
+        self._committee = committee
         self._inner = inner
         self._context = context
         self._accounts = accounts
@@ -149,6 +156,8 @@ class ProtectedStrategy(Strategy):
         Returns no message when too few nodes are at hand: the round fails and the next one is tried.
         """
         c = self._context
+        if self._committee is not None:
+            self._committee.learn(c.prekeys)
         sampled = [m for m in self._inner.configure_train(server_round, arrays, config, grid)]
         nodes = [m.metadata.dst_node_id for m in sampled if m.metadata.dst_node_id in self._accounts]
         tensors, deadline = tensors_of(arrays), c.clock() + int(self._patience.train)
@@ -236,38 +245,33 @@ class ProtectedStrategy(Strategy):
 
     def _ask(self, session: RoundSession, question: Question) -> None:
         """Ask the committee until all have answered or the patience is over."""
-        assert self._grid is not None
-        nodes = {account: node for node, account in self._accounts.items()}
-        alive = set(self._grid.get_node_ids())
-        messages = (
-            Message(
-                RecordDict({envelope.SEALED: sealed_record(envelope.REQUEST, request)}),
-                dst_node_id=nodes[account],
-                message_type=question.message_type,
-                group_id=str(session.header.round),
-                ttl=self._patience.reveal,
-            )
-            for account, request in question.requests(session)
-            if nodes[account] in alive
-        )
-        for answer in exchange(
-            self._grid,
-            messages,
-            deadline_s=self._patience.reveal,
-            window=QUESTIONS_AT_A_TIME if self._window is None else self._window,
-            max_poll_s=self._patience.poll,
+        header, asked = session.header, question.asked
+        for told in self._committee_now().ask(
+            asked, header.round, question.requests(session), header.threshold
         ):
-            holder = self._name(self._accounts[answer.node_id])
-            told = {"holder": holder, "question": question.name}
-            if answer.reply is None:
-                self._emit("answer-lost", session, **told, reason=reason_of(answer))
+            facts = {"holder": self._name(told.account), "question": asked.name}
+            if told.data is None:
+                self._emit("answer-lost", session, **facts, reason=told.why)
                 continue
             try:
-                question.take(session, sealed_bytes(answer.reply, question.field))
+                question.take(session, told.data)
             except RemoteProtocolError as error:
-                self._emit("answer-refused", session, **told, reason=str(error))
+                self._emit("answer-refused", session, **facts, reason=str(error))
                 continue
-            self._emit("answer", session, **told)
+            self._emit("answer", session, **facts)
+
+    def _committee_now(self) -> Committee:
+        """Return who carries questions: the one that was given, or Flower's grid."""
+        if self._committee is not None:
+            return self._committee
+        assert self._grid is not None
+        return FlowerCommittee(
+            self._grid,
+            self._accounts,
+            patience_s=self._patience.reveal,
+            poll_s=self._patience.poll,
+            window=self._window,
+        )
 
     def _hand_over(
         self, server_round: int, arrays: ArrayRecord, header: RoundHeader, aggregate: Aggregate

@@ -32,7 +32,16 @@ from fl_core.lattice.parameters import P2048, PACK15
 from fl_core.models import decode_model, encode_model
 from fl_core.protocol.check_messages import decode_values, encode_values
 from fl_core.protocol.relay import Answer as RelayAnswer
-from fl_core.protocol.relay import BlocksAsked, Call, CallKind, Duty, DutyKind, Poll
+from fl_core.protocol.relay import (
+    BlocksAsked,
+    Call,
+    CallKind,
+    Duty,
+    DutyKind,
+    Poll,
+    read_checkpoints,
+    write_checkpoints,
+)
 from fl_core.secagg import shamir
 from fl_core.secagg.boxes import TransportPrivateKey, check_public_key, seal
 from fl_core.secagg.ckks.keys import HolderKey, PublicContext
@@ -94,6 +103,7 @@ def _of_relay_and_gateway() -> dict[str, Target]:
             lambda found: encode_object(found.kind, found.children, found.body),
         ),
         "relay call": Target(Call.decode, (call.encode(),)),
+        "checkpoints": Target(read_checkpoints, (write_checkpoints((b"one", b"")),), write_checkpoints),
         "poll": Target(Poll.decode, (Poll(wait_ms=5, status=b"{}").encode(),)),
         "duty": Target(Duty.decode, (duty.encode(),)),
         "answer to a duty": Target(

@@ -9,9 +9,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from clients.node.house import House
+    from clients.node.relay_client import Duties
+    from clients.node.service import Node
 
 from clients.cli.arguments import Folder
 
@@ -24,6 +29,10 @@ def serve(
     glue_user: Annotated[
         str | None, typer.Option(help="User that the SuperNode runs as; needs root. Default: the node's own.")
     ] = None,
+    relay: Annotated[str | None, typer.Option(help="Relay to fetch duties from: https://HOST:PORT.")] = None,
+    relay_certificates: Annotated[
+        Path | None, typer.Option(help="PEM file of the authorities for the relay; default: the system's.")
+    ] = None,
 ) -> None:
     """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C."""
     from clients.node.house import open_house, open_node
@@ -35,7 +44,8 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     user = None if glue_user is None else find_user(glue_user)
     os.umask(0o077)
-    node = open_node(open_house(folder), clock=lambda: int(time.time()), random=SystemRandomSource())
+    house = open_house(folder)
+    node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource())
     server = NodeServer(node, socket, tidy=node.prekeys.sweep)
     if user is not None:
         separate(folder, user.pw_gid)
@@ -43,8 +53,28 @@ def serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    duties = None if relay is None else _duties(node, house, relay, relay_certificates)
     server.start()
     logging.getLogger("suture.node").info("%s answers on %s", node.name, socket)
     stop.wait()
+    if duties is not None:
+        duties.close()
     server.close()
     node.close()
+
+
+def _duties(node: Node, house: House, url: str, certificates: Path | None) -> Duties:
+    """Start to answer duties from the relay."""
+    from clients.node.relay_client import Duties, RelayClient
+    from fl_core.errors import InputError
+
+    if house.ledger is None:
+        raise InputError("this node follows no ledger.", fix="Join a ledger before you name a relay.")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    contract = bytes.fromhex(house.ledger.contract)
+    client = RelayClient(
+        url, certificates, chain_id=house.ledger.chain_id, contract=contract, account=house.account
+    )
+    duties = Duties(client, node)
+    duties.start()
+    return duties

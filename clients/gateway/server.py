@@ -70,6 +70,8 @@ def server(gateway: Gateway, log: OutgoingLog, port: int) -> uvicorn.Server:
         log_level="warning",
         access_log=False,
         server_header=False,
+        ws="none",
+        lifespan="off",
         timeout_keep_alive=60,
         timeout_graceful_shutdown=10,
         limit_concurrency=64,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typer
 
 from coordinator import parameters_command
-from coordinator.cli import demo, network
+from coordinator.cli import demo, network, relay
 from suture_fl.commandline import run
 from suture_fl.version import Version
 
@@ -24,6 +24,7 @@ cli = typer.Typer(
     rich_markup_mode="rich",
 )
 cli.command(epilog=demo.EPILOG)(demo.demo)
+cli.command(epilog=relay.EPILOG)(relay.relay)
 cli.add_typer(network.app, name="ledger", help="Start a chain for a ledger.")
 cli.command(epilog=parameters_command.EPILOG)(parameters_command.parameters)
 

@@ -11,6 +11,7 @@ round that it began, the member signatures in it and the sets on the ledger, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Self
@@ -38,6 +39,8 @@ class CallKind(Enum):
     ANSWER = 2  # payload: Answer; answered by nothing once it is on disk
     ARCHIVE = 3  # payload: a digest; answered by the archived bytes, in a stream
     BLOCKS = 4  # payload: BlocksAsked; answered by a stream of blocks
+    PUBLISH = 5  # payload: a signed checkpoint of the caller; answered by nothing
+    CHECKPOINTS = 6  # no payload; answered by write_checkpoints()
 
 
 class DutyKind(Enum):
@@ -102,8 +105,9 @@ class Call:
         signature = r.fixed(SIGNATURE_SIZE)
         r.end()
 
-        def make() -> Self:
-            return cls(
+        return construct(
+            "relay call",
+            lambda: cls(
                 chain_id=chain_id,
                 contract=contract,
                 member=member,
@@ -111,9 +115,8 @@ class Call:
                 stamp=stamp,
                 payload=payload,
                 signature=signature,
-            )
-
-        return construct("relay call", make)
+            ),
+        )
 
 
 def call_digest(
@@ -262,6 +265,28 @@ class BlocksAsked:
         if wait_ms > MAX_WAIT_MS or not limit:
             raise DecodeError("question for blocks: out of range")
         return cls(first=first, limit=limit, wait_ms=wait_ms)
+
+
+MAX_CHECKPOINT = 1 << 12  # bytes
+MAX_MEMBERS = 1 << 12
+MAX_CHECKPOINTS = MAX_MEMBERS * (MAX_CHECKPOINT + 4) + 4  # bytes
+
+
+def write_checkpoints(checkpoints: Sequence[bytes]) -> bytes:
+    """Return encoded checkpoints as one answer of the relay."""
+    w = Writer()
+    w.count(len(checkpoints), MAX_MEMBERS)
+    for checkpoint in checkpoints:
+        w.opaque(checkpoint, MAX_CHECKPOINT)
+    return w.bytes()
+
+
+def read_checkpoints(data: bytes) -> tuple[bytes, ...]:
+    """Read :func:`write_checkpoints`; raises :class:`~fl_core.errors.DecodeError`."""
+    r = Reader(data, limit=MAX_CHECKPOINTS, what="checkpoints")
+    found = tuple(r.opaque(MAX_CHECKPOINT) for _ in range(r.count(MAX_MEMBERS)))
+    r.end()
+    return found
 
 
 def archive_digest(payload: bytes) -> bytes:

@@ -208,8 +208,8 @@ HOSTILE = {
     "rewards": "from ledger.documents import decode_rewards; decode_rewards(D)",
     "model": "from fl_core.models import decode_model; H = b'{\"a\":' + D[:900_003]; "
     "decode_model(len(H).to_bytes(8, 'little') + H, 1 << 30)",
-    "enrolment": "from types import SimpleNamespace as N; from coordinator.enrolment import _status; "
-    "_status(N(content=N(config_records={'suture': {'status': D}}))); raise DecodeError('no account')",
+    "enrolment": "from coordinator.enrolment import _read_status; "
+    "_read_status(D); raise DecodeError('no account')",
 }
 
 

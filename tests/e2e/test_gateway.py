@@ -13,12 +13,13 @@ from pathlib import Path
 import flwr
 import pytest
 
+from clients.door import ACCEPTED, NOT_ACCEPTED, Method
 from coordinator.engines.bundle import build_bundle
 from coordinator.engines.deployment import Deployment
 from coordinator.engines.environment import scripts_folder
 from coordinator.engines.hospitals import Helper, Hospital
 from tests.simulators import hostile_app
-from tests.simulators.founded_run import found
+from tests.simulators.founded_run import RunWithNodes, found
 from tests.simulators.process_tree import MARK, end_marked, marked
 
 pytestmark = [
@@ -123,11 +124,24 @@ def environment_of(folder: Path, mark: str, *, separate: bool) -> dict[str, str]
     return values
 
 
+def co_signed(run: Path, bundle: bytes) -> None:
+    """Let all nodes co-sign the chain, so that one of them alone can rely on it later."""
+    nodes = RunWithNodes(run)
+    try:
+        for holder in nodes.holders.values():
+            assert holder.call(Method.BUNDLE, bundle) == ACCEPTED
+            assert holder.call(Method.BUNDLE, bytes(32)) == NOT_ACCEPTED
+    finally:
+        nodes.close()
+
+
 def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_does_not_come_in(
     folder, mark
 ):
     app = hostile_app.write(folder / "hostile")
-    run = found(folder / "run", rounds=1, bundle=build_bundle(app).sha256.hex())
+    bundle = build_bundle(app).sha256
+    run = found(folder / "run", rounds=1, bundle=bundle.hex())
+    co_signed(run, bundle)
     for path in (run, run / "nodes"):
         path.chmod(0o711)
     site = Site(folder, next(p for p in sorted((run / "nodes").iterdir())))
