@@ -1,7 +1,7 @@
 """Run the glue as another user of the system: what that user may reach of a node's folder, and nothing else.
 
 The glue trains, so it needs the records and the node's socket. It gets both through its group: the folder lets everybody pass but shows
-nothing, ``data/`` can be read by the group, all other entries by the node's user only. Needs the right to change groups, so root.
+nothing, the tables in ``data/`` can be read by the group, everything else by the node's user only. Needs the right to change groups, so root.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fl_core.errors import InputError
 
-_DATA = "data"
+_DATA, _RECORDS = "data", ".csv"
 _GROUP_READS_FOLDER, _GROUP_READS_FILE, _PASS_ONLY = 0o750, 0o640, 0o711
 
 
@@ -46,10 +46,14 @@ def separate(folder: Path, group: int) -> None:
         data = folder / _DATA
         os.chown(data, -1, group)
         data.chmod(_GROUP_READS_FOLDER)
-        for path in data.iterdir():
-            os.chown(path, -1, group, follow_symlinks=False)
-            if path.is_file() and not path.is_symlink():
-                path.chmod(_GROUP_READS_FILE)
+        for path in data.rglob("*"):
+            if path.is_symlink():
+                continue
+            if path.is_dir() or path.suffix == _RECORDS:
+                os.chown(path, -1, group)
+                path.chmod(_GROUP_READS_FOLDER if path.is_dir() else _GROUP_READS_FILE)
+            else:
+                _close(path)  # a data set's salt lies beside its records
         folder.chmod(_PASS_ONLY)
     except OSError as error:
         raise InputError(

@@ -322,7 +322,7 @@ def test_every_module_function_and_file_in_backticks_exists(path: Path) -> None:
         ("fl_core.models.encode_model", True),
         ("fl_core.secagg", True),
         ("fl_core.protocol.member.reply", False),
-        ("coordinator.relay", False),
+        ("coordinator.relays", False),
         ("clients.node.policy.Policy.colour", False),
     ],
 )
