@@ -222,7 +222,7 @@ class Following:
             read_creation(sent)
         elif sent.to not in self._calls:
             chain = self._follower.chain
-            if chain is None or not chain.state(chain.head()).get_code(sent.to):
+            if chain is None or not chain.code(sent.to, chain.head()):
                 raise VerificationError(
                     f"it calls 0x{sent.to.hex()}, which is none of this version's contracts"
                 )

@@ -184,6 +184,11 @@ class Node:
         with self._mutex:
             return evm.execute(self.state(header), message, self.chain_id).output
 
+    def code(self, address: bytes, header: BlockHeaderAPI) -> bytes:
+        """Return the code at an address after a block; empty when there is none."""
+        with self._mutex:
+            return bytes(self.state(header).get_code(address))
+
     def estimate(self, message: evm.Message) -> int:
         """Execute a transaction as the next block would and return a gas limit that suffices.
 

@@ -118,7 +118,7 @@ class ChainReading:
 
     def code(self, address: bytes) -> bytes:
         """Return the code at an address; empty when there is none."""
-        return bytes(self._chain.state(self._head()).get_code(address))
+        return self._chain.code(address, self._head())
 
     def transaction(self, tx_hash: bytes) -> Sent | None:
         """Return a transaction of a block, or None when there is none with this hash."""
