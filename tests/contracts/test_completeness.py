@@ -107,3 +107,13 @@ def test_no_function_takes_ether(name: str) -> None:
 def test_the_code_fits_the_chain() -> None:
     # EIP-170: at most 24,576 bytes
     assert len(load("TrainingLedger").deployed_code({"DOMAIN": bytes(32)})) <= 24_576
+
+
+def test_the_table_of_pitfalls_has_every_test_of_them_once() -> None:
+    folder = Path(__file__).parent
+    rows = re.findall(
+        r"^\|.*\| `(test_\w+)` \| (\w+)", (folder / "README.md").read_text("utf-8"), re.MULTILINE
+    )
+    tests = re.findall(r"^def (test_\w+)", (folder / "test_pitfalls.py").read_text("utf-8"), re.MULTILINE)
+    assert [name for name, _ in rows] == tests
+    assert {verdict for _, verdict in rows} == {"refused", "harmless", "bounded"}

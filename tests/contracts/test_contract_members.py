@@ -30,6 +30,9 @@ class Wallet:
         types = [type_of(parameter) for parameter in abi["inputs"]]
         selector = target.artifact.method_identifiers[f"{function}({','.join(types)})"]
         self.contract.call("stranger", "execute", target.address, selector + encode(types, arguments))
+        target.last = self.contract.last
+        for event in target.events():  # the signer of the transaction is in none
+            assert account("stranger") not in event.values.values(), event
 
     def join(self) -> None:
         self.world.vote(Act.ADMIT, subject=self.address, roles=ALL)

@@ -56,8 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sample", type=int, metavar="N", help="only N mutants, always the same ones")
     parser.add_argument("--part", type=int, choices=(1, 2), help="only the first or second half of them")
     parser.add_argument("--list", action="store_true", help="say which mutants there are, run none")
+    parser.add_argument(
+        "--from-json", type=Path, nargs="+", metavar="FILE", help="print the table of earlier verdicts"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all verdicts to a file")
     options = parser.parse_args(arguments)
+    if options.from_json:
+        earlier = [Verdict(**one) for path in options.from_json for one in json.loads(path.read_text())]
+        print(page(earlier) + "\n" + score(earlier))
+        return 0
     mutants = sampled(options.sample)
     if options.part:
         mutants = mutants[options.part - 1 :: 2]
@@ -104,6 +111,20 @@ def score(verdicts: Sequence[Verdict]) -> str:
         f"{len(alive)} mutants that compile (of {len(verdicts)}): {noticed} noticed ({noticed / len(alive):.1%}), "
         f"{machine} of them by the machine alone ({machine / len(alive):.1%})"
     )
+
+
+def page(verdicts: Sequence[Verdict]) -> str:
+    """Return the table for docs/reference/contract-mutants.md."""
+    lines = ["| contract, line | mistake | was | became | noticed by |", "|---|---|---|---|---|"]
+    for one in sorted(verdicts, key=lambda v: (v.contract, v.line, v.after)):
+        by = " and ".join(["machine"] * one.machine + ["tests"] * one.tests)
+        if not one.compiles:
+            by = "the compiler"
+        before, after = (text.replace("|", "\\|") for text in (one.before, one.after))
+        lines.append(
+            f"| {one.contract} {one.line} | {one.operator} | `{before}` | `{after}` | {by or '**nothing**'} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def judge(mutant: VyperMutant) -> Verdict:
