@@ -72,7 +72,9 @@ def _signed(path: Path) -> int:
     if not path.is_file():
         return -1
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+        # a file that nobody has open is read as it lies there: else sqlite leaves files beside it
+        mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True)
         try:
             row = connection.execute("SELECT max(number) FROM signed").fetchone()
         finally:

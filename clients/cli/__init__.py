@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import data, gateway, log, policy, serve, status
+from clients.cli import data, doctor, gateway, log, policy, serve, status
 from suture_fl.commandline import run
 from suture_fl.version import Version
 
@@ -24,6 +24,7 @@ cli = typer.Typer(
 cli.command(epilog=serve.EPILOG)(serve.serve)
 cli.command(epilog=gateway.EPILOG)(gateway.gateway)
 cli.command(epilog=status.EPILOG)(status.status)
+cli.command(epilog=doctor.EPILOG)(doctor.doctor)
 cli.add_typer(data.app, name="data")
 cli.add_typer(log.app, name="log")
 cli.add_typer(policy.app, name="policy")

@@ -29,7 +29,7 @@ from clients.errors import NodeStateError
 from clients.node.ckks_files import CkksFiles
 from clients.node.data_sets import DEFAULT, check, stored
 from clients.node.ledger_access import LedgerAccess, follow_embedded, open_external
-from clients.node.logbook import Logbook
+from clients.node.logbook import Logbook, account_of
 from clients.node.manifest import NO_DATA, Manifest
 from clients.node.policy import Policy
 from clients.node.policy_file import read_policy
@@ -188,6 +188,25 @@ def open_account(folder: Path) -> Signer:
     """
     passphrase = Secret(_read(folder / "keys" / "passphrase", 1024))
     return KeystoreSigner(folder / "keys" / "account.json", passphrase)
+
+
+def open_transport(folder: Path) -> TransportPrivateKey:
+    """Open the transport key of the node in a folder.
+
+    Raises:
+        InputError: It is no node's folder, or the key does not open.
+    """
+    passphrase = Secret(_read(folder / "keys" / "passphrase", 1024))
+    return TransportPrivateKey.from_seed(read_keystore(folder / "keys" / "transport.json", passphrase))
+
+
+def registered_signers(folder: Path) -> frozenset[bytes]:
+    """Return the addresses of the keys in a folder with which its holder may sign; opens none.
+
+    Raises:
+        InputError: There is no keystore, or it names no account.
+    """
+    return frozenset({account_of(folder)})
 
 
 def load_ledger(folder: Path) -> LedgerAddress | None:

@@ -1,0 +1,187 @@
+"""Checks 5 to 8, 12 and 14: what lies in the node's folder."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+from clients.node.data_sets import Stored, check, stored
+from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
+from clients.node.house import accepted_terms, load_policy, open_account, open_transport
+from clients.node.logbook import FILE, account_of, read_logbook
+from clients.node.policy import Policy
+from clients.node.policy_file import doubts
+from clients.node.register_view import contradictions, read_register
+from clients.training.tasks import task_names
+from fl_core.errors import SutureError
+from fl_core.lattice.parameters import PARAMETER_SETS
+from ledger.logbook import Entry
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PRIVATE = ("keys", "data", "prekeys", "ckks", "node.toml", "register.sqlite", "outbox.sqlite")
+
+
+def check_folder(patient: Patient) -> list[Finding]:
+    """Check who owns the folder and who can read what is private in it."""
+    folder, user, found = patient.folder, patient.machine.user(), []
+    if not folder.is_dir():
+        return [failure(f"There is no folder {folder}.", "Make one: suture-node init")]
+    places = [folder, *(folder / name for name in _PRIVATE), *(folder / "keys").glob("*")]
+    for path in places:
+        if not path.exists():
+            continue
+        status = path.stat()
+        if path.is_symlink():
+            found.append(warning(f"{path} is a link.", "Keep what is private in the folder itself."))
+        if status.st_uid != user:
+            found.append(
+                failure(
+                    f"{path} belongs to the user {status.st_uid}, the node runs as {user}.",
+                    f"chown -R {user} {folder}",
+                )
+            )
+        # what is inside a folder that others cannot enter is out of their reach, whatever its own bits say
+        if status.st_mode & _OTHERS and (path == folder or folder.stat().st_mode & _OTHERS):
+            found.append(failure(f"Others can reach {path}.", f"chmod go= {path}"))
+    return found or [ok("Only its owner can reach the folder.")]
+
+
+def check_keys(patient: Patient) -> list[Finding]:
+    """Check that the keystores open with the passphrase."""
+    try:
+        account = open_account(patient.folder)
+        open_transport(patient.folder)
+        named = account_of(patient.folder)
+    except SutureError as error:
+        return [
+            failure(f"A key does not open: {error.message}", error.fix or "Restore keys/ from your copy.")
+        ]
+    if named != account.address:
+        return [
+            failure("keys/account.json names another account than its key.", "Restore it from your copy.")
+        ]
+    return [ok(f"The keys open; the account is 0x{account.address.hex()}.")]
+
+
+def check_data(patient: Patient) -> list[Finding]:
+    """Check that the data sets which the policy names are there, and are what was committed to."""
+    try:
+        policy, sets = load_policy(patient.folder), {one.name: one for one in stored(patient.folder)}
+    except SutureError as error:
+        return [failure(error.message, error.fix or "See the check of the policy.")]
+    found = []
+    for task in policy.tasks:
+        name = policy.data_set(task)
+        if name not in sets:
+            found.append(
+                failure(
+                    f"The task {task!r} uses the data set {name!r}, which is not here.",
+                    "suture-node data add",
+                )
+            )
+            continue
+        found.append(_look_at(patient, task, sets[name]))
+    return found or [warning("No task may use any data.", "See tasks in [policy].")]
+
+
+def _look_at(patient: Patient, task: str, one: Stored) -> Finding:
+    try:
+        manifest = check(one)
+        if one.manifest is not None and one.manifest.holder != account_of(patient.folder).hex():
+            return failure(f"The manifest of {one.name!r} is of another holder.", "Add the data set again.")
+    except SutureError as error:
+        return failure(f"{task}: {error.message}", error.fix or "Add the data set again.")
+    return ok(f"{task}: {one.name}, {manifest.records} records, as committed to.")
+
+
+def check_policy(patient: Patient) -> list[Finding]:
+    """Check that the policy can be read, contradicts nothing and does not allow more than a person would think."""
+    try:
+        policy: Policy = load_policy(patient.folder)
+        terms = accepted_terms(patient.folder)
+    except SutureError as error:
+        return [failure(error.message, error.fix or "See docs/reference/policy.md.")]
+    found = doubts(policy, now=patient.now, known_tasks=task_names(), known_sets=frozenset(PARAMETER_SETS))
+    gone = bool(policy.expires) and policy.expires <= patient.now
+    mend = "Look at [policy] in node.toml; docs/reference/policy.md."
+    findings = [
+        failure(f"{text}.", mend) if gone and "expired" in text else warning(f"{text}.", mend)
+        for text in found
+    ]
+    return findings or [ok(f"The policy is sound; {len(terms)} terms are accepted.")]
+
+
+def check_register(patient: Patient) -> list[Finding]:
+    """Check that the logbook is whole, and that the register knows everything that left."""
+    entries: list[Entry] = []
+    try:
+        entries = [entry for entry, _ in read_logbook(patient.folder)]
+        told = contradictions(entries, read_register(patient.folder))
+    except SutureError as error:
+        torn = _is_torn(patient.folder / FILE)
+        if torn:
+            return [
+                warning(
+                    "The logbook's last line was cut off by a crash.", "Nothing: serve removes and notes it."
+                )
+            ]
+        return [failure(error.message, error.fix)]
+    if told:
+        return [
+            failure(
+                f"The register was rolled back: {told[0]}"
+                + (f" and {len(told) - 1} more" * (len(told) > 1))
+                + ".",
+                "Do not serve. Never restore register.sqlite: register new keys and begin with an empty folder.",
+            )
+        ]
+    return [ok(f"The logbook is whole ({len(entries)} entries), and the register bears it out.")]
+
+
+def _is_torn(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+
+
+def check_leftovers(patient: Patient) -> list[Finding]:
+    """Look for what a crash leaves: unfinished transactions, half-made files, databases that were not closed."""
+    folder, found = patient.folder, []
+    for path in sorted(folder.rglob(".*")):
+        if path.is_file():
+            found.append(warning(f"{path} was left by a program that was killed.", f"rm {path}"))
+    for home in sorted((folder / "data").glob("*/")):
+        if home.is_dir() and not (home / "manifest.json").exists():
+            found.append(
+                warning(
+                    f"{home} is a data set that was never finished or never wholly erased.", f"rm -r {home}"
+                )
+            )
+    pending = _pending(folder / "outbox.sqlite")
+    if pending:
+        found.append(
+            warning(
+                f"{len(pending)} signed transactions were never seen through: {', '.join(pending[:3])}.",
+                "Give the same command again; it goes on where it stopped.",
+            )
+        )
+    for path in sorted(folder.glob("*.sqlite-wal")):
+        if path.stat().st_size:
+            found.append(
+                ok(f"{path.name} is there: a node runs on this folder, or was killed; serve tidies up.")
+            )
+    return found or [ok("Nothing was left lying about.")]
+
+
+def _pending(path: Path) -> list[str]:
+    """Return the intents of transactions that are signed and not seen through."""
+    if not path.exists():
+        return []
+    open_now = path.with_name(path.name + "-wal").exists()
+    uri = f"{path.resolve().as_uri()}?" + ("mode=ro" if open_now else "immutable=1")
+    try:
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            rows = database.execute("SELECT intent FROM entry WHERE state='signed' ORDER BY nonce")
+            return [str(intent) for (intent,) in rows]
+    except sqlite3.DatabaseError:
+        return ["(outbox.sqlite cannot be read)"]

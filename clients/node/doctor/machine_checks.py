@@ -1,0 +1,158 @@
+"""Checks 1 to 4: the software, names that clash, the clock, the disk."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from packaging.requirements import Requirement
+
+from clients.node.doctor.patient import DISTRIBUTION, Finding, Patient, failure, ok, warning
+from clients.node.house import load_ledger
+from fl_core.errors import SutureError
+from ledger.address import LedgerAddress, open_ledger
+from suture_fl.start import PACKAGES
+
+T = TypeVar("T")
+PYTHONS = ((3, 11), (3, 13))
+LEAST_FREE = 100 << 20  # bytes: below, the register cannot be relied on
+GOOD_FREE = 2 << 30  # bytes: a model of 10^8 parameters, its frame, and some room
+SLACK_S = 5
+"""Clocks that differ by less than this are the same."""
+MOST_SKEW_S = 60
+"""A clock that is off by more makes deadlines and certificates wrong."""
+
+
+def check_versions(patient: Patient) -> list[Finding]:
+    """Check Python and every distribution that ours needs."""
+    found, python = [], patient.machine.python
+    if not PYTHONS[0] <= python <= PYTHONS[1]:
+        found.append(
+            failure(
+                f"Python {python[0]}.{python[1]} is not one that Suture is tested with.",
+                "Install Python 3.11, 3.12 or 3.13 and make a new environment.",
+            )
+        )
+    names = []
+    for text in patient.machine.requirements():
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            version = patient.machine.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            found.append(failure(f"{requirement.name} is not installed.", f"pip install '{text}'"))
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            found.append(
+                failure(
+                    f"{requirement.name} {version} is installed, needed is {requirement.specifier}.",
+                    f"pip install '{text}'",
+                )
+            )
+        if requirement.name in ("flwr", "torch"):
+            names.append(f"{requirement.name} {version}")
+    return found or [ok(f"Python {python[0]}.{python[1]}, {', '.join(names)}; all requirements are met.")]
+
+
+def check_names(patient: Patient) -> list[Finding]:
+    """Check that no other distribution brings a package with a name of ours."""
+    brought = patient.machine.packages()
+    found = []
+    for name in (*PACKAGES, "suture_fl"):
+        others = sorted(set(brought.get(name, ())) - {DISTRIBUTION})
+        if others:
+            found.append(
+                failure(
+                    f"The package {name!r} is brought by {', '.join(others)}, too: which one is imported is chance.",
+                    "Install Suture alone, in an environment of its own.",
+                )
+            )
+    return found or [ok("No other distribution has packages of the same names.")]
+
+
+def check_clock(patient: Patient) -> list[Finding]:
+    """Compare the clock with the ledger's newest block and, where it is known, with the coordinator's."""
+    found: list[Finding] = []
+    ledger = _quiet(lambda: load_ledger(patient.folder))
+    if isinstance(ledger, LedgerAddress):
+        stamp = _newest(ledger)
+        if stamp is None:
+            found.append(
+                warning("The ledger does not tell its newest block.", "See the check of the ledger.")
+            )
+        elif stamp > patient.now + MOST_SKEW_S:
+            found.append(
+                failure(
+                    f"This clock is behind: the ledger's newest block is {stamp - patient.now} s in the future. "
+                    "Deadlines of rounds are judged by it.",
+                    "Set the clock: timedatectl set-ntp true",
+                )
+            )
+        elif stamp > patient.now + SLACK_S:
+            found.append(
+                warning(f"The newest block is {stamp - patient.now} s in the future.", "Look at NTP.")
+            )
+        else:
+            found.append(ok(f"The ledger's newest block is {max(0, patient.now - stamp)} s old."))
+    relay = _quiet(lambda: patient.network.relay)
+    if isinstance(relay, str) and relay.startswith(("https://", "http://")):
+        found.append(_compare_date(patient, relay))
+    return found or [warning("There is nothing to compare the clock with.", "Join a ledger.")]
+
+
+def _newest(ledger: LedgerAddress) -> int | None:
+    try:
+        opened = open_ledger(ledger)
+    except (SutureError, OSError):
+        return None
+    try:
+        return opened.connection.head().timestamp
+    except SutureError:
+        return None
+    finally:
+        opened.close()
+
+
+def _compare_date(patient: Patient, url: str) -> Finding:
+    """Compare with the ``Date`` of an HTTP answer [RFC 9110 §6.6.1]."""
+    try:
+        request = Request(url, method="HEAD")  # noqa: S310 - the scheme was looked at
+        with urlopen(request, timeout=patient.timeout_s) as answer:  # noqa: S310
+            date = answer.headers.get("Date", "")
+    except (URLError, OSError, ValueError) as error:
+        date = getattr(error, "headers", None) and error.headers.get("Date", "")  # type: ignore[union-attr]
+        if not date:
+            return warning(f"{url} does not tell the time ({error}).", "See the check of the partners.")
+    try:
+        skew = int(parsedate_to_datetime(date).timestamp()) - patient.now
+    except (TypeError, ValueError):
+        return warning(f"{url} does not tell the time.", "Nothing, if the ledger's time is right.")
+    if abs(skew) > MOST_SKEW_S:
+        return failure(
+            f"This clock and {url} differ by {abs(skew)} s.", "Set the clock: timedatectl set-ntp true"
+        )
+    return ok(f"This clock and {url} differ by {abs(skew)} s.")
+
+
+def _quiet(ask: Callable[[], T]) -> T | None:
+    """Return an answer, or None where another check says what is wrong."""
+    try:
+        return ask()
+    except SutureError:
+        return None
+
+
+def check_disk(patient: Patient) -> list[Finding]:
+    """Check that there is room for the register, the logbook and a frame."""
+    free = patient.machine.free(patient.folder)
+    text = f"{free >> 20} MiB are free where the node's folder is."
+    if free < LEAST_FREE:
+        return [failure(f"{text} Without room the node refuses to send.", "Make room on that disk.")]
+    if free < GOOD_FREE:
+        return [warning(f"{text} A large model needs more.", "Make room on that disk.")]
+    return [ok(text)]

@@ -1,0 +1,196 @@
+"""Checks 9 to 11 and 13: the ledger, what it says about the holder, the copy of it, and the node's partners."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
+from clients.node.house import load_ledger, load_policy, open_transport, registered_signers
+from clients.node.logbook import account_of
+from fl_core.errors import SutureError
+from fl_core.protocol.setup import transport_key_digest
+from ledger.address import open_ledger
+from ledger.board import FolderBoard
+from ledger.papers import PublicFolder
+from ledger.records import Role
+from ledger.standing import read_standing
+
+SOON_S = 14 * 86_400
+"""A certificate that ends sooner is worth a warning."""
+
+
+def check_ledger(patient: Patient) -> list[Finding]:
+    """Check that the ledger answers, on the right chain, with the pinned contract and this version's code."""
+    try:
+        address = load_ledger(patient.folder)
+        if address is None:
+            return [warning("The node follows no ledger.", "suture-node join FOLDER ledger.toml")]
+        opened = open_ledger(address)
+    except (SutureError, OSError) as error:
+        fix = error.fix if isinstance(error, SutureError) else ""
+        return [failure(f"The ledger: {error}", fix or "Check address and network; ask the consortium.")]
+    try:
+        head, paused = opened.connection.head(), opened.reader.paused()
+    except SutureError as error:
+        return [failure(f"The ledger: {error.message}", error.fix or "Try again.")]
+    finally:
+        opened.close()
+    found = [ok(f"Chain {address.chain_id}, contract 0x{address.contract}, block {head.number}.")]
+    if not address.code and address.path is None:
+        found.append(
+            warning(
+                "The contract's code hash is not pinned.", "Join again with the consortium's ledger.toml."
+            )
+        )
+    if paused:
+        found.append(warning("The ledger is paused: no round can open.", "Ask the other members."))
+    return found
+
+
+def check_member(patient: Patient) -> list[Finding]:
+    """Check that the ledger has this holder as a member, with the role of a holder and the keys of this folder."""
+    try:
+        address = load_ledger(patient.folder)
+        if address is None:
+            return [
+                warning("Without a ledger there is no membership.", "suture-node join FOLDER ledger.toml")
+            ]
+        account, opened = account_of(patient.folder), open_ledger(address)
+    except (SutureError, OSError):
+        return [warning("The ledger or the account cannot be read.", "See the checks of ledger and keys.")]
+    try:
+        member, keys = opened.reader.member(account), opened.reader.keys(account)
+        if not member.since:
+            return [
+                failure(
+                    f"0x{account.hex()} is no member of the ledger.",
+                    "Ask the members to vote you in; tell them your account.",
+                )
+            ]
+        if Role.HOLDER not in member.roles:
+            return [
+                failure(
+                    "The account is a member, but no holder.", "Ask the members for the role of a holder."
+                )
+            ]
+        if not keys.epoch:
+            return [failure("No keys are registered for the account.", "suture-node keys register FOLDER")]
+        found = []
+        if keys.signer not in registered_signers(patient.folder):
+            found.append(
+                failure(
+                    "The ledger has another signing key than this folder.", "Register this folder's keys."
+                )
+            )
+        if keys.encryption != transport_key_digest(open_transport(patient.folder).public):
+            found.append(
+                failure(
+                    "The ledger has another transport key than this folder.", "Register this folder's keys."
+                )
+            )
+        return found or [
+            ok(f"A member since epoch {member.epoch}, with key set {keys.epoch} of this folder.")
+        ]
+    except SutureError as error:
+        return [failure(f"The ledger: {error.message}", error.fix or "See the check of the ledger.")]
+    finally:
+        opened.close()
+
+
+def check_copy(patient: Patient) -> list[Finding]:
+    """Check the node's own copy of an embedded chain, and what it was shown."""
+    try:
+        address = load_ledger(patient.folder)
+        if address is None or address.path is None:
+            return [ok("The node reads an external chain, or none; there is no copy.")]
+        standing = read_standing(
+            patient.folder / "chain",
+            chain_id=address.chain_id,
+            contract=bytes.fromhex(address.contract),
+            board=FolderBoard(PublicFolder(address.path.parent).checkpoints),
+            wanted=load_policy(patient.folder).checkpoints,
+        )
+    except (SutureError, OSError) as error:
+        return [
+            failure(
+                f"The copy of the ledger: {error}", "Delete chain/ledger.sqlite, never chain/signed.sqlite."
+            )
+        ]
+    if standing is None:
+        return [ok("The node has no copy of the ledger yet; serve makes one.")]
+    if standing.evidence:
+        return [
+            failure(
+                f"Somebody showed this node two histories of the ledger, {standing.evidence} times.",
+                "Stop, and show chain/evidence to the other members: suture-audit evidence FILE",
+            )
+        ]
+    behind = standing.head.number - standing.final
+    if standing.final < 0 or behind > 100:
+        return [
+            warning(
+                f"Of the copy's {standing.head.number} blocks, {max(standing.final, 0)} are co-signed by enough members.",
+                "Ask the members whether their nodes run.",
+            )
+        ]
+    return [ok(f"The copy ends at block {standing.head.number}; {standing.final} is final.")]
+
+
+def check_partners(patient: Patient) -> list[Finding]:
+    """Check that SuperLink and relay, where they are configured, can be reached, and that their certificates hold."""
+    try:
+        network = patient.network
+    except SutureError as error:
+        return [failure(error.message, error.fix)]
+    found = []
+    if network.superlink:
+        host, _, port = network.superlink.rpartition(":")
+        found.append(_reach(patient, "SuperLink", host.strip("[]"), port, tls=not network.insecure))
+    if network.relay:
+        parts = urlsplit(network.relay)
+        tls = parts.scheme == "https"
+        try:
+            port = str(parts.port or (443 if tls else 80))
+        except ValueError:
+            port = ""
+        found.append(_reach(patient, "relay", parts.hostname or "", port, tls=tls))
+    return found or [ok("node.toml names neither SuperLink nor relay in [network].")]
+
+
+def _reach(patient: Patient, what: str, host: str, port: str, *, tls: bool) -> Finding:
+    """Open a connection, and a TLS session in it, and close both."""
+    if not host or not port.isdigit():
+        return failure(f"The address of the {what} is not host:port.", "Mend [network] in node.toml.")
+    place = f"{host}:{port}"
+    try:
+        with socket.create_connection((host, int(port)), timeout=patient.timeout_s) as connection:
+            if not tls:
+                return warning(f"The {what} at {place} answers, without TLS.", "Use TLS but on loopback.")
+            context = ssl.create_default_context(cafile=patient.network.ca or None)
+            with context.wrap_socket(connection, server_hostname=host) as session:
+                return _certificate(patient, what, place, session)
+    except ssl.SSLCertVerificationError as error:
+        return failure(
+            f"The certificate of the {what} at {place} is refused: {error.verify_message}.",
+            "Name the consortium's CA as ca in [network]; ask the coordinator if the name or the end is wrong.",
+        )
+    except (OSError, OverflowError) as error:
+        return failure(
+            f"The {what} at {place} cannot be reached ({error}).",
+            "Check the address, the firewall (outward connections only), and that it runs.",
+        )
+
+
+def _certificate(patient: Patient, what: str, place: str, session: ssl.SSLSocket) -> Finding:
+    certificate = session.getpeercert() or {}
+    ends = int(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
+    days = (ends - patient.now) // 86_400
+    if ends - patient.now < SOON_S:
+        return warning(
+            f"The {what} at {place} answers; its certificate ends in {days} days.", "Tell the coordinator."
+        )
+    return ok(
+        f"The {what} at {place} answers with {session.version()}; its certificate is good for {days} days."
+    )

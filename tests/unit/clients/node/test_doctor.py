@@ -1,0 +1,314 @@
+"""The doctor: a healthy node passes, every ailment is found by its check, and looking changes nothing."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner
+
+from clients.cli import cli
+from clients.node.doctor.patient import Grade, Machine, Patient
+from clients.node.doctor.table import CHECKS, chosen, examine, worst
+from clients.node.house import create_house
+from clients.node.logbook import FILE, Logbook, account_of
+from clients.node.policy import Policy
+from clients.training.heart_disease import BUNDLED
+from fl_core.errors import InputError
+from fl_core.randomness import SystemRandomSource
+from ledger.logbook import Kind
+from tests.architecture.sources import ROOT
+
+NOW = 1_800_000_000
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    house = tmp_path / "node"
+    policy = Policy(tasks=("heart-disease",))
+    create_house(house, "A", BUNDLED.read_bytes(), policy, random=SystemRandomSource(), scrypt_cost=2)
+    return house
+
+
+def look(folder: Path, name: str, *, now: int = NOW, **machine: object) -> list[tuple[Grade, str]]:
+    patient = Patient(folder=folder, now=now, machine=replace(Machine(), **machine), timeout_s=2)
+    return [
+        (finding.grade, f"{finding.found} {finding.mend}") for _, finding in examine(patient, chosen(name))
+    ]
+
+
+def the_one(findings: list[tuple[Grade, str]], grade: Grade, text: str) -> None:
+    assert any(found is grade and text in said for found, said in findings), findings
+
+
+def everything(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_fresh_node_fails_nothing_and_looking_changes_nothing(folder):
+    before = everything(folder)
+    patient = Patient(folder=folder, now=NOW, machine=Machine(free=lambda path: 1 << 40))
+    findings = examine(patient, CHECKS)
+    assert worst(findings) is not Grade.FAILURE, findings
+    assert {check.number for check, _ in findings} == set(range(1, 15))
+    assert all(finding.mend for _, finding in findings if finding.grade is not Grade.OK)
+    assert everything(folder) == before
+
+
+def missing(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)
+
+
+def test_versions_out_of_range_and_missing_ones_are_named(folder):
+    the_one(look(folder, "versions"), Grade.OK, "all requirements are met")
+    the_one(look(folder, "versions", python=(3, 10)), Grade.FAILURE, "Python 3.10")
+    the_one(
+        look(folder, "versions", version=lambda name: "0.0.1"),
+        Grade.FAILURE,
+        "flwr 0.0.1 is installed, needed",
+    )
+    the_one(look(folder, "versions", version=missing), Grade.FAILURE, "flwr is not installed. pip install")
+
+
+def test_another_distribution_with_our_names_is_found(folder):
+    the_one(look(folder, "names", packages=lambda: {"clients": ["suture-fl"]}), Grade.OK, "No other")
+    clash = {"clients": ["suture-fl", "other-clients"]}
+    the_one(look(folder, "names", packages=lambda: clash), Grade.FAILURE, "brought by other-clients")
+
+
+@pytest.mark.parametrize(
+    ("free", "grade"), [(1 << 20, Grade.FAILURE), (1 << 30, Grade.WARNING), (1 << 40, Grade.OK)]
+)
+def test_room_on_the_disk_is_judged(folder, free, grade):
+    the_one(look(folder, "disk", free=lambda path: free), grade, "MiB are free")
+
+
+def test_a_folder_that_others_can_reach_or_that_is_anothers_is_a_failure(folder):
+    the_one(look(folder, "folder"), Grade.OK, "Only its owner")
+    folder.chmod(0o750)
+    the_one(look(folder, "folder"), Grade.FAILURE, "Others can reach")
+    folder.chmod(0o700)
+    the_one(look(folder, "folder", user=lambda: 12345), Grade.FAILURE, "the node runs as 12345")
+    the_one(look(folder / "nothing", "folder"), Grade.FAILURE, "no folder")
+
+
+def test_keys_that_do_not_open_are_a_failure(folder):
+    the_one(look(folder, "keys"), Grade.OK, account_of(folder).hex())
+    (folder / "keys" / "passphrase").write_bytes(b"wrong")
+    the_one(look(folder, "keys"), Grade.FAILURE, "does not open")
+
+
+def test_data_that_is_missing_or_chosen_but_not_there_is_a_failure(folder):
+    the_one(look(folder, "data"), Grade.OK, "920 records, as committed to")
+    config = folder / "node.toml"
+    text = config.read_text()
+    config.write_text(text.replace("data = []", 'data = { "heart-disease" = "other" }'))
+    the_one(look(folder, "data"), Grade.FAILURE, "'other', which is not here")
+    config.write_text(text)
+    (folder / "keys" / "data-salt").unlink()
+    the_one(look(folder, "data"), Grade.FAILURE, "data-salt cannot be read")
+
+
+def test_a_policy_with_a_spelling_mistake_an_end_or_a_doubt_is_told(folder):
+    the_one(look(folder, "policy"), Grade.OK, "sound")
+    config = folder / "node.toml"
+    text = config.read_text()
+    config.write_text(text.replace("expires = 0", "expires = 1800000000"))
+    the_one(look(folder, "policy"), Grade.FAILURE, "has expired")
+    config.write_text(text.replace("allow_plaintext = false", "allow_plaintext = true"))
+    the_one(look(folder, "policy"), Grade.WARNING, "without encryption")
+    config.write_text(text + "least = 2\n")
+    the_one(look(folder, "policy"), Grade.FAILURE, "Did you mean 'least_partners'?")
+
+
+def test_a_node_without_a_ledger_is_warned_and_a_ledger_that_is_not_there_is_a_failure(folder):
+    for name in ("ledger", "member"):
+        the_one(look(folder, name), Grade.WARNING, "suture-node join")
+    section = f'\n[ledger]\nchain = "embedded:{folder}/none.sqlite"\nchain_id = 5\ncontract = "{"11" * 20}"\n'
+    with (folder / "node.toml").open("a") as file:
+        file.write(section)
+    the_one(look(folder, "ledger"), Grade.FAILURE, "no chain")
+    the_one(look(folder, "clock"), Grade.WARNING, "does not tell its newest block")
+
+
+def test_a_logbook_that_was_altered_or_says_more_than_the_register_is_a_failure(folder):
+    logbook = Logbook(folder, account_of(folder), clock=lambda: NOW)
+    the_one(look(folder, "register"), Grade.OK, "0 entries")
+    logbook.append(Kind.REVEAL, b"x", to="ab" * 20, run=bytes(32), number=3)
+    logbook.close()
+    the_one(look(folder, "register"), Grade.FAILURE, "rolled back: entry 1")
+    path = folder / FILE
+    path.write_bytes(path.read_bytes() * 2)
+    the_one(look(folder, "register"), Grade.FAILURE, "does not follow")
+    path.write_bytes(b"")
+    the_one(look(folder, "register"), Grade.OK, "whole")
+
+
+def test_what_a_crash_left_is_listed(folder):
+    the_one(look(folder, "leftovers"), Grade.OK, "Nothing")
+    (folder / ".node.toml.x").write_bytes(b"")
+    (folder / "data" / "half").mkdir()
+    found = look(folder, "leftovers")
+    the_one(found, Grade.WARNING, "left by a program that was killed")
+    the_one(found, Grade.WARNING, "never finished")
+
+
+# ---------------------------------------------------------------------- partners
+
+
+def certificate(folder: Path, *, days: int, name: str = "localhost") -> Path:
+    """Write key and self-signed certificate of a server into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now + datetime.timedelta(days=days, hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "server.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+class Server:
+    """Accepts connections on loopback, with TLS if it has a certificate."""
+
+    def __init__(self, pem: Path | None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._context = None
+        if pem is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(pem)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    if self._context is not None:
+                        self._context.wrap_socket(connection, server_side=True).close()
+                except (ssl.SSLError, OSError):
+                    continue
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[object]:
+    servers: list[Server] = []
+
+    def start(pem: Path | None) -> int:
+        servers.append(Server(pem))
+        return servers[-1].port
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def partners(folder: Path, lines: str) -> list[tuple[Grade, str]]:
+    text = (folder / "node.toml").read_text().split("\n[network]")[0]
+    (folder / "node.toml").write_text(f"{text}\n[network]\n{lines}\n")
+    import time
+
+    return look(folder, "partners", now=int(time.time()))
+
+
+@pytest.mark.network
+def test_a_superlink_with_a_good_certificate_is_fine_and_one_that_ends_soon_is_a_warning(
+    folder, tmp_path, serve
+):
+    for days, grade in ((90, Grade.OK), (3, Grade.WARNING)):
+        pem = certificate(tmp_path, days=days)
+        found = partners(folder, f'superlink = "localhost:{serve(pem)}"\nca = "{pem}"')
+        the_one(found, grade, f"{days} days")
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(
+    ("days", "name", "with_ca", "reason"),
+    [
+        (-2, "localhost", True, "expired"),
+        (90, "other.example", True, "mismatch"),
+        (90, "localhost", False, "self"),
+    ],
+)
+def test_a_certificate_that_is_over_anothers_or_unknown_is_refused(folder, tmp_path, serve, days, name, with_ca, reason):  # fmt: skip
+    pem = certificate(tmp_path, days=days, name=name)
+    ca = f'ca = "{pem}"' if with_ca else ""
+    found = partners(folder, f'relay = "https://localhost:{serve(pem)}"\n{ca}')
+    the_one(found, Grade.FAILURE, "is refused")
+    assert reason in found[0][1]
+
+
+@pytest.mark.network
+def test_a_partner_without_tls_is_a_warning_and_one_that_is_not_there_a_failure(folder, serve):
+    port = serve(None)
+    the_one(
+        partners(folder, f'superlink = "127.0.0.1:{port}"\ninsecure = true'), Grade.WARNING, "without TLS"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free = closed.getsockname()[1]
+    the_one(partners(folder, f'superlink = "127.0.0.1:{free}"'), Grade.FAILURE, "cannot be reached")
+    the_one(partners(folder, 'superlink = "nonsense"'), Grade.FAILURE, "is not host:port")
+    the_one(partners(folder, "port = 3"), Grade.FAILURE, "[network]")
+
+
+# ---------------------------------------------------------------------- the command
+
+
+def test_the_command_says_what_is_wrong_by_text_json_and_exit_code(folder):
+    runner = CliRunner()
+    good = runner.invoke(cli, ["doctor", str(folder), "--only", "keys,5", "--json"])
+    said = json.loads(good.output)
+    assert (good.exit_code, said["healthy"], [row["number"] for row in said["findings"]]) == (0, True, [5, 6])
+    (folder / "keys" / "passphrase").write_bytes(b"wrong")
+    bad = runner.invoke(cli, ["doctor", str(folder), "--only", "keys"])
+    assert bad.exit_code == 1
+    assert "failure" in bad.output and "mend:" in bad.output and "\x1b" not in bad.output
+    unknown = runner.invoke(cli, ["doctor", str(folder), "--only", "soul"])
+    assert isinstance(unknown.exception, InputError) and "14 leftovers" in unknown.exception.fix
+
+
+def test_the_reference_lists_the_checks():
+    text = (ROOT / "docs" / "reference" / "doctor.md").read_text("utf-8")
+    for check in CHECKS:
+        assert f"| {check.number} | {check.name} |" in text
