@@ -82,6 +82,7 @@ OTHERWISE: dict[str, str] = {
     "clients.gateway.superlink._refused": "JSON, a target; only a number is taken",
     "clients.node.ckks.CkksDesk.protect": "reads numbers out of a decoded CKKS protect call",
     "clients.node.data_sets.erased": "our own file; tests/unit/clients/node/test_data_sets.py",
+    "clients.node.doctor.patient.Patient.config": "a person's file; tests/unit/clients/node/test_doctor.py",
     "clients.node.house.load_ledger": "a person's file; tests/unit/clients/test_node_commands.py",
     "clients.node.house.load_policy": "a person's file; tests/unit/clients/node/test_policy_file.py",
     "clients.node.house._read_config": "a person's file; tests/unit/clients/node/test_house.py",
