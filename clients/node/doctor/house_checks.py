@@ -20,6 +20,7 @@ from fl_core.lattice.parameters import PARAMETER_SETS
 from ledger.logbook import Entry
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PASS = stat.S_IXGRP | stat.S_IXOTH
 _PRIVATE = ("keys", "data", "prekeys", "ckks", "node.toml", "register.sqlite", "outbox.sqlite")
 
 
@@ -28,7 +29,7 @@ def check_folder(patient: Patient) -> list[Finding]:
     folder, user, found = patient.folder, patient.machine.user(), []
     if not folder.is_dir():
         return [failure(f"There is no folder {folder}.", "Make one: suture-node init")]
-    places = [folder, *(folder / name for name in _PRIVATE), *(folder / "keys").glob("*")]
+    places = [folder, *(folder / name for name in _PRIVATE), *(folder / "data").glob("*/salt")]
     for path in places:
         if not path.exists():
             continue
@@ -42,10 +43,22 @@ def check_folder(patient: Patient) -> list[Finding]:
                     f"chown -R {user} {folder}",
                 )
             )
-        # what is inside a folder that others cannot enter is out of their reach, whatever its own bits say
-        if status.st_mode & _OTHERS and (path == folder or folder.stat().st_mode & _OTHERS):
+        if status.st_mode & _allowed_to_nobody(folder, path):
             found.append(failure(f"Others can reach {path}.", f"chmod go= {path}"))
     return found or [ok("Only its owner can reach the folder.")]
+
+
+def _allowed_to_nobody(folder: Path, path: Path) -> int:
+    """Return the rights of others that a path may not give.
+
+    Others may pass through the folder, and the glue's group may read the records, as :mod:`clients.node.separation` sets
+    it; what is inside a folder that others cannot pass is out of their reach, whatever its own rights say.
+    """
+    if path == folder:
+        return _OTHERS & ~_PASS
+    if not folder.stat().st_mode & _PASS:
+        return 0
+    return stat.S_IRWXO | stat.S_IWGRP if path.name == "data" else _OTHERS
 
 
 def check_keys(patient: Patient) -> list[Finding]:
