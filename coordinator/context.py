@@ -4,12 +4,13 @@
 
     FOLDER/
       public/              the public folder, see :mod:`ledger.papers`
-      coordinator/         private: keystore, passphrase file, outbox, journal, events, signed checkpoints
+      coordinator/         private: keystore, passphrase file, outbox, journal, events, signed checkpoints, and the
+                           ledger.toml of a ledger on an external chain
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from fl_core.errors import DecodeError, InputError
 from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import RandomSource
+from ledger.address import FILE as LEDGER_FILE
+from ledger.address import find_ledger
 from ledger.archive import Archive
 from ledger.board import FolderBoard
 from ledger.chain.connection import Web3Connection
@@ -35,6 +38,8 @@ from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
 MAX_TRANSPORT_KEY = 4096  # bytes
+LEDGER_PATIENCE_S = 600.0
+"""How long a node of an external chain may be away before the run gives up, in seconds; it can then be resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,7 @@ class RunContext:
         public: The public folder.
         private: The coordinator's private folder.
         archive: Its archive.
-        chain: The embedded chain, open for writing.
+        chain: The embedded chain, open for writing; None where the ledger is on an external chain.
         reader: Reads the ledger.
         writer: Writes to the ledger as the coordinator.
         account: The coordinator's account; signs receipts.
@@ -64,7 +69,7 @@ class RunContext:
     public: PublicFolder
     private: Path
     archive: Archive
-    chain: EmbeddedChain
+    chain: EmbeddedChain | None
     reader: LedgerReader
     writer: LedgerWriter
     account: Signer
@@ -82,12 +87,12 @@ class RunContext:
     def vouch(self) -> None:
         """Sign the chain's newest block as its author, before anybody is asked to act on it.
 
-        It makes nothing final; an author that signs two histories convicts itself.
+        It makes nothing final; an author that signs two histories convicts itself. An external chain is not its own to sign.
 
         Raises:
             CheckpointRefused: The chain is not the one that was signed before: it was lost, or restored from a copy.
         """
-        if self.cosigner is None:
+        if self.cosigner is None or self.chain is None:  # an external chain's own consensus vouches for it
             return
         reading = ChainReading(self.chain)
         head, genesis = reading.head(), reading.block_hash(0)
@@ -102,7 +107,8 @@ class RunContext:
         self.writer.close()
         self.journal.close()
         self.events.close()
-        self.chain.close()
+        if self.chain is not None:
+            self.chain.close()
 
 
 def coordinator_signer(private: Path) -> Signer:
@@ -157,11 +163,13 @@ def open_run(
     except OSError as error:
         raise InputError(f"{folder} is not the folder of a run ({error.strerror}).") from error
     account = coordinator_signer(private)
-    chain = open_embedded(public.chain, chain_id=paper.chain_id, clock=clock)
+    told: list[EventLog] = []
+    connection, chain = _open_chain(public, private, paper, clock, told)
     try:
         _sweep(public)
-        connection = Web3Connection(chain)
         contract, archive = bytes.fromhex(paper.contract), Archive(public.archive)
+        events = EventLog(private / "events.jsonl", listener)
+        told.append(events)
         writer = LedgerWriter(connection, contract, account, private / "outbox.sqlite")
         writer.recover()
         return RunContext(
@@ -178,14 +186,43 @@ def open_run(
             transport_keys=_transport_keys(paper, archive),
             prekeys={},
             journal=Journal(private / "journal.sqlite"),
-            events=EventLog(private / "events.jsonl", listener),
+            events=events,
             clock=clock,
             random=random,
             cosigner=_cosigner(private, account, Domain(chain_id=paper.chain_id, contract=contract)),
         )
     except (DecodeError, ArchiveError) as error:
-        chain.close()
+        _close(chain, told)
         raise RunStateError(f"{folder} is damaged: {error}") from error
     except BaseException:
-        chain.close()
+        _close(chain, told)
         raise
+
+
+def _close(chain: EmbeddedChain | None, told: Sequence[EventLog]) -> None:
+    for events in told:
+        events.close()
+    if chain is not None:
+        chain.close()
+
+
+def _open_chain(
+    public: PublicFolder, private: Path, paper: RunPaper, clock: Callable[[], int], told: Sequence[EventLog]
+) -> tuple[Web3Connection, EmbeddedChain | None]:
+    """Open the run's chain: the node that the private ``ledger.toml`` names, or the file in the public folder.
+
+    A node that is away is waited for: nothing is lost meanwhile, and the events say so.
+    """
+    if not (private / LEDGER_FILE).exists():
+        chain = open_embedded(public.chain, chain_id=paper.chain_id, clock=clock)
+        return Web3Connection(chain), chain
+    address = find_ledger(private / LEDGER_FILE)
+
+    def waiting(reason: str, seconds: float) -> None:
+        for events in told:
+            events.emit("ledger-away", reason=reason, seconds=round(seconds))
+
+    connection = Web3Connection(
+        address.chain, chain_id=paper.chain_id, patience_s=LEDGER_PATIENCE_S, waiting=waiting
+    )
+    return connection, None

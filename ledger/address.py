@@ -36,6 +36,8 @@ from ledger.toml_file import TomlFile, toml_text
 FILE = "ledger.toml"
 EMBEDDED = "embedded:"
 MAX_CONFIRMATIONS = 1000
+PATIENCE_S = 1.0
+"""How long a person's command waits for a node that is away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,15 +206,23 @@ class OpenLedger:
     close: Callable[[], None]
 
 
-def open_chain(chain: str, chain_id: int, *, write: bool) -> tuple[Web3Connection, Callable[[], None]]:
+def open_chain(
+    chain: str, chain_id: int, *, write: bool, patience_s: float = PATIENCE_S
+) -> tuple[Web3Connection, Callable[[], None]]:
     """Open a chain by ``"embedded:PATH"`` or URL; an embedded one must exist.
+
+    Args:
+        chain: Where it is.
+        chain_id: Its id.
+        write: Whether an embedded chain is opened for writing.
+        patience_s: For how long a node that is away is waited for, in seconds.
 
     Raises:
         InputError: There is no such file.
         LedgerError: It is another chain, busy, damaged or does not answer.
     """
     if not chain.startswith(EMBEDDED):
-        return Web3Connection(chain, chain_id=chain_id), _nothing
+        return Web3Connection(chain, chain_id=chain_id, patience_s=patience_s), _nothing
     path = Path(chain.removeprefix(EMBEDDED))
     if not path.is_file():
         raise InputError(f"There is no chain {path}.", fix="Mend the path in the ledger's file.")

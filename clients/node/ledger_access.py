@@ -21,6 +21,9 @@ from ledger.reader import LedgerReader
 from ledger.signer import Signer
 from ledger.watching_reader import WatchingReader
 
+EXTERNAL_PATIENCE_S = 60.0
+"""How long a decision waits for the node of an external chain to come back, in seconds; nothing is revealed meanwhile."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerAccess:
@@ -59,7 +62,9 @@ def open_external(address: LedgerAddress) -> LedgerAccess:
     Raises:
         LedgerError: It is another chain or contract, or does not answer.
     """
-    connection, close = open_chain(address.chain, address.chain_id, write=False)
+    connection, close = open_chain(
+        address.chain, address.chain_id, write=False, patience_s=EXTERNAL_PATIENCE_S
+    )
     reader = WatchingReader(connection, bytes.fromhex(address.contract), confirmations=address.confirmations)
     try:
         check_pinned(address, reader, connection)

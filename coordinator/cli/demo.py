@@ -80,6 +80,14 @@ def demo(
         int | None,
         typer.Option(min=1, max=65535, help="Port of the SuperLink (deployment). A free one by default."),
     ] = None,
+    ledger_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="JSON-RPC node of a chain with free gas: the ledger goes there instead of into a file.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Train a heart disease model across four real hospitals, protected, on a ledger, and audit the result.
@@ -113,6 +121,7 @@ def demo(
         protection=_protection(protection, plain),
         drop=drop,
         port=port,
+        ledger_url=ledger_url,
     )
     preflight(options)  # also what the demo begins with; here before seconds of imports
     from coordinator.demo.show import show_demo

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.context import LEDGER_PATIENCE_S
 from coordinator.demo.ckks import ckks_terms
 from coordinator.demo.holders import Hospital, TrainingTask
 from coordinator.demo.options import DemoOptions
@@ -18,6 +19,8 @@ from fl_core.protocol.rules import least_n_min
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
 from fl_core.secret import Secret
+from ledger.address import FILE as LEDGER_FILE
+from ledger.address import LedgerAddress, write_address
 from ledger.archive import Archive
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
@@ -107,9 +110,8 @@ def found_consortium(
     coordinator, researcher, auditor = (
         open_office(options.folder / name, random) for name in ("coordinator", "researcher", "auditor")
     )
-    chain = open_embedded(public.chain, chain_id=CHAIN_ID, clock=clock)
+    connection, where, close = _open_chain(options.ledger_url, public, clock)
     try:
-        connection = Web3Connection(chain)
         founders = {hospital.account: Role.HOLDER for hospital in hospitals}
         founders[coordinator.signer.address] = Role.COORDINATOR
         founders[researcher.signer.address] = Role.RESEARCHER
@@ -122,15 +124,29 @@ def found_consortium(
             threshold=len(founders) // 2 + 1,
         )
         for hospital in hospitals:
-            hospital.join(connection, contract, f"embedded:{public.chain.resolve()}")
+            hospital.join(connection, contract, where)
         run, token = _fund(connection, contract, coordinator, researcher, options, terms)
         for hospital in hospitals:
             hospital.accept(run, terms)
         _register_root(connection, contract, coordinator, run, model)
+        if options.ledger_url is not None:
+            address = LedgerAddress(chain=where, chain_id=connection.chain_id, contract=contract.hex())
+            write_address(coordinator.folder / LEDGER_FILE, address)
     finally:
-        chain.close()
-    _publish(public, hospitals, coordinator, researcher, auditor, contract, token, run, terms, model)
+        close()
+    domain = Domain(chain_id=connection.chain_id, contract=contract)
+    _publish(public, hospitals, coordinator, researcher, auditor, domain, token, run, terms, model)
     return run
+
+
+def _open_chain(
+    url: str | None, public: PublicFolder, clock: Callable[[], int]
+) -> tuple[Web3Connection, str, Callable[[], None]]:
+    """Open the chain that the ledger goes on; return how nodes find it, and what lets go of it."""
+    if url is not None:
+        return Web3Connection(url, patience_s=LEDGER_PATIENCE_S), url, lambda: None
+    chain = open_embedded(public.chain, chain_id=CHAIN_ID, clock=clock)
+    return Web3Connection(chain), f"embedded:{public.chain.resolve()}", chain.close
 
 
 def _fund(
@@ -189,7 +205,7 @@ def _publish(
     coordinator: Office,
     researcher: Office,
     auditor: Office,
-    contract: bytes,
+    domain: Domain,
     token: bytes,
     run: bytes,
     terms: Terms,
@@ -201,8 +217,8 @@ def _publish(
     names = {hospital.account.hex(): hospital.name for hospital in hospitals}
     names |= {office.signer.address.hex(): name for name, office in offices}
     paper = RunPaper(
-        chain_id=CHAIN_ID,
-        contract=contract.hex(),
+        chain_id=domain.chain_id,
+        contract=domain.contract.hex(),
         token=token.hex(),
         run=run.hex(),
         terms=archive.put(terms.encode()).hex(),

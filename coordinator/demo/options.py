@@ -48,6 +48,7 @@ class DemoOptions:
         protection: What protects the updates.
         drop: Round in the middle of which the last hospital dies for good; 0 for none.
         port: Port of the SuperLink; None for any free one.
+        ledger_url: Node of an external chain that the ledger is put on; a chain in the public folder when None.
     """
 
     engine: Engine
@@ -60,6 +61,7 @@ class DemoOptions:
     protection: Protection
     drop: int
     port: int | None
+    ledger_url: str | None = None
 
     @property
     def plain(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coordinator.demo.hints import command, safe_path
 from coordinator.demo.holders import choose, hospital_files
-from coordinator.demo.options import MAX_ROUNDS, DemoOptions, Engine
+from coordinator.demo.options import MAX_ROUNDS, DemoOptions, Engine, Protection
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
 from fl_core.protocol.rules import LEAST_INCLUDED
@@ -166,6 +166,35 @@ def check_count(chosen: int, options: DemoOptions) -> None:
         )
 
 
+def check_ledger(options: DemoOptions) -> None:
+    """Refuse a node on which the demo's accounts, which own nothing, could not write.
+
+    Raises:
+        InputError: It does not answer, or wants money; or the run has no ledger.
+    """
+    url = options.ledger_url
+    if url is None:
+        return
+    if options.protection is not Protection.LATTICE:
+        raise InputError("--ledger-url needs a protected run: the others leave no rounds on a ledger.")
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"{url!r} is no http(s) URL.", fix="Give the address of a JSON-RPC node.")
+    from ledger.chain.connection import Web3Connection
+    from ledger.errors import LedgerError
+
+    try:
+        fees = Web3Connection(url).fees()
+    except LedgerError as error:
+        raise InputError(
+            f"the node at --ledger-url cannot be used: {error.message}", fix=error.fix
+        ) from error
+    if fees.gas_price or fees.max_fee:
+        raise InputError(
+            "the node at --ledger-url wants money for gas, and the demo's accounts own none.",
+            fix="Use a chain with a base fee of 0, for example anvil --block-base-fee-per-gas 0.",
+        )
+
+
 def preflight(options: DemoOptions) -> dict[str, bytes]:
     """Check everything and return the chosen hospitals' files.
 
@@ -180,6 +209,7 @@ def preflight(options: DemoOptions) -> dict[str, bytes]:
         reserve([options.port])
     if options.ckks:
         tenseal()
+    check_ledger(options)
     files = hospital_files(options.table, options.data)
     chosen = choose(list(files), options.hospitals)
     check_names(chosen)

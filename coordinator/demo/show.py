@@ -16,6 +16,7 @@ from coordinator.demo.screen import Screen
 from coordinator.demo.summary import print_summary
 from coordinator.store.events import Event
 from ledger.audit.verify import Report, verify
+from ledger.chain.connection import Web3Connection
 
 
 def show_demo(options: DemoOptions, *, as_json: bool) -> bool:
@@ -45,7 +46,8 @@ def show_demo(options: DemoOptions, *, as_json: bool) -> bool:
         audited = options.protection is Protection.LATTICE
         if audited:
             screen.step("auditing: every aggregate is recomputed from the archived ciphertexts")
-        report = verify(options.folder) if audited else None
+        node = None if options.ledger_url is None else Web3Connection(options.ledger_url)
+        report = verify(options.folder, node=node) if audited else None
     ended = time.perf_counter()
     seconds = {
         "run": round(trained - started, 2),

@@ -14,10 +14,12 @@ from coordinator.demo.hints import command, safe_path
 from coordinator.demo.options import DemoOptions, Protection
 from coordinator.demo.run import DemoResult
 from fl_core.models import model_digest
+from ledger.address import shown
 from ledger.audit.checks.table import CHECKS
 from ledger.audit.findings import Verdict
 from ledger.audit.trace import Lineage, trace
 from ledger.audit.verify import Report
+from ledger.chain.connection import Web3Connection
 from ledger.papers import PublicFolder
 from suture_fl.report import one_line
 
@@ -46,15 +48,18 @@ def print_summary(
     model = PublicFolder(options.folder / "public").model
     console.print(_rewards(result))
     console.print("\n[bold]Lineage[/]")
-    console.print(_lineage(trace(model_digest(model.read_bytes()), options.folder)))
+    url = options.ledger_url
+    node = None if url is None else Web3Connection(url)
+    console.print(_lineage(trace(model_digest(model.read_bytes()), options.folder, node=node)))
     _print_audit(console, report)
     console.print(
         f"\nTime         {seconds['run']:.1f} s for the run, {seconds['audit']:.1f} s for the audit"
     )
     folder = safe_path(options.folder)
+    rpc = [] if url is None else ["--rpc", shown(url)]  # without what may be secret in it
     _say(console, f"Folder       {one_line(str(options.folder))}  (yours to keep or delete)")
-    _say(console, f"Audit again  {command('suture-audit', 'verify', folder)}")
-    _say(console, f"Lineage      {command('suture-audit', 'trace', safe_path(model), '--in', folder)}")
+    _say(console, f"Audit again  {command('suture-audit', 'verify', folder, *rpc)}")
+    _say(console, f"Lineage      {command('suture-audit', 'trace', safe_path(model), '--in', folder, *rpc)}")
 
 
 def _say(console: Console, text: str) -> None:

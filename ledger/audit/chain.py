@@ -28,6 +28,10 @@ def copy_chain(source: Path, folder: Path) -> Path:
     try:
         with open_plain(source, MAX_CHAIN_BYTES) as file, target.open("wb") as copy:
             shutil.copyfileobj(file, copy, _PIECE)
+    except FileNotFoundError as error:
+        raise DecodeError(
+            f"the ledger cannot be read ({error.strerror}); if it is an external chain, name a node with --rpc"
+        ) from error
     except OSError as error:
         raise DecodeError(f"the ledger cannot be read ({error.strerror})") from error
     return target

@@ -46,6 +46,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoColor = Annotated[
     bool, typer.Option("--no-color", help="Print no colours; so does NO_COLOR in the environment.")
 ]
+Rpc = Annotated[
+    str | None,
+    typer.Option("--rpc", metavar="URL", help="JSON-RPC node of an external ledger.", show_default=False),
+]
 _FOLDER = "The public folder, or the folder that contains it as 'public'."
 
 
@@ -58,21 +62,23 @@ def verify(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop after the first check that fails.")
     ] = False,
+    rpc: Rpc = None,
     no_color: NoColor = False,
 ) -> None:
     """Make all checks on a public folder and give a verdict for each.
 
     DIR is the public folder, or the folder that contains it as 'public'. Every model is computed again from the archived
     ciphertexts, bit for bit. A check that builds on one that failed is skipped. Exit code 0 means that all checks were
-    made and passed.
+    made and passed. A run whose ledger is an external chain needs the address of a node.
     """
     starting(quiet=as_json)
+    from ledger.audit.node_access import open_node
     from ledger.audit.verify import verify as audit
 
     errors = Console(stderr=True, no_color=no_color or None)
     try:
         with INTERRUPTIONS.something_to_tidy_up(), screen.progress(errors) as watch:
-            report = audit(folder, fail_fast=fail_fast, watch=watch)
+            report = audit(folder, node=open_node(rpc, folder), fail_fast=fail_fast, watch=watch)
     except (InputError, OSError) as error:
         _give_up(error, as_json=as_json)
     if as_json:
@@ -89,6 +95,7 @@ def trace(
         typer.Argument(metavar="MODEL", help="A model file.", exists=True, dir_okay=False, readable=True),
     ],
     folder: Annotated[Path, typer.Option("--in", metavar="DIR", help=_FOLDER)],
+    rpc: Rpc = None,
     as_json: AsJson = False,
     no_color: NoColor = False,
 ) -> None:
@@ -100,12 +107,15 @@ def trace(
     """
     starting(quiet=as_json)
     from ledger.archive import MAX_OBJECT_BYTES
+    from ledger.audit.node_access import open_node
     from ledger.audit.trace import trace as follow
     from ledger.seal import hash_file
 
     try:
         with INTERRUPTIONS.something_to_tidy_up():
-            lineage = follow(hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder)
+            lineage = follow(
+                hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder, node=open_node(rpc, folder)
+            )
     except OSError as error:
         _give_up(InputError(f"{model} cannot be read ({error.strerror})."), as_json=as_json)
     except InputError as error:

@@ -24,6 +24,8 @@ from ledger.archive import Archive
 from ledger.audit.chain import FolderChain, copy_chain
 from ledger.audit.chronicle import Chronicle, read_chronicle
 from ledger.audit.papers import RoundFacts, RunFacts, read_round, read_run
+from ledger.chain.connection import Web3Connection
+from ledger.chain.ports import Reading
 from ledger.papers import PublicFolder, SealPaper
 from ledger.reader import LedgerReader
 from ledger.seal import read_seal
@@ -38,10 +40,12 @@ class Evidence:
 
     Args:
         public: The folder, from :func:`ledger.audit.papers.open_folder`.
+        node: Where the ledger is read, if it is an external chain; the folder's own copy is when None.
     """
 
-    def __init__(self, public: PublicFolder) -> None:
+    def __init__(self, public: PublicFolder, node: Web3Connection | None = None) -> None:
         self.public = public
+        self.node = node
         self.archive = Archive(public.archive)
         self.next_artifacts: dict[int, bytes] = {}
         """Round -> SHA-256 of the model that its aggregate makes; filled by the check of the aggregates."""
@@ -58,8 +62,8 @@ class Evidence:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if "chain" in self.__dict__:
-            self.chain.close()
+        if "file" in self.__dict__:
+            self.file.close()
         self._scratch.cleanup()
 
     # ------------------------------------------------------------------ papers and archive
@@ -110,9 +114,14 @@ class Evidence:
         return copy_chain(self.public.chain, Path(self._scratch.name))
 
     @cached_property
-    def chain(self) -> FolderChain:
+    def file(self) -> FolderChain:
         """The copy, opened."""
         return FolderChain(self.chain_copy, self.run.chain_id)
+
+    @property
+    def chain(self) -> Reading:
+        """What the ledger is read from: the copy, or a node."""
+        return self.file if self.node is None else self.node
 
     @cached_property
     def reader(self) -> LedgerReader:

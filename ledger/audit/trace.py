@@ -17,6 +17,7 @@ from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Fault, Findings
 from ledger.audit.papers import open_folder
 from ledger.audit.verify import perform
+from ledger.chain.connection import Web3Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +72,18 @@ class Lineage:
     faults: tuple[Fault, ...]
 
 
-def trace(artifact: bytes, path: Path) -> Lineage:
+def trace(artifact: bytes, path: Path, *, node: Web3Connection | None = None) -> Lineage:
     """Trace a model file in the public folder that ``path`` is or contains.
 
     Args:
         artifact: SHA-256 of the file.
         path: The folder.
+        node: Where the ledger is read, if it is an external chain.
 
     Raises:
         InputError: There is no public folder, or it cannot be read at all.
     """
-    with Evidence(open_folder(path)) as evidence:
+    with Evidence(open_folder(path), node) as evidence:
         (outcome,) = perform(evidence, (LEDGER,))
         if outcome.faults:
             return Lineage(artifact=artifact, run=b"", models=(), faults=outcome.faults)

@@ -27,6 +27,7 @@ from ledger.audit.checks.table import CHECKS, Check
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings, Outcome, Verdict
 from ledger.audit.papers import open_folder
+from ledger.chain.connection import Web3Connection
 
 Run = Callable[[Evidence, Findings], str]
 Watch = Callable[[Check, int, int], None]
@@ -75,18 +76,21 @@ def _ignore(check: Check, done: int, total: int) -> None:
     """Watch nothing."""
 
 
-def verify(path: Path, *, fail_fast: bool = False, watch: Watch = _ignore) -> Report:
+def verify(
+    path: Path, *, node: Web3Connection | None = None, fail_fast: bool = False, watch: Watch = _ignore
+) -> Report:
     """Audit the public folder that ``path`` is or contains.
 
     Args:
         path: The folder.
+        node: Where the ledger is read, if it is an external chain.
         fail_fast: Make no further check after one that failed.
         watch: Told about the progress.
 
     Raises:
         InputError: There is no public folder, or it cannot be read at all.
     """
-    with Evidence(open_folder(path)) as evidence:
+    with Evidence(open_folder(path), node) as evidence:
         outcomes = perform(evidence, CHECKS, fail_fast=fail_fast, watch=watch)
         known = _known(evidence)
         return Report(

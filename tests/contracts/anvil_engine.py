@@ -8,7 +8,7 @@ from eth_keys.datatypes import PrivateKey
 from tests.contracts.engines import CHAIN_ID, GAS, START, Log, Outcome
 from tests.simulators.anvil import Anvil
 
-OPTIONS = {"chain_id": CHAIN_ID, "timestamp": START - 1}
+OPTIONS = {"chain_id": CHAIN_ID, "timestamp": START}
 """How to start a node for :class:`AnvilEngine`."""
 
 

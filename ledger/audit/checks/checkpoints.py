@@ -6,7 +6,7 @@
    (:mod:`ledger.finality`); so whoever wrote a history that replays cannot pass it off as the one that they saw.
 
 Who the members are is what the chain says. A chain that was invented from its first block on has invented members: compare their
-accounts with what the members tell you.
+accounts with what the members tell you. On an external chain there are none: its own consensus takes their place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ _WRONG = {
 
 def check(evidence: Evidence, findings: Findings) -> str:
     """Check the checkpoints."""
-    tally = Tally(evidence.chain, evidence.run.contract)
+    if evidence.node is not None:
+        return "an external chain, which members do not co-sign: its validators do"
+    tally = Tally(evidence.file, evidence.run.contract)
     folder = evidence.public.checkpoints
     files = sorted(folder.iterdir()) if folder.is_dir() else []
     findings.expect(len(files) <= MAX_CHECKPOINTS, folder.name, f"more than {MAX_CHECKPOINTS} files")

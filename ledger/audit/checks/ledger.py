@@ -9,6 +9,10 @@
 4. The run is on the ledger, nobody consented to it before it was there, and it pays in the token that ``run.json`` names:
    none, or a ``RewardToken`` that was created so.
 
+On an external chain the auditor names a node, and nothing can be executed again. Instead of (2), chain, code and creation are
+checked as that node shows them, and every model record of the run is proven from a block header (:mod:`ledger.light`). What stands
+behind that header is then still this node's word.
+
 What no folder can prove is that everybody else saw the same blocks: compare the head's hash with the members'.
 """
 
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
+from ledger.audit.node_ledger import check_node
 from ledger.chain.embedded import replay
 from ledger.creation import TOKEN, OurContracts
 from ledger.records import EMPTY_ADDRESS
@@ -29,6 +34,8 @@ def check(evidence: Evidence, findings: Findings) -> str:
     if findings.faults:
         return ""
     contracts = OurContracts()
+    if evidence.node is not None:
+        return check_node(evidence, findings, evidence.node)
     with findings.at(chain):
         replay(
             evidence.chain_copy,

@@ -1,0 +1,90 @@
+"""The ledger of a run on an external chain, as a node shows it: what check 2 can say without executing anything.
+
+1. The node serves the chain that ``run.json`` names, and the folder brings no chain of its own.
+2. The code at the contract's address is the shipped artifact, and the contract was created by it.
+3. The run is on the ledger, nobody consented to it before, and it pays in the token that ``run.json`` names, whose code is
+   this version's. How that token was created is not looked at.
+4. Every model record of the run is proven from the header of one block (:mod:`ledger.light`).
+"""
+
+from __future__ import annotations
+
+from ledger.artifacts import load
+from ledger.audit.evidence import Evidence
+from ledger.audit.findings import Findings
+from ledger.chain.connection import Web3Connection
+from ledger.creation import TOKEN
+from ledger.light.records import RecordProofs
+from ledger.light.verify import LightVerification, Pins
+from ledger.records import EMPTY_ADDRESS
+
+_WORD = 32
+
+
+def check_node(evidence: Evidence, findings: Findings, node: Web3Connection) -> str:
+    """Check the ledger through a node; returns a summary."""
+    paper = evidence.public.run.name
+    findings.expect(
+        node.chain_id == evidence.run.chain_id,
+        paper,
+        f"the node serves chain {node.chain_id}, the run is on chain {evidence.run.chain_id}",
+    )
+    findings.expect(
+        not evidence.public.chain.exists(),
+        evidence.public.chain.name,
+        "the folder has a chain: leave --rpc out",
+    )  # (1)
+    if findings.faults:
+        return ""
+    with findings.at(paper):
+        evidence.reader.check_code()  # (2)
+        evidence.reader.check_creation()
+        _check_run(evidence, findings, node)  # (3)
+    if findings.faults:
+        return ""
+    proven, block = 0, ""
+    with findings.at(paper):
+        proven, block = _prove_models(evidence, findings, node)  # (4)
+    return f"external chain, not executed again: {proven} model records proven from block {block} of one node"
+
+
+def _check_run(evidence: Evidence, findings: Findings, node: Web3Connection) -> None:
+    chronicle, paper = evidence.chronicle, evidence.public.run.name
+    token = chronicle.run.token
+    findings.expect(token == evidence.run.token, paper, "the run's rewards are in another token")
+    if token != EMPTY_ADDRESS:
+        code, artifact = node.code(token), load(TOKEN)
+        whole = len(artifact.runtime) + _WORD * len(artifact.immutables)
+        findings.expect(
+            code.startswith(artifact.runtime) and len(code) == whole,
+            paper,
+            "the token is not this version's RewardToken",
+        )
+    early = [c for changes in chronicle.consents.values() for c in changes if c.block <= chronicle.created]
+    findings.expect(not early, paper, "a consent is older than the run")
+
+
+def _prove_models(evidence: Evidence, findings: Findings, node: Web3Connection) -> tuple[int, str]:
+    """Compare the records of the run's models with their proofs; return how many, and under which block."""
+    head = node.head()
+    pins = Pins(chain_id=node.chain_id, contract=evidence.run.contract, height=head.number, trust_node=True)
+    verification = LightVerification({"the node": node}, pins, now=head.timestamp)
+    proofs = RecordProofs(verification)
+    entries = [entry for entry in evidence.chronicle.models.values() if entry.run == evidence.run.run]
+    for done, entry in enumerate(entries):
+        findings.progress(done, len(entries))
+        model = proofs.model(entry.id)
+        same = model is not None and (model.record.round, model.record.artifact) == (
+            entry.round,
+            entry.artifact,
+        )
+        findings.expect(
+            same, evidence.public.run.name, f"model 0x{entry.id.hex()} is not what the node's proof shows"
+        )
+        if model is not None and entry.round:
+            findings.expect(
+                model.parent == entry.parent,
+                evidence.public.run.name,
+                f"model 0x{entry.id.hex()} has another parent than the node's proof shows",
+            )
+    return len(entries), str(verification.block)
