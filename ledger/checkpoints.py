@@ -106,7 +106,7 @@ class CheckpointBoard(Protocol):
         """Leave this member's checkpoint; it takes the place of the member's earlier one.
 
         Raises:
-            ChainUnreachable: The board cannot be reached now; publishing again later is right.
+            OSError: The board cannot be reached now; publishing again later is right.
         """
         ...
 

@@ -253,7 +253,10 @@ class Following:
             signed = cosigner.sign(self._genesis, number, self._hash(number))
             data = signed.encode()
             if self._judged.get(data) is None:
-                self._board.publish(data)
+                try:
+                    self._board.publish(data)
+                except OSError as error:
+                    raise ChainUnreachable(f"A checkpoint cannot be published now ({error}).") from error
                 self._judged[data] = self._tally.judge(data)[0]
 
     def _is_final(self, target: int) -> bool:

@@ -484,3 +484,21 @@ def test_a_board_shows_each_members_newest_and_nothing_that_cannot_be_one(
     assert [SignedCheckpoint.decode(data).number for data in board.checkpoints()] == [9]
     with pytest.raises(DecodeError):
         board.publish(b"x")
+
+
+def test_a_board_that_cannot_be_reached_delays_a_decision_and_the_checkpoint_is_published_later(
+    members: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = members.join(1, 2, 3)
+    settle(one, two, three)
+    members.world.writer.open_round(members.world.run, 1, members.world.root, word(1), intent="open")
+
+    def unplugged(checkpoint: bytes) -> None:
+        raise OSError("unplugged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(members.board, "publish", unplugged)
+        with pytest.raises(ChainUnreachable, match="cannot be published now"):
+            one.following.settle()
+    settle(one, two, three)
+    assert one.following.standing().final == members.head()
