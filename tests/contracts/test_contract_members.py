@@ -61,6 +61,8 @@ def test_a_wallet_plays_every_part(world: World) -> None:
     wallet.call("grantBudget", dataset_of("wallet"), 30)
     wallet.call("accept", run, word("terms"), dataset_of("wallet"))
     assert world.view("consent", run, wallet.address) == word("terms")
+    with refused("consent was given already"):
+        wallet.call("accept", run, word("terms"), dataset_of("wallet"))
     assert world.view("budgetOf", wallet.address, dataset_of("wallet")) == {
         "granted": 30,
         "reserved": 20,
