@@ -97,7 +97,7 @@ class RoundSession:
             round=number,
             parent=parent,
             artifact=artifact,
-            transport_keys=self._able(at_hand),
+            transport_keys=self._able(at_hand, head.number),
             blocks=self._blocks(),
             beacon_number=head.number,
             beacon=head.hash,
@@ -112,11 +112,11 @@ class RoundSession:
         c.vouch()
         return header
 
-    def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
+    def _able(self, at_hand: Iterable[bytes], beacon: int) -> dict[bytes, bytes]:
         """Return the prekeys' digests of those who may take part: one who may not would make all others refuse.
 
         Left out are accounts that are no holders, do not consent to the run's terms now, signed no prekey with their
-        registered key, or spoilt the sum of an earlier round.
+        registered key, registered it in the beacon's block or later, or spoilt the sum of an earlier round.
         """
         c, able = self._context, {}
         spoilers = blamed(c)
@@ -127,6 +127,7 @@ class RoundSession:
                 account not in spoilers
                 and Role.HOLDER in c.reader.member(account).roles
                 and consent == c.terms.digest
+                and keys.block < beacon
                 and prekey is not None
                 and self._signed(prekey, keys.signer)
             ):

@@ -62,6 +62,8 @@ class Label(Enum):
     LOG_ENTRY = "suture/v1/log-entry"
     LOG_ANCHOR = "suture/v1/log-anchor"
     DATASET_MANIFEST = "suture/v1/dataset-manifest"
+    FINGERPRINT = "suture/v1/fingerprint"
+    FOUNDING = "suture/v1/founding"
 
 
 def digest(label: Label, *parts: bytes) -> bytes:

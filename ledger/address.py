@@ -160,7 +160,7 @@ def _from_toml(path: Path) -> LedgerAddress:
 
 
 def _from_run(public: PublicFolder) -> LedgerAddress:
-    paper = _run_paper(public)
+    paper = run_paper(public)
     if not public.chain.is_file():
         raise InputError(
             f"{public.path} holds no chain.", fix="Name the ledger.toml of the chain it is about."
@@ -173,7 +173,12 @@ def _from_run(public: PublicFolder) -> LedgerAddress:
         raise InputError(f"{public.run} names no ledger ({error}).", fix="Name a ledger.toml.") from error
 
 
-def _run_paper(public: PublicFolder) -> RunPaper:
+def run_paper(public: PublicFolder) -> RunPaper:
+    """Read the paper of a public folder.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     try:
         with public.run.open("rb") as file:
             return RunPaper.decode(file.read(MAX_RUN_PAPER + 1))
@@ -186,7 +191,7 @@ def names_around(address: LedgerAddress) -> Mapping[bytes, str]:
     public = address.public
     if public is None:
         return {}
-    return {bytes.fromhex(account): name for account, name in _run_paper(public).names.items()}
+    return {bytes.fromhex(account): name for account, name in run_paper(public).names.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -335,6 +335,10 @@ class LedgerReader:
             self._connection.call(token, interface("RewardToken").function("allowance"), owner, spender)[0]
         )
 
+    def token_supply(self, token: bytes) -> int:
+        """Return how many units of an ERC-20 token there are."""
+        return int(self._connection.call(token, interface("RewardToken").function("totalSupply"))[0])
+
     def token_form(self, token: bytes) -> tuple[str, int]:
         """Return an ERC-20 token's symbol and decimals, as its contract claims; cut to 12 characters and 0 to 36."""
         symbol, decimals = (

@@ -192,7 +192,11 @@ def open_keystore(path: Path, passphrase_file: Path) -> Signer:
         InputError: One of them is not usable; says how to mend it.
     """
     passphrase = _read_private(passphrase_file, MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
-    return _open_with(path, passphrase, str(passphrase_file))
+    if not passphrase:
+        raise InputError(
+            f"There is no passphrase in {passphrase_file}.", fix="Put the keystore's passphrase there."
+        )
+    return KeystoreSigner(path, Secret(passphrase))
 
 
 Ask = Callable[[str], Secret]
@@ -246,28 +250,41 @@ def _parts(uri: str) -> tuple[str, Path, str]:
     return parts.scheme, Path(unquote(parts.path)), parts.query
 
 
+def passphrase_of(uri: str) -> tuple[Path, Secret | None]:
+    """Return the keystore that a signer's URI names, and the passphrase that it leads to; None where a person is asked.
+
+    Raises:
+        InputError: The URI is none, or there is no passphrase where it says.
+    """
+    _, path, query = _parts(uri)
+    return path, _passphrase(query)
+
+
 def _open_file(path: Path, query: str, ask: Ask | None) -> Signer:
-    given = parse_qsl(query, keep_blank_values=True)
-    match given:
-        case [] if ask is not None and not query:
-            return KeystoreSigner(path, ask(f"Passphrase of {path}"))
+    passphrase = _passphrase(query)
+    if passphrase is None:
+        if ask is None:
+            raise InputError(f"There is nobody to ask for the passphrase of {path}.", fix=_NAME_A_SOURCE)
+        passphrase = ask(f"Passphrase of {path}")
+    return KeystoreSigner(path, passphrase)
+
+
+def _passphrase(query: str) -> Secret | None:
+    match parse_qsl(query, keep_blank_values=True):
+        case [] if not query:
+            return None
         case [("passphrase-file", name)] if name:
-            return open_keystore(path, Path(name))
+            found = _read_private(Path(name), MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
         case [("passphrase-env", name)] if name:
-            passphrase = os.environb.get(name.encode(), b"")
+            found = os.environb.get(name.encode(), b"")
         case _:
-            raise InputError(
-                f"A signer is named by one of {_FORMS}.", fix="Name one source of the passphrase."
-            )
-    return _open_with(path, passphrase, name)
+            raise InputError(f"A signer is named by one of {_FORMS}.", fix=_NAME_A_SOURCE)
+    if not found:
+        raise InputError(f"There is no passphrase in {name}.", fix="Put the keystore's passphrase there.")
+    return Secret(found)
 
 
-def _open_with(path: Path, passphrase: bytes, source: str) -> Signer:
-    if not passphrase:
-        raise InputError(f"There is no passphrase in {source}.", fix="Put the keystore's passphrase there.")
-    return KeystoreSigner(path, Secret(passphrase))
-
-
+_NAME_A_SOURCE = "Name one source of the passphrase: passphrase-file or passphrase-env."
 _FORMS = "file:KEYSTORE?passphrase-file=FILE, file:KEYSTORE?passphrase-env=VARIABLE, file:KEYSTORE"
 _SCHEMES: Mapping[str, Callable[[Path, str, Ask | None], Signer]] = {"file": _open_file}
 

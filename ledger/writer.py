@@ -92,6 +92,10 @@ class LedgerWriter:
         data = interface("RewardToken").function(name).call_data(*arguments)
         return self._outbox.submit(intent, token, data, name)
 
+    def deploy(self, code: bytes, name: str, *, intent: str) -> Receipt:
+        """Create one of our contracts from :func:`creation_code`; the receipt has its address."""
+        return self._outbox.submit(intent, None, code, name)
+
     # ---------------------------------------------------------------- members
     def vote(
         self,
@@ -244,6 +248,7 @@ def deploy_ledger(
     founders: Mapping[bytes, Role],
     threshold: int,
     intent: str = "deploy TrainingLedger",
+    confirmations: int = 1,
 ) -> bytes:
     """Put a ``TrainingLedger`` on the chain and return its address.
 
@@ -254,13 +259,14 @@ def deploy_ledger(
         founders: First members and their roles, at most 16, in order.
         threshold: How many votes an act needs.
         intent: Idempotency key.
+        confirmations: How deep the receipt must be.
 
     Raises:
         Reverted: The arguments are refused.
         WrongChain: What is on the chain is not what was sent.
     """
     arguments = (list(founders), [int(roles) for roles in founders.values()], threshold)
-    address = _deploy(connection, signer, outbox_path, "TrainingLedger", arguments, intent)
+    address = _deploy(connection, signer, outbox_path, "TrainingLedger", arguments, intent, confirmations)
     domain = Domain(chain_id=connection.chain_id, contract=address)
     _check_code(connection, address, "TrainingLedger", {"DOMAIN": domain.separator()})
     return address
@@ -311,8 +317,9 @@ def _deploy(
     name: str,
     arguments: Sequence[object],
     intent: str,
+    confirmations: int = 1,
 ) -> bytes:
-    outbox = Outbox(outbox_path, connection, signer)
+    outbox = Outbox(outbox_path, connection, signer, confirmations=confirmations)
     try:
         code = creation_code(name, *arguments)
         receipt = outbox.submit(intent, None, code, name)

@@ -1,6 +1,7 @@
 """Runs a command line: a person's mistakes and the machine's troubles become one line and an exit code, never a traceback.
 
-Exit codes that all commands share: 0 done; 1 failed; 2 wrong usage; 128 + n ended by signal n (130 for Ctrl-C).
+Exit codes that all commands share: 0 done; 1 failed; 2 wrong usage; 4 the ledger refused; 5 try again later; 128 + n ended by
+signal n (130 for Ctrl-C).
 """
 
 from __future__ import annotations
@@ -20,6 +21,15 @@ from suture_fl.report import JSON_OPTION, lenient_output, report, silence
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_REFUSED = 4
+EXIT_TRY_AGAIN = 5
+_STATUS = {
+    "Reverted": EXIT_REFUSED,
+    "ChainUnreachable": EXIT_TRY_AGAIN,
+    "ChainBusy": EXIT_TRY_AGAIN,
+    "ReceiptPending": EXIT_TRY_AGAIN,
+}
+"""Class of an error of :mod:`ledger.errors` -> exit code; by name, because this package imports nothing above it."""
 
 _FIXES = {
     errno.ENOSPC: "Make some room where the command writes to, its output included.",
@@ -64,7 +74,7 @@ def _run(app: typer.Typer, *, as_json: bool) -> int:
     except SutureError as error:
         fix = " ".join([error.fix, *notes_of(error)]).strip()
         report(error.message, fix=fix, kind=type(error).__name__, as_json=as_json)
-        return EXIT_FAILED
+        return _STATUS.get(type(error).__name__, EXIT_FAILED)
     except (OSError, sqlite3.Error) as error:
         _report_system(error, as_json=as_json)
         return EXIT_FAILED

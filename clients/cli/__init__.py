@@ -1,17 +1,19 @@
 """``suture-node``: a data holder's command line; a file for each command or group of commands, joined here.
 
-A group is a file with a :class:`typer.Typer` named ``app``; it is added below by ``cli.add_typer(file.app, name="group")``.
-Whatever takes time to import is imported within a command.
+A group is a :class:`typer.Typer` in a file, added below by :func:`suture_fl.lazy.add_group`, which imports the file when it is needed.
+Whatever takes time to import is imported within a command, or in a file of a group.
 
-Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage.
+Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage; 4 the ledger refused; 5 try again later: chain busy, node
+unreachable, receipt pending.
 """
 
 from __future__ import annotations
 
 import typer
 
-from clients.cli import data, doctor, gateway, log, policy, serve, status
+from clients.cli import data, doctor, gateway, init, log, policy, serve, status
 from suture_fl.commandline import run
+from suture_fl.lazy import add_group
 from suture_fl.version import Version
 
 cli = typer.Typer(
@@ -21,6 +23,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+cli.command(epilog=init.EPILOG)(init.init)
+cli.command(epilog=init.JOIN_EPILOG)(init.join)
 cli.command(epilog=serve.EPILOG)(serve.serve)
 cli.command(epilog=gateway.EPILOG)(gateway.gateway)
 cli.command(epilog=status.EPILOG)(status.status)
@@ -28,6 +32,12 @@ cli.command(epilog=doctor.EPILOG)(doctor.doctor)
 cli.add_typer(data.app, name="data")
 cli.add_typer(log.app, name="log")
 cli.add_typer(policy.app, name="policy")
+add_group(
+    cli, "keys", "clients.cli.keys:app", help="The keys that sign for you: show, register, rotate, history."
+)
+add_group(cli, "consent", "clients.cli.consent:app", help="Which runs may use your data.")
+add_group(cli, "vote", "clients.cli.governance:vote", help="Propose acts and vote for them, as a member.")
+add_group(cli, "rewards", "clients.cli.governance:rewards", help="What you earned; claim it.")
 
 
 @cli.callback()

@@ -5,7 +5,8 @@
     FOLDER/                readable by its owner only
       node.toml            name, ledger, data, policy
       keys/account.json    the account's key (keystore v3)       keys/transport.json   the transport seed (keystore v3)
-      keys/passphrase      opens both; may be replaced by an environment variable in production
+      keys/signer-2.json   after a rotation: signing key and transport seed of the second key set, and so on
+      keys/passphrase      opens all of them; where it is missing, SUTURE_NODE_PASSPHRASE does
       keys/data-salt       hides the data set's commitment; deleting it erases the link to the records
       data/records.csv     the records
       terms/               accepted terms documents, by digest
@@ -28,6 +29,7 @@ from typing import Any
 from clients.errors import NodeStateError
 from clients.node.ckks_files import CkksFiles
 from clients.node.data_sets import DEFAULT, check, stored
+from clients.node.key_files import RENEWAL, SETS_KEPT, key_sets, read_passphrase
 from clients.node.ledger_access import LedgerAccess, follow_embedded, open_external
 from clients.node.logbook import Logbook, account_of
 from clients.node.manifest import NO_DATA, Manifest
@@ -45,7 +47,7 @@ from ledger.address import LedgerAddress
 from ledger.board import FolderBoard
 from ledger.files import write_atomically
 from ledger.papers import PublicFolder
-from ledger.signer import KeystoreSigner, Signer, create_keystore, read_keystore
+from ledger.signer import KeystoreSigner, Signer, create_keystore, keystore_address, read_keystore
 from ledger.standing import Standing, read_standing
 
 MAX_CONFIG = 1 << 20  # bytes
@@ -67,6 +69,7 @@ class House:
         policy: The holder's rules.
         ledger: Which ledger it follows; None before it joined one.
         data: The data sets that its policy names.
+        signers: Keys that sign for the account in rounds, oldest first: the account's own, and those of the newest rotations.
     """
 
     folder: Path
@@ -77,10 +80,18 @@ class House:
     policy: Policy
     ledger: LedgerAddress | None
     data: Mapping[str, DataSet]
+    signers: tuple[Signer, ...] = ()
 
 
 def create_house(
-    folder: Path, name: str, records: bytes, policy: Policy, *, random: RandomSource, scrypt_cost: int
+    folder: Path,
+    name: str,
+    records: bytes,
+    policy: Policy,
+    *,
+    random: RandomSource,
+    scrypt_cost: int,
+    passphrase: Secret | None = None,
 ) -> None:
     """Make a node's folder with fresh keys.
 
@@ -91,6 +102,7 @@ def create_house(
         policy: The holder's rules.
         random: Fresh randomness.
         scrypt_cost: N of scrypt for the keystores.
+        passphrase: Opens the keystores and is kept nowhere; by default a random one is made and kept in the folder.
 
     Raises:
         InputError: The folder holds something.
@@ -100,8 +112,9 @@ def create_house(
     keys = folder / "keys"
     keys.mkdir(mode=0o700, parents=True)
     folder.chmod(0o700)
-    passphrase = Secret(random.secret(24).reveal().hex().encode())
-    write_atomically(keys / "passphrase", passphrase.reveal(), PRIVATE)
+    if passphrase is None:
+        passphrase = Secret(random.secret(24).reveal().hex().encode())
+        write_atomically(keys / "passphrase", passphrase.reveal(), PRIVATE)
     write_atomically(keys / "data-salt", random.secret(SEED_SIZE).reveal().hex().encode(), PRIVATE)
     for key in ("account", "transport"):
         create_keystore(keys / f"{key}.json", passphrase, source=random, scrypt_cost=scrypt_cost)
@@ -114,13 +127,13 @@ def write_config(folder: Path, name: str, policy: Policy, ledger: LedgerAddress 
     sections: list[tuple[str, dict[str, Any]]] = [("policy", asdict(policy))]
     if ledger is not None:
         sections.append(("ledger", asdict(ledger)))
-    lines = [f"name = {_toml(name)}"]
+    lines = [f"name = {toml_value(name)}"]
     for title, values in sections:
-        lines += ["", f"[{title}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+        lines += ["", f"[{title}]", *(f"{key} = {toml_value(value)}" for key, value in values.items())]
     write_atomically(folder / "node.toml", ("\n".join(lines) + "\n").encode(), PRIVATE)
 
 
-def _toml(value: object) -> str:
+def toml_value(value: object) -> str:
     """Return a TOML value; JSON's integers, booleans, lists and strings are TOML's, but for DEL and surrogate pairs."""
     text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
     return text.replace("\x7f", "\\u007f")
@@ -134,7 +147,9 @@ def open_house(folder: Path) -> House:
     """
     config = _read_config(folder / "node.toml")
     keys = folder / "keys"
-    passphrase = Secret(_read(keys / "passphrase", 1024))
+    passphrase = read_passphrase(folder)
+    account, rotated = KeystoreSigner(keys / "account.json", passphrase), key_sets(folder)
+    transport = rotated[-1].transport if rotated else keys / "transport.json"
     policy = read_policy_section(config, folder)
     sets = {one.name: one for one in stored(folder) if one.name in policy.data_sets}
     data = {name: check(one) for name, one in sets.items()}
@@ -144,8 +159,8 @@ def open_house(folder: Path) -> House:
         return House(
             folder=folder,
             name=str(config["name"]),
-            account=KeystoreSigner(keys / "account.json", passphrase),
-            transport=TransportPrivateKey.from_seed(read_keystore(keys / "transport.json", passphrase)),
+            account=account,
+            transport=TransportPrivateKey.from_seed(read_keystore(transport, passphrase)),
             manifest=manifest,
             policy=policy,
             ledger=None if ledger is None else LedgerAddress(**ledger),
@@ -153,6 +168,7 @@ def open_house(folder: Path) -> House:
                 name: DataSet(path=one.path, commitment=data[name].commitment, records=data[name].records)
                 for name, one in sets.items()
             },
+            signers=(account, *(KeystoreSigner(one.signer, passphrase) for one in rotated[-SETS_KEPT:])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / 'node.toml'} is not a valid node configuration ({error}).") from error
@@ -186,7 +202,7 @@ def open_account(folder: Path) -> Signer:
     Raises:
         InputError: It is no node's folder, or the key does not open.
     """
-    passphrase = Secret(_read(folder / "keys" / "passphrase", 1024))
+    passphrase = read_passphrase(folder)
     return KeystoreSigner(folder / "keys" / "account.json", passphrase)
 
 
@@ -196,8 +212,9 @@ def open_transport(folder: Path) -> TransportPrivateKey:
     Raises:
         InputError: It is no node's folder, or the key does not open.
     """
-    passphrase = Secret(_read(folder / "keys" / "passphrase", 1024))
-    return TransportPrivateKey.from_seed(read_keystore(folder / "keys" / "transport.json", passphrase))
+    rotated = key_sets(folder)
+    path = rotated[-1].transport if rotated else folder / "keys" / "transport.json"
+    return TransportPrivateKey.from_seed(read_keystore(path, read_passphrase(folder)))
 
 
 def registered_signers(folder: Path) -> frozenset[bytes]:
@@ -206,7 +223,20 @@ def registered_signers(folder: Path) -> frozenset[bytes]:
     Raises:
         InputError: There is no keystore, or it names no account.
     """
-    return frozenset({account_of(folder)})
+    rotated = (keystore_address(one.signer) for one in key_sets(folder))
+    return frozenset({account_of(folder), *(address for address in rotated if address is not None)})
+
+
+def load_name(folder: Path) -> str:
+    """Read the holder's name in a node's folder; opens no key.
+
+    Raises:
+        InputError: It is no node's folder, or has no name.
+    """
+    name = _read_config(folder / "node.toml").get("name")
+    if not isinstance(name, str):
+        raise InputError(f"{folder / 'node.toml'} has no name.", fix='Add a line: name = "..."')
+    return name
 
 
 def load_ledger(folder: Path) -> LedgerAddress | None:
@@ -232,11 +262,17 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
     """
     logbook = Logbook(house.folder, house.account.address, clock=clock)
     access = None if house.ledger is None else open_ledger(house, house.ledger, logbook, clock=clock)
+    prekeys = Prekeys(house.folder / "prekeys", random=random, clock=clock)
+    renewal = house.folder / RENEWAL
+    if renewal.exists():
+        prekeys.renew()
+        renewal.unlink()
     node = Node(
         name=house.name,
         account=house.account,
+        signers={signer.address: signer for signer in house.signers},
         transport=house.transport,
-        prekeys=Prekeys(house.folder / "prekeys", random=random, clock=clock),
+        prekeys=prekeys,
         reader=None if access is None else access.reader,
         register=Register(house.folder),
         logbook=logbook,
@@ -268,7 +304,8 @@ def open_ledger(
     return follow_embedded(
         ledger,
         house.folder / CHAIN,
-        house.account,
+        house.signers[-1] if house.signers else house.account,
+        me=house.account.address,
         clock=clock,
         wanted=house.policy.checkpoints,
         note=logbook.note_checkpoint,

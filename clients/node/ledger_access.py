@@ -83,6 +83,7 @@ def follow_embedded(
     wanted: int = 0,
     patience_s: float = PATIENCE_S,
     note: Callable[[bytes], None] = lambda checkpoint: None,
+    me: bytes | None = None,
 ) -> LedgerAccess:
     """Follow the chain file that ``address`` names; arguments and errors are those of :func:`follow`.
 
@@ -103,6 +104,7 @@ def follow_embedded(
         wanted=wanted,
         patience_s=patience_s,
         note=note,
+        me=me,
     )
 
 
@@ -118,6 +120,7 @@ def follow(
     wanted: int = 0,
     patience_s: float = PATIENCE_S,
     note: Callable[[bytes], None] = lambda checkpoint: None,
+    me: bytes | None = None,
 ) -> LedgerAccess:
     """Follow an embedded chain into ``folder``, wherever its blocks come from; it must hold the pinned contract.
 
@@ -132,6 +135,7 @@ def follow(
         wanted: How many checkpoints make a block final; 0 for the default, see :mod:`ledger.finality`.
         patience_s: How long a decision waits for them, in seconds.
         note: Told each checkpoint of this node before it is published.
+        me: The member, where another key than its account's signs for it.
 
     Raises:
         LedgerError: It is another chain or contract, or was refused.
@@ -143,7 +147,7 @@ def follow(
         contract=contract,
         source=source,
         board=_NotingBoard(board, note),
-        member=None if account is None else (account.address, account),
+        member=None if account is None else (me or account.address, account),
         clock=clock,
         wanted=wanted,
         patience_s=patience_s,

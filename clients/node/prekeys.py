@@ -56,6 +56,12 @@ class Prekeys:
             epochs = self._epochs()
             return self._open(epochs[-1]) if epochs else self._make(1)
 
+    def renew(self) -> None:
+        """Make the next prekey although the newest was not used: what was signed about it, was signed by a replaced key."""
+        with self._lock:
+            epochs = self._epochs()
+            self._make(epochs[-1] + 1 if epochs else 1)
+
     def named(self, digest: bytes) -> tuple[int, TransportPrivateKey]:
         """Return the prekey that a seat names by its digest.
 

@@ -30,7 +30,7 @@ from clients.node.logbook import Logbook
 from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
 from clients.node.register import Anchor, Register
-from clients.node.view import accepted_set, committed_sets, ledger_view, signers_of
+from clients.node.view import accepted_set, committed_sets, ledger_view, signer_at, signers_of
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
 from fl_core.protocol.blame import answer_blame
@@ -51,6 +51,7 @@ from fl_core.secagg.boxes import TransportPrivateKey
 from ledger.logbook import Kind
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.reader import LedgerReader
+from ledger.records import EMPTY_ADDRESS
 from ledger.signer import Signer
 
 log = logging.getLogger("suture.node")
@@ -86,6 +87,7 @@ class Node:
         clock: Returns the Unix time in seconds.
         random: Fresh randomness.
         settle_ledger: Comes before every decision: makes what is new on the ledger readable, or raises.
+        signers: Keys that sign in rounds, by address, the newest last: the account's own, and those of rotations.
         close_ledger: Lets go of the ledger.
         ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
     """
@@ -103,6 +105,7 @@ class Node:
     clock: Callable[[], int]
     random: RandomSource
     settle_ledger: Callable[[], None] = lambda: None
+    signers: Mapping[bytes, Signer] = field(default_factory=dict)
     close_ledger: Callable[[], None] = lambda: None
     ckks: CkksFiles | None = None
     _bundles: list[AcceptedBundles] = field(default_factory=list, repr=False)
@@ -132,9 +135,9 @@ class Node:
     def close(self) -> None:
         """Close the register and the ledger."""
         with self._lock:
+            self.close_ledger()  # ends the follower, which notes what it signs
             self.register.close()
             self.logbook.close()
-            self.close_ledger()
 
     def status(self) -> bytes:
         """Return who this node is and which prekey shares for it are sealed to next, as JSON. Public facts only."""
@@ -149,7 +152,8 @@ class Node:
     def _prekey(self, reader: LedgerReader) -> SignedPrekey:
         epoch, pair = self.prekeys.newest()
         notary = LedgerNotary(reader.chain_id, reader.address)
-        return sign_prekey(self.account.address, epoch, pair.public, LedgerSigner(notary, self.account))
+        signer = [self.account, *self.signers.values()][-1]  # of a rotation that is over, so it is registered
+        return sign_prekey(self.account.address, epoch, pair.public, LedgerSigner(notary, signer))
 
     def bundle(self, digest: bytes) -> bytes:
         """Tell the gateway whether the holder accepts the app bundle with this SHA-256 now, on the ledger.
@@ -464,7 +468,24 @@ class Node:
         return LedgerNotary(header.chain_id, header.contract)
 
     def _signer(self, header: RoundHeader) -> LedgerSigner:
-        return LedgerSigner(self._notary(header), self.account)
+        """Return what signs in a round: the key that was registered before its beacon."""
+        address = signer_at(self.settled_reader(), self.account.address, header.beacon_number)
+        return LedgerSigner(self._notary(header), self._key(address))
+
+    def _key(self, address: bytes) -> Signer:
+        """Return the key that the ledger names; before the first registration the account's own.
+
+        Raises:
+            NodeStateError: This folder does not have it.
+        """
+        if address in (EMPTY_ADDRESS, self.account.address):
+            return self.account
+        if address not in self.signers:
+            raise NodeStateError(
+                f"the ledger names the signing key 0x{address.hex()}, which this node has not opened.",
+                fix="After `suture-node keys rotate` restart the node; finish an interrupted rotation by running it again.",
+            )
+        return self.signers[address]
 
 
 def _tell_clipped(header: RoundHeader, clipped: int) -> None:

@@ -89,10 +89,10 @@ def committed_sets(reader: LedgerReader, header: RoundHeader) -> Committed:
 
 def signers_of(reader: LedgerReader, header: RoundHeader) -> dict[bytes, bytes]:
     """Return the signing key of every client of the cohort, as registered before the round's beacon."""
-    return {client: _signer_at(reader, client, header.beacon_number) for client in header.cohort}
+    return {client: signer_at(reader, client, header.beacon_number) for client in header.cohort}
 
 
-def _signer_at(reader: LedgerReader, account: bytes, beacon: int) -> bytes:
+def signer_at(reader: LedgerReader, account: bytes, beacon: int) -> bytes:
     """Return the signing key of ``account`` before the round's beacon.
 
     Keys that are registered later do not count: else one member could void a round under way by changing its key.

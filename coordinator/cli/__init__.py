@@ -1,10 +1,10 @@
 """``suture``: the researcher's command line; a file for each command or group of commands, joined here.
 
-A group is a file with a :class:`typer.Typer` named ``app``; it is added below by ``cli.add_typer(file.app, name="group")``.
-Whatever takes time to import is imported within a command.
+A group is a :class:`typer.Typer` in a file, added below by :func:`suture_fl.lazy.add_group`, which imports the file when it is needed.
+Whatever takes time to import is imported within a command, or in a file of a group.
 
-Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage; 3 the audit of the demo's run failed;
-130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP.
+Exit codes: 0 done; 1 the command failed and says why; 2 wrong usage; 3 the audit of the demo's run failed; 4 the ledger refused;
+5 try again later: chain busy, node unreachable, receipt pending; 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from __future__ import annotations
 import typer
 
 from coordinator import parameters_command
-from coordinator.cli import demo, network, relay
+from coordinator.cli import demo, pause, relay
 from suture_fl.commandline import run
+from suture_fl.lazy import add_group
 from suture_fl.version import Version
 
 cli = typer.Typer(
@@ -25,8 +26,28 @@ cli = typer.Typer(
 )
 cli.command(epilog=demo.EPILOG)(demo.demo)
 cli.command(epilog=relay.EPILOG)(relay.relay)
-cli.add_typer(network.app, name="ledger", help="Start a chain for a ledger.")
 cli.command(epilog=parameters_command.EPILOG)(parameters_command.parameters)
+cli.command(epilog=pause.EPILOG)(pause.pause)
+add_group(
+    cli, "keys", "coordinator.cli.keys:app", help="Accounts in keystore files, and registered signing keys."
+)
+add_group(
+    cli,
+    "ledger",
+    "coordinator.cli.ledger:app",
+    help="Found a consortium's ledger; start a chain for it; check what is pinned.",
+)
+add_group(
+    cli, "member", "coordinator.cli.governance:member", help="Who takes part, with which roles and keys."
+)
+add_group(cli, "vote", "coordinator.cli.governance:vote", help="Propose acts and vote for them.")
+add_group(
+    cli, "run", "coordinator.cli.money:run", help="Create runs with their escrow, look at them, close them."
+)
+add_group(cli, "token", "coordinator.cli.money:token", help="A reward token for consortia that have none.")
+add_group(
+    cli, "rewards", "coordinator.cli.money:rewards", help="What a run's contributors earned; have them paid."
+)
 
 
 @cli.callback()

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from fl_core.errors import DecodeError, InputError
-from ledger.audit import light_command, screen
+from ledger.audit import light_command, records_cli, screen
 from suture_fl.commandline import explain, run
 from suture_fl.interruptions import INTERRUPTIONS
 from suture_fl.report import report as report_error
@@ -214,6 +214,13 @@ def evidence(
 
 
 app.command(name="light", epilog=light_command.EPILOG)(light_command.light)
+for _command, _example in (
+    (records_cli.members, records_cli.MEMBERS),
+    (records_cli.votes, records_cli.VOTES),
+    (records_cli.consents, records_cli.CONSENTS),
+    (records_cli.rewards, records_cli.REWARDS),
+):
+    app.command(epilog=_example)(_command)
 
 
 def _console(no_color: bool) -> Console:

@@ -145,6 +145,12 @@ class Web3Connection:
             block = self._block(quantity(number))
             return None if block is None else to_bytes(block.get("hash"), 32)
 
+    def block_time(self, number: int) -> int | None:
+        """Return the time of the block at a height, in Unix seconds, or None when there is none."""
+        with _asking("eth_getBlockByNumber"):
+            block = self._block(quantity(number))
+            return None if block is None else to_int(block.get("timestamp"))
+
     def call(
         self, address: bytes, function: Function, *arguments: object, block: int | None = None
     ) -> tuple[Any, ...]:

@@ -84,6 +84,7 @@ OTHERWISE: dict[str, str] = {
     "clients.node.data_sets.erased": "our own file; tests/unit/clients/node/test_data_sets.py",
     "clients.node.doctor.patient.Patient.config": "a person's file; tests/unit/clients/node/test_doctor.py",
     "clients.node.house.load_ledger": "a person's file; tests/unit/clients/test_node_commands.py",
+    "clients.node.house.load_name": "a person's file; tests/unit/clients/node/test_template.py",
     "clients.node.house.load_policy": "a person's file; tests/unit/clients/node/test_policy_file.py",
     "clients.node.house._read_config": "a person's file; tests/unit/clients/node/test_house.py",
     "clients.node.service.Node.protect": "reads numbers out of a decoded protect call",

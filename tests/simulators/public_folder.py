@@ -149,7 +149,7 @@ class PublicRun:
 class CarelessSession(RoundSession):
     """A round of a coordinator that asks nobody's consent."""
 
-    def _able(self, at_hand: Iterable[bytes]) -> dict[bytes, bytes]:
+    def _able(self, at_hand: Iterable[bytes], beacon: int) -> dict[bytes, bytes]:
         return {account: self._context.reader.keys(account).encryption for account in at_hand}
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from clients.node.house import _toml
+from clients.node.house import toml_value
 from clients.node.policy import Policy
 from clients.node.policy_file import doubts, read_policy
 from fl_core.errors import InputError
@@ -41,7 +41,7 @@ def test_every_rule_survives_being_written_and_read():
         data=(("a", "cardiology"),),
     )
     text = "[policy]\n" + "".join(
-        f"{one.name} = {_toml(getattr(policy, one.name))}\n" for one in fields(policy)
+        f"{one.name} = {toml_value(getattr(policy, one.name))}\n" for one in fields(policy)
     )
     assert read(text) == policy
 

@@ -1,0 +1,96 @@
+"""How the commands of ``suture-node`` find ledger and account: in the node's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+from clients.cli.arguments import Folder
+from clients.node.config import FILE, Config, read_config
+from clients.node.key_files import PASSPHRASE_VARIABLE, read_passphrase
+from fl_core.errors import InputError
+from fl_core.secret import Secret
+from ledger.address import EMBEDDED, LedgerAddress
+from ledger.desk.desk import Account, Desk, Wishes, sit_down
+from ledger.desk.options import DryRun, Yes
+from ledger.views.binding import AsJson
+from ledger.views.window import Window, look
+
+
+class HomeDesk(Desk):
+    """A holder's desk.
+
+    Attributes:
+        folder: The node's folder.
+        config: What its ``node.toml`` says.
+    """
+
+    folder: Path
+    config: Config
+
+    @property
+    def passphrase(self) -> Secret:
+        """What opens the node's keystores."""
+        return read_passphrase(self.folder)
+
+
+class HomeWindow(Window):
+    """A holder's window; attributes as for :class:`HomeDesk`."""
+
+    folder: Path
+    config: Config
+    me: bytes
+
+
+def home_account(folder: Path) -> Account:
+    """Return the account of a node's folder; opens no key."""
+    keys = folder / "keys"
+    stored = (keys / "passphrase").exists()
+    source = (
+        f"passphrase-file={quote(str(keys / 'passphrase'))}"
+        if stored
+        else f"passphrase-env={PASSPHRASE_VARIABLE}"
+    )
+    return Account(f"file:{quote(str(keys / 'account.json'))}?{source}", folder / "outbox.sqlite")
+
+
+def followed(folder: Path) -> tuple[Config, LedgerAddress]:
+    """Return a node's configuration and the ledger that it follows.
+
+    Raises:
+        InputError: It is no node's folder, or it follows none yet.
+    """
+    config = read_config(folder)
+    if config.ledger is None:
+        raise InputError(
+            f"{folder / FILE} names no ledger.",
+            fix="Get the consortium's ledger.toml: suture-node join FOLDER ledger.toml",
+        )
+    path = config.ledger.path
+    if path is not None and not path.is_absolute():
+        return config, replace(config.ledger, chain=f"{EMBEDDED}{path.resolve()}")
+    return config, config.ledger
+
+
+@contextmanager
+def reading(folder: Folder, as_json: AsJson = False) -> Iterator[HomeWindow]:
+    """Open a node's ledger to look at it."""
+    config, address = followed(folder)
+    with look(address, HomeWindow, as_json=as_json) as window:
+        window.folder, window.config, window.me = folder, config, home_account(folder).address
+        yield window
+
+
+@contextmanager
+def acting(
+    folder: Folder, dry_run: DryRun = False, yes: Yes = False, as_json: AsJson = False
+) -> Iterator[HomeDesk]:
+    """Open a node's ledger to act on it as the holder."""
+    config, address = followed(folder)
+    wishes = Wishes(dry_run=dry_run, yes=yes, as_json=as_json)
+    with sit_down(address, home_account(folder), wishes, HomeDesk) as desk:
+        desk.folder, desk.config = folder, config
+        yield desk

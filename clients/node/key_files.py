@@ -1,0 +1,106 @@
+"""Where a node's keys are: the account with the first key set, and the key sets of rotations; and what opens them.
+
+::
+
+    keys/account.json     keys/transport.json      account, and key set 1 (the account's key signs)
+    keys/signer-2.json    keys/transport-2.json    key set 2, after a rotation; and so on
+    keys/signer-next.json keys/transport-next.json a rotation that is not over
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fl_core.errors import InputError
+from fl_core.randomness import RandomSource
+from fl_core.secret import Secret
+from ledger.files import write_atomically
+from ledger.signer import create_keystore
+
+PASSPHRASE_VARIABLE = "SUTURE_NODE_PASSPHRASE"  # noqa: S105 - the name of a variable
+RENEWAL = "keys/renew-prekeys"
+"""File that a rotation leaves: the next node begins with a new prekey, signed by the new key."""
+PRIVATE = 0o600
+SETS_KEPT = 2
+"""Rotated key sets that a node opens: the newest, and the one that a round under way may still name."""
+
+
+def read_passphrase(folder: Path) -> Secret:
+    """Return what opens the node's keystores: ``keys/passphrase``, or else the environment's ``SUTURE_NODE_PASSPHRASE``.
+
+    Raises:
+        InputError: There is neither.
+    """
+    path = folder / "keys" / "passphrase"
+    if not path.exists() and (given := os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")):
+        return Secret(given)
+    try:
+        with path.open("rb") as file:
+            return Secret(file.read(1024))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}).",
+            fix=f"Point to a folder made for a node, or set {PASSPHRASE_VARIABLE}.",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetFiles:
+    """Keystores of one rotated key set.
+
+    Attributes:
+        number: Its number on the ledger.
+        signer: The signing key.
+        transport: The transport seed.
+    """
+
+    number: int
+    signer: Path
+    transport: Path
+
+
+def key_sets(folder: Path) -> list[KeySetFiles]:
+    """Return the key sets of finished rotations, oldest first; the first set is account and transport key themselves."""
+    found = []
+    for signer in (folder / "keys").glob("signer-*.json"):
+        number = signer.stem.removeprefix("signer-")
+        transport = signer.with_name(f"transport-{number}.json")
+        if number.isascii() and number.isdigit() and transport.is_file():
+            found.append(KeySetFiles(int(number), signer, transport))
+    return sorted(found, key=lambda files: files.number)
+
+
+def next_set(folder: Path, passphrase: Secret, *, random: RandomSource, scrypt_cost: int) -> KeySetFiles:
+    """Return the keystores of a rotation that is not over, and make what is missing of them; again does no harm.
+
+    The number is 0 until the ledger gives one.
+    """
+    keys = folder / "keys"
+    files = KeySetFiles(0, keys / "signer-next.json", keys / "transport-next.json")
+    for path in (files.signer, files.transport):
+        if not path.exists():
+            half = path.with_suffix(".half")
+            half.unlink(missing_ok=True)
+            create_keystore(half, passphrase, source=random, scrypt_cost=scrypt_cost)
+            half.replace(path)
+    return files
+
+
+def has_next(folder: Path) -> bool:
+    """Tell whether a rotation is not over."""
+    return (folder / "keys" / "signer-next.json").exists()
+
+
+def finish_rotation(folder: Path, number: int) -> None:
+    """Give the next key set the number that the ledger gave it; continues where a crash stopped.
+
+    The signing key is renamed last: as long as its next file is there, the rotation is not over.
+    """
+    write_atomically(folder / RENEWAL, b"", PRIVATE)
+    keys = folder / "keys"
+    for name in ("transport", "signer"):
+        path = keys / f"{name}-next.json"
+        if path.exists():
+            path.replace(keys / f"{name}-{number}.json")

@@ -1,0 +1,172 @@
+"""Voting: propose an act, vote for one that somebody proposed, and stop new work in an emergency."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fl_core.errors import InputError
+from ledger.desk.desk import Desk, Step, effects
+from ledger.files import read_plain
+from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Role
+from ledger.views.proposals import in_words, outlook, proposal_named, proposals
+from ledger.views.window import Window, read_roles
+
+MAX_MINUTES = 1 << 28
+"""Bytes of a document whose digest goes with a vote."""
+
+Subject = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[SUBJECT]",
+        help="ADMIT, REMOVE: an account. THRESHOLD: a number. STOP_RUN: a run's id or its beginning.",
+        show_default=False,
+    ),
+]
+Minutes = Annotated[
+    Path | None,
+    typer.Option(
+        help="Document with the reason; its SHA-256 goes on the ledger, nothing else.", show_default=False
+    ),
+]
+
+
+def propose(
+    desk: Desk,
+    act: Annotated[str, typer.Argument(help="ADMIT, REMOVE, THRESHOLD, UNPAUSE or STOP_RUN.")],
+    subject: Subject = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            help="ADMIT: roles, separated by commas: holder, researcher, auditor, coordinator.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Minutes = None,
+) -> None:
+    """Propose an act, with your own vote; where that is enough, it is done at once."""
+    kind = _act(act)
+    if (roles is None) == (kind is Act.ADMIT):
+        raise InputError(
+            "Roles are given exactly when somebody is admitted.", fix="Give, or leave out, --roles."
+        )
+    if minutes is not None and kind not in (Act.ADMIT, Act.REMOVE):
+        raise InputError(f"{kind.name} goes without minutes.", fix="Leave out --minutes.")
+    account, info = _subject(desk, kind, subject)
+    chosen = Role(0) if roles is None else read_roles(roles)
+    _vote(desk, kind, account, chosen, _digest(minutes) if minutes else info)
+
+
+def cast(
+    desk: Desk,
+    proposal: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PROPOSAL]",
+            help="Its id or the beginning of it; not needed if only one is open.",
+            show_default=False,
+        ),
+    ] = None,
+    minutes: Minutes = None,
+) -> None:
+    """Vote for an open proposal; with --minutes only if it names that very document."""
+    found = proposal_named(desk, proposal)
+    if minutes is not None and _digest(minutes) != found.info:
+        raise InputError(f"The proposal does not name {minutes}.", fix="Get the document that was proposed.")
+    _vote(desk, found.act, found.subject, found.roles, found.info)
+
+
+def listing(window: Window) -> None:
+    """Show the open proposals: who voted, how many votes there are, and what the next vote will do."""
+    window.show(proposals(window))
+
+
+def pause(desk: Desk) -> None:
+    """Stop new work at once: an auditor or a coordinator may. To go on, the members vote for UNPAUSE.
+
+    Consents can still be withdrawn, rewards claimed, keys changed, runs closed, votes cast.
+    """
+    count = effects(desk, "Paused")
+    desk.act([Step("stop all new work on this ledger", f"pause/{count}", lambda w, i: w.pause(intent=i))])
+
+
+def _vote(desk: Desk, act: Act, subject: bytes, roles: Role, info: bytes) -> None:
+    proposal = desk.reader.proposal_id(act, subject, roles, info)
+    votes, threshold = desk.reader.votes(proposal), desk.reader.threshold()
+    executes = votes + 1 >= threshold
+    if not executes:
+        _check_executable(desk, act, subject, info)
+    words = in_words(desk, act, subject, roles, info)
+    desk.note(f"{outlook(votes, threshold)}{': yours' if executes else ''}")
+    step = Step(
+        f"{'' if executes else 'vote to '}{words}",
+        f"vote/{proposal.hex()}",
+        lambda w, i: w.vote(act, subject, roles, info, intent=i),
+    )
+    desk.act(
+        [step],
+        extra={
+            "proposal": f"0x{proposal.hex()}",
+            "votes": votes + 1,
+            "threshold": threshold,
+            "executes": executes,
+        },
+    )
+
+
+def _check_executable(desk: Desk, act: Act, subject: bytes, info: bytes) -> None:
+    """Refuse to collect votes for what the last one could not execute.
+
+    Raises:
+        InputError: The act makes no sense now.
+    """
+    fix = "Look at `suture member list` first."
+    if act in (Act.ADMIT, Act.REMOVE):
+        is_member = bool(desk.reader.member(subject).roles)
+        if is_member == (act is Act.ADMIT):
+            state = "a member already" if is_member else "not a member"
+            raise InputError(f"{desk.name(subject)} is {state}.", fix=fix)
+        if act is Act.REMOVE and desk.reader.member_count() == 1:
+            raise InputError("The last member cannot be removed.", fix=fix)
+    elif act is Act.THRESHOLD and not 1 <= int.from_bytes(info, "big") <= desk.reader.member_count():
+        raise InputError(
+            f"The threshold is between 1 and {desk.reader.member_count()}, the number of members.", fix=fix
+        )
+    elif act is Act.UNPAUSE and not desk.reader.paused():
+        raise InputError("The ledger is not paused.", fix="There is nothing to do.")
+
+
+def _act(text: str) -> Act:
+    try:
+        return Act[text.upper().replace("-", "_")]
+    except KeyError:
+        raise InputError(
+            f"{text!r} is no act.", fix="Acts are ADMIT, REMOVE, THRESHOLD, UNPAUSE, STOP_RUN."
+        ) from None
+
+
+def _subject(desk: Desk, act: Act, text: str | None) -> tuple[bytes, bytes]:
+    """Return subject and info of an act."""
+    if act is Act.UNPAUSE:
+        if text is not None:
+            raise InputError("UNPAUSE takes no subject.", fix=f"Leave out {text!r}.")
+        return EMPTY_ADDRESS, EMPTY_WORD
+    if text is None:
+        raise InputError(f"{act.name} needs a subject.", fix="See `suture vote propose --help`.")
+    if act in (Act.ADMIT, Act.REMOVE):
+        return desk.account_of(text), EMPTY_WORD
+    if act is Act.STOP_RUN:
+        return EMPTY_ADDRESS, desk.run(text).id
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 2**32:
+        raise InputError(f"{text!r} is no number of votes.", fix="Give a whole number from 1 on.")
+    return EMPTY_ADDRESS, int(text).to_bytes(32, "big")
+
+
+def _digest(minutes: Path) -> bytes:
+    try:
+        return hashlib.sha256(read_plain(minutes, MAX_MINUTES)).digest()
+    except OSError as error:
+        raise InputError(f"{minutes} cannot be read ({error.strerror}).", fix="Name a file.") from error
