@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from clients.cli.house_processes import Outside
     from clients.node.house import House
     from clients.node.relay_client import Duties
     from clients.node.service import Node
@@ -33,30 +34,71 @@ def serve(
     relay_certificates: Annotated[
         Path | None, typer.Option(help="PEM file of the authorities for the relay; default: the system's.")
     ] = None,
+    superlink: Annotated[
+        str | None,
+        typer.Option(help="Also run gateway and SuperNode for this SuperLink: https://HOST:PORT."),
+    ] = None,
+    root_certificates: Annotated[
+        Path | None,
+        typer.Option(help="PEM file of the authorities for the SuperLink; default: the system's."),
+    ] = None,
+    gateway_port: Annotated[
+        int, typer.Option(help="The gateway's port on 127.0.0.1.", min=1, max=65535)
+    ] = 9093,
+    supernode_port: Annotated[
+        int, typer.Option(help="The SuperNode's own port on 127.0.0.1.", min=1, max=65535)
+    ] = 9094,
 ) -> None:
     """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C."""
-    from clients.node.house import open_house, open_node
+    from clients.cli.house_processes import Outside
     from clients.node.separation import glue_user as find_user
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    user = None if glue_user is None else find_user(glue_user)
+    ids = None if user is None else (user.pw_uid, user.pw_gid)
+    os.umask(0o077)
+    outside = None
+    if superlink is not None:
+        outside = Outside(
+            superlink=superlink,
+            certificates=root_certificates,
+            gateway_port=gateway_port,
+            supernode_port=supernode_port,
+            user=ids,
+        )
+    _serve(folder, socket, ids, None if relay is None else (relay, relay_certificates), outside)
+
+
+def _serve(
+    folder: Path,
+    socket: Path,
+    user: tuple[int, int] | None,
+    relay: tuple[str, Path | None] | None,
+    outside: Outside | None,
+) -> None:
+    """Open the node and serve it until a signal comes."""
+    from clients.cli.house_processes import children, keep_running
+    from clients.node.house import open_house, open_node
     from clients.node.separation import separate, share_socket
     from clients.node.server import NodeServer
     from fl_core.randomness import SystemRandomSource
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    user = None if glue_user is None else find_user(glue_user)
-    os.umask(0o077)
     house = open_house(folder)
     node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource())
     server = NodeServer(node, socket, tidy=node.prekeys.sweep)
     if user is not None:
-        separate(folder, user.pw_gid)
-        share_socket(socket, user.pw_gid)
+        separate(folder, user[1])
+        share_socket(socket, user[1])
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    duties = None if relay is None else _duties(node, house, relay, relay_certificates)
+    duties = None if relay is None else _duties(node, house, *relay)
     server.start()
     logging.getLogger("suture.node").info("%s answers on %s", node.name, socket)
-    stop.wait()
+    if outside is None:
+        stop.wait()
+    else:
+        keep_running(folder, children(folder, socket, outside), stop)
     if duties is not None:
         duties.close()
     server.close()

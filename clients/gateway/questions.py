@@ -108,6 +108,18 @@ class Questions:
             )
             return done.rowcount == 1
 
+    def give_up(self, now: float) -> bool:
+        """Note every message whose time is over as answered; return whether there was one."""
+        with self._lock:
+            rows = self._db.execute("SELECT id, metadata FROM questions WHERE answered=0").fetchall()
+            over = []
+            for name, data in rows:
+                metadata = Metadata.FromString(bytes(data))
+                if metadata.created_at + metadata.ttl < now:
+                    over.append((name,))
+            self._db.executemany("UPDATE questions SET answered=1 WHERE id=?", over)
+        return bool(over)
+
     def fact(self, name: str) -> str | None:
         """Return a remembered fact."""
         with self._lock:

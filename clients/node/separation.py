@@ -13,6 +13,8 @@ from pathlib import Path
 from fl_core.errors import InputError
 
 _DATA, _RECORDS = "data", ".csv"
+_FLOWER = "flower"
+"""Where the SuperNode keeps its files; belongs to its user."""
 _GROUP_READS_FOLDER, _GROUP_READS_FILE, _PASS_ONLY = 0o750, 0o640, 0o711
 
 
@@ -41,7 +43,7 @@ def separate(folder: Path, group: int) -> None:
     """
     try:
         for entry in folder.iterdir():
-            if entry.name != _DATA:
+            if entry.name not in (_DATA, _FLOWER):
                 _close(entry)
         data = folder / _DATA
         os.chown(data, -1, group)

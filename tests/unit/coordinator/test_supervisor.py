@@ -253,7 +253,7 @@ def test_modules_in_the_current_folder_are_not_taken_for_ours(tmp_path, monkeypa
 def test_a_node_does_not_take_modules_from_its_working_folder(tmp_path) -> None:
     from coordinator.demo.deployed_run import _site
 
-    (helper,) = _site(tmp_path / "nowhere", tmp_path / "socket").helpers
+    (helper,) = _site(tmp_path / "nowhere", tmp_path / "socket", gateways=True).helpers
     (tmp_path / "json.py").write_text("raise SystemExit('not ours')\n")
     result = subprocess.run(helper.command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)

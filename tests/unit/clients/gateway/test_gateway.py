@@ -344,3 +344,13 @@ def test_a_superlink_without_answer_makes_the_supernode_wait(world):
     world.superlink.down = 1
     assert world.node.refused("pull-messages", fleet_pb2.PullMessagesRequest()) == 503
     assert replace(world.holder).accepted
+
+
+def test_a_message_whose_time_is_over_is_given_up_once(world):
+    asked = world.asked("train")
+    assert not world.questions.give_up(time.time())
+    later = time.time() + asked.metadata.ttl + 1
+    assert world.questions.give_up(later)
+    assert not world.questions.give_up(later)
+    world.node.push(asked, RecordDict({envelope.SEALED: sealed(world.frame())}))
+    assert world.superlink.replies == []

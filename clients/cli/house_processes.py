@@ -1,0 +1,133 @@
+"""What ``suture-node serve`` keeps running beside the node when it is given a SuperLink: the gateway and the SuperNode behind it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from clients.node.house import PRIVATE
+from suture_fl.children import Child, end_all
+
+LOOK_S = 0.5
+OVERDUE_EVERY_S = 5.0
+FLOWER = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_HANDED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "PYTHONPATH",
+    "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+)
+"""Variables that the SuperNode gets of the node's environment."""
+
+log = logging.getLogger("suture.node")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """How the house reaches a SuperLink.
+
+    Attributes:
+        superlink: Its address.
+        certificates: PEM file of the authorities to trust, or None.
+        gateway_port: The gateway's port on 127.0.0.1.
+        supernode_port: The SuperNode's own port, for its ClientApps.
+        user: User and group that the SuperNode runs as, or None.
+    """
+
+    superlink: str
+    certificates: Path | None
+    gateway_port: int
+    supernode_port: int
+    user: tuple[int, int] | None
+
+
+def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
+    """Return gateway and SuperNode, in the order in which they start."""
+    gateway = [
+        *(sys.executable, "-P", "-m", "clients.cli", "gateway", str(folder), "--socket", str(socket)),
+        *("--superlink", outside.superlink, "--port", str(outside.gateway_port)),
+    ]
+    if outside.certificates is not None:
+        gateway += ["--root-certificates", str(outside.certificates)]
+    door = f'door="unix:{socket.resolve()}"'
+    supernode = [
+        *(_program("flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{outside.gateway_port}"),
+        *("--host", "127.0.0.1", "--port", str(outside.supernode_port), "--isolation", "subprocess"),
+        *("--node-config", door),
+    ]
+    home, logs = folder / "flower", folder / "logs"
+    for place in (home, logs):
+        place.mkdir(mode=0o700, exist_ok=True)
+    if outside.user is not None:
+        os.chown(home, *outside.user)
+    own = dict(os.environ)
+    theirs = {name: own[name] for name in _HANDED_ON if name in own}  # a passphrase may be among the others
+    theirs |= {**FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1"}
+    theirs["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), theirs.get("PATH", os.defpath)])
+    for name in ("gateway", "supernode"):
+        (logs / f"{name}.log").touch(PRIVATE)
+    return [
+        Child(name="gateway", command=gateway, environment=own, log=logs / "gateway.log"),
+        Child(
+            name="SuperNode",
+            command=supernode,
+            environment=theirs,
+            log=logs / "supernode.log",
+            user=outside.user,
+        ),
+    ]
+
+
+def keep_running(
+    folder: Path, kept: list[Child], stop: threading.Event, *, clock: Callable[[], float] = time.time
+) -> None:
+    """Keep the processes running until ``stop`` is set, then end them.
+
+    A SuperNode whose app hangs answers nothing ever again, so it is started anew when the time of a message that it holds is over.
+    Called in the main thread: the kernel ends the children with the thread that started them.
+    """
+    supernode, looked = kept[-1], 0.0
+    try:
+        while not stop.wait(LOOK_S):
+            now = clock()
+            for child in kept:
+                child.tend(now, log.warning)
+            if now - looked > OVERDUE_EVERY_S:
+                looked = now
+                if supernode.running_since is not None and _overdue(folder, now):
+                    log.warning("the SuperNode holds a message whose time is over; it is started again")
+                    supernode.kill()
+    finally:
+        end_all(kept)
+
+
+def _overdue(folder: Path, now: float) -> bool:
+    from clients.gateway.questions import Questions
+
+    path = folder / "gateway.sqlite"
+    if not path.exists():
+        return False
+    with closing(Questions(path)) as questions:
+        return questions.give_up(now)
+
+
+def _program(name: str) -> str:
+    return str(Path(sysconfig.get_path("scripts")) / name)

@@ -1,0 +1,125 @@
+"""Processes that one of our processes keeps running: started again when they die, ended with it.
+
+A child leads a process group of its own, which is ended as a whole. On Linux, where ``setpriv`` is at hand, the kernel kills a child when
+its parent dies in any way. A child that keeps dying is started again after a pause that doubles.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
+STABLE_S = 60.0
+"""A child that ran this long is started again without a pause."""
+
+END_S = 10.0
+"""Seconds that a child has to end after SIGTERM."""
+
+
+@dataclass(kw_only=True)
+class Child:
+    """One process.
+
+    Attributes:
+        name: For the log.
+        command: Program and arguments.
+        environment: Its whole environment.
+        log: File that its output is appended to.
+        user: User and group number that it runs as; None is our own. Needs root and ``setpriv``.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    user: tuple[int, int] | None = None
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _started: float = 0.0
+    _next: float = 0.0
+    _pause: float = PAUSE_S
+
+    def start(self, now: float) -> None:
+        """Start it."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                _tied(self.command, self.user),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(self.environment),
+                start_new_session=True,
+            )
+        self._started = now
+
+    def tend(self, now: float, say: Callable[[str], None]) -> None:
+        """Start it if it does not run, is due, and say so."""
+        if self._process is not None:
+            status = self._process.poll()
+            if status is None:
+                return
+            self.kill()
+            self._pause = PAUSE_S if now - self._started > STABLE_S else min(2 * self._pause, MAX_PAUSE_S)
+            self._next = now + self._pause
+            say(f"{self.name} ended with status {status}; it is started again in {self._pause:.0f} s")
+            self._process = None
+        if now >= self._next:
+            self.start(now)
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End it and its group now."""
+        if self._process is not None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    @property
+    def running_since(self) -> float | None:
+        """When it was started, by the clock given to :meth:`start`; None while it does not run."""
+        return None if self._process is None or self._process.poll() is not None else self._started
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it ended within some seconds."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+def end_all(children: Sequence[Child]) -> None:
+    """End children, the last one first, with SIGTERM and at last with SIGKILL."""
+    end = time.monotonic() + END_S
+    for child in reversed(children):
+        child.ask_to_end()
+        child.wait(end - time.monotonic())
+        child.kill()
+
+
+def _tied(command: Sequence[str], user: tuple[int, int] | None) -> list[str]:
+    """Return the command that dies with its parent and runs as ``user``, as far as this system can do that."""
+    program = shutil.which("setpriv")
+    if program is None:
+        if user is not None:
+            raise OSError("this system has no setpriv, which runs a program as another user")
+        return list(command)
+    rights = (
+        []
+        if user is None
+        else [f"--reuid={user[0]}", f"--regid={user[1]}", "--clear-groups", "--no-new-privs"]
+    )
+    return [program, "--pdeathsig", "KILL", *rights, "--", *command]
