@@ -168,6 +168,7 @@ def _found(
 
 def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
     return {
+        **app.SETTINGS,
         app.FOLDER: str(options.folder.resolve()),
         app.NODES: nodes,
         app.ROUNDS: options.rounds,
