@@ -130,7 +130,7 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
         options, training_task(TASK), len(hospitals), bundle.sha256.hex() if bundle is not None else ""
     )
     events = _found(options, hospitals, terms, model, listener)
-    config = _config(options, len(hospitals))
+    config = run_config(options, len(hospitals))
     if bundle is None:
         run_in_process(hospitals, config, drop=options.drop, listener=listener)
     else:
@@ -166,7 +166,8 @@ def _found(
     return options.folder / "coordinator" / "events.jsonl"
 
 
-def _config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
+def run_config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
+    """Return the ServerApp's settings: its defaults, and what the demo decides itself."""
     return {
         **app.SETTINGS,
         app.FOLDER: str(options.folder.resolve()),
