@@ -66,7 +66,7 @@ def make_server_app(listener: Listener | None = None) -> ServerApp:
 
     @app.main()
     def main(grid: Grid, context: Context) -> None:
-        config = context.run_config
+        config = {**SETTINGS, **context.run_config}
         wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
         if config[PROTECTION] == "none":
             _run_plain(grid, config, listener)

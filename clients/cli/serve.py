@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -48,12 +47,18 @@ def serve(
     supernode_port: Annotated[
         int, typer.Option(help="The SuperNode's own port on 127.0.0.1.", min=1, max=65535)
     ] = 9094,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Serve Prometheus metrics at this loopback address, e.g. 127.0.0.1:9464."),
+    ] = None,
+    json_logs: Annotated[bool, typer.Option("--json-logs", help="Write log lines as JSON.")] = False,
 ) -> None:
     """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C."""
     from clients.cli.house_processes import Outside
+    from clients.node.json_log import log_to_stderr
     from clients.node.separation import glue_user as find_user
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr(as_json=json_logs)
     user = None if glue_user is None else find_user(glue_user)
     ids = None if user is None else (user.pw_uid, user.pw_gid)
     os.umask(0o077)
@@ -66,7 +71,7 @@ def serve(
             supernode_port=supernode_port,
             user=ids,
         )
-    _serve(folder, socket, ids, None if relay is None else (relay, relay_certificates), outside)
+    _serve(folder, socket, ids, None if relay is None else (relay, relay_certificates), outside, metrics)
 
 
 def _serve(
@@ -75,17 +80,21 @@ def _serve(
     user: tuple[int, int] | None,
     relay: tuple[str, Path | None] | None,
     outside: Outside | None,
+    metrics: str | None,
 ) -> None:
     """Open the node and serve it until a signal comes."""
     from clients.cli.house_processes import children, keep_running
     from clients.node.house import open_house, open_node
+    from clients.node.metrics import Metrics, MetricsServer
     from clients.node.separation import separate, share_socket
     from clients.node.server import NodeServer
     from fl_core.randomness import SystemRandomSource
 
     house = open_house(folder)
     node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource())
-    server = NodeServer(node, socket, tidy=node.prekeys.sweep)
+    counted = Metrics(folder, node.logbook.total, int(time.time()))
+    scraped = None if metrics is None else MetricsServer(counted, metrics)
+    server = NodeServer(node, socket, tidy=node.prekeys.sweep, observe=counted.observe)
     if user is not None:
         separate(folder, user[1])
         share_socket(socket, user[1])
@@ -102,6 +111,8 @@ def _serve(
     if duties is not None:
         duties.close()
     server.close()
+    if scraped is not None:
+        scraped.close()
     node.close()
 
 

@@ -12,17 +12,19 @@ EPILOG = "Example: suture-node status /srv/suture/node --json"
 
 
 def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show who this node is, which ledger it follows and how far, and what its policy allows.
+    """Show who this node is, what it did, what left the house, and what deserves attention.
 
-    Of an embedded chain it shows the newest block of the node's own copy, the newest one that enough members co-signed, the
-    newest one that this node signed, and how often somebody showed it two histories: the evidence lies in chain/evidence.
+    Keys, ledger and how far it is followed, data sets and how much of their limits is spent, policy, consents, rounds, bytes
+    that left, tokens, warnings. Of an embedded chain it shows the newest block of the node's own copy, the newest one that
+    enough members co-signed, the newest one that this node signed, and how often somebody showed it two histories.
     """
     from json import dumps
+    from time import time
 
     from clients.node.house import accepted_terms, open_house, read_copy
 
     house = open_house(folder)
-    facts = {
+    facts: dict[str, object] = {
         "name": house.name,
         "account": f"0x{house.account.address.hex()}",
         "ledger": None if house.ledger is None else f"{house.ledger.chain} (0x{house.ledger.contract})",
@@ -41,8 +43,34 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
             "signed block": copy.signed,
             "evidence": copy.evidence,
         }
+    from clients.node.summary import summarise
+
+    more, warnings = summarise(house, now=int(time()))
+    facts |= more | {"warnings": warnings}
     if json:
         typer.echo(dumps(facts))
         return
     for name, value in facts.items():
-        typer.echo(f"{name:20} {value if value is not None else '-'}")
+        for number, line in enumerate(_shown(value)):
+            typer.echo(f"{'' if number else name:20} {line}")
+
+
+def _shown(value: object) -> list[str]:
+    """Return a fact as lines for a person."""
+    if isinstance(value, dict):
+        return [", ".join(f"{key} {_word(one)}" for key, one in value.items() if one not in (None, {}))]
+    if isinstance(value, list):
+        return [line for one in value for line in _shown(one)] or ["-"]
+    return [_word(value)]
+
+
+def _word(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{key} {_word(one)}" for key, one in value.items()) + ")"
+    if isinstance(value, list):
+        return " ".join(_word(one) for one in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

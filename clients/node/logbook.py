@@ -119,6 +119,11 @@ class Logbook:
         with self._guard:
             return self._locked(lambda: self._state)
 
+    def total(self) -> tuple[int, int]:
+        """Return how many entries there are, and how many bytes left by all of them, as far as this object has read."""
+        with self._guard:
+            return self._state.count, self.bytes_sent
+
     def has(self, kind: Kind, digest: bytes) -> bool:
         """Return whether an entry says that these bytes left."""
         with self._guard:

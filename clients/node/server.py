@@ -32,7 +32,15 @@ MAX_SOCKET_PATH = 100  # bytes; Linux allows 108, macOS 104
 
 _METHODS = frozenset(method.value for method in Method)
 
+_OUTCOMES = ("done", "refused", "failed")
+Observe = Callable[[str, str, float], None]
+"""Told name, outcome and duration in seconds of each call; see :meth:`clients.node.metrics.Metrics.observe`."""
+
 log = logging.getLogger("suture.node")
+
+
+def unobserved(method: str, outcome: str, seconds: float) -> None:
+    """Count nothing."""
 
 
 class NodeServer:
@@ -42,12 +50,20 @@ class NodeServer:
         node: Answers the calls.
         path: Of the socket.
         tidy: Called once when serving begins and then every :data:`TIDY_S`, whether anybody calls or not.
+        observe: Told how each call went.
 
     Raises:
         InputError: The path is too long for a Unix socket, or a node is already served there.
     """
 
-    def __init__(self, node: Node, path: Path, *, tidy: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        path: Path,
+        *,
+        tidy: Callable[[], None] = lambda: None,
+        observe: Observe = unobserved,
+    ) -> None:
         if len(os.fsencode(path)) > MAX_SOCKET_PATH:
             raise InputError(
                 f"{path} is too long for a Unix socket ({MAX_SOCKET_PATH} bytes at most).",
@@ -62,7 +78,7 @@ class NodeServer:
             raise InputError(
                 f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket."
             ) from error
-        self._server.node, self._server.tidy = node, tidy
+        self._server.node, self._server.tidy, self._server.observe = node, tidy, observe
         path.chmod(0o600)
 
     def serve(self) -> None:
@@ -109,6 +125,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     request_queue_size = 128  # a caller beyond the queue is turned away at once, not made to wait
     node: Node
+    observe: Observe
     tidy: Callable[[], None]
     _tidied: float | None = None
 
@@ -140,6 +157,14 @@ class _Handler(socketserver.BaseRequestHandler):
             log.warning("a call at the door broke off: %s", error)
 
     def _answer(self, code: int, payload: bytes) -> tuple[int, bytes]:
+        """Answer, and tell how it went and how long it took."""
+        started = time.perf_counter()
+        status, answer = self._ask(code, payload)
+        name = Method(code).name.lower() if code in _METHODS else "unknown"
+        self.server.observe(name, _OUTCOMES[status], time.perf_counter() - started)
+        return status, answer
+
+    def _ask(self, code: int, payload: bytes) -> tuple[int, bytes]:
         if code not in _METHODS:
             return 2, b"the node knows no such call"
         try:
