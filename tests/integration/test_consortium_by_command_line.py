@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from coordinator.demo.holders import training_task
 from fl_core.errors import InputError
 from tests.simulators.founded_run import TASK, options
 from tests.simulators.terminal import Terminal
+from tests.unit.docs.test_docs import ROOT, shell_lines
 
 PEOPLE = ("coordinator", "researcher", "auditor", "alder")
 ROLES = {"coordinator": "coordinator", "researcher": "researcher", "auditor": "auditor", "alder": "holder"}
@@ -529,3 +531,24 @@ def test_no_passphrase_and_no_key_is_ever_shown(office: Office, monkeypatch: pyt
     assert [secret for secret in secrets if secret in terminal.everything] == []
     with pytest.raises(InputError):
         open_signer(str(keystore))
+
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+def test_the_page_on_joining_a_consortium_runs_as_written(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(office.folder)
+    (office.folder / "records.csv").write_text("age,outcome\n50,1\n60,0\n")
+    _, terms = with_run(office)
+    assert terms.name == "terms.json"
+    commands = [shlex.split(line) for line in shell_lines(ROOT / "docs/how-to/join-a-consortium.md")]
+    assert len(commands) == 12
+    for program, *words in commands:
+        if words[:2] == ["keys", "register"] and "--dry-run" in words:  # by now the members have voted
+            account = office.terminal.done("suture", "keys", "show", office.folder / "node/keys/account.json")
+            office.act("coordinator", "vote", "propose", "ADMIT", account["account"], "--roles", "holder")
+            office.act("researcher", "vote", "cast")
+        shown = office.terminal.run(program, *words)
+        assert shown.code == 0, (words, shown.err)

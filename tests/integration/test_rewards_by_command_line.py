@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from fl_core.models.step import apply_step
 from fl_core.protocol.setup import transport_key_digest
 from fl_core.randomness import SystemRandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
+from ledger.address import find_ledger, write_address
 from ledger.chain.connection import Web3Connection
 from ledger.papers import PublicFolder
 from ledger.records import RoundState
@@ -28,6 +31,7 @@ from ledger.typed_data import KeyPossession
 from ledger.writer import LedgerWriter
 from tests.simulators.founded_run import RunWithNodes, copied, found, now
 from tests.simulators.terminal import Terminal
+from tests.unit.docs.test_docs import ROOT, shell_lines
 
 SHARE = REWARD_PER_ROUND // 4
 
@@ -217,3 +221,19 @@ def rotate(world: RunWithNodes, name: str) -> None:
     writer.set_keys(new.address, encryption, possession, intent="keys/2")
     writer.close()
     finish_rotation(folder, 2)
+
+
+def test_the_page_on_claiming_rewards_runs_as_written(
+    run: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run)
+    write_address(run / "ledger.toml", find_ledger(run / "public"))
+    (run / "node").symlink_to(run / "nodes" / "cleveland")
+    (run / "keys").mkdir()
+    shutil.copy(run / "coordinator" / "account.json", run / "keys" / "coordinator.json")
+    commands = [shlex.split(line) for line in shell_lines(ROOT / "docs/how-to/claim-rewards.md")]
+    assert len(commands) == 5
+    for program, *words in commands:
+        shown = terminal.run(program, *words)
+        assert shown.code == 0, (words, shown.err)
+    assert due(terminal, run)["Cleveland"] == (str(SHARE), "0")
