@@ -86,7 +86,8 @@ def run_deployed(
             _site(node, sockets / f"{index}.sock", gateways=gateways) for index, node in enumerate(nodes)
         ]
         with Deployment(folder, sites, port=port, environment={"OMP_NUM_THREADS": "1"}) as deployment:
-            listener({"event": "processes-started", "port": deployment.port, "nodes": len(nodes)})
+            started = {"port": deployment.port, "nodes": len(nodes), "gateways": gateways}
+            listener({"event": "processes-started", **started})
 
             def react(event: Event) -> None:
                 listener(event)

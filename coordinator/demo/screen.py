@@ -112,9 +112,10 @@ class Screen:
         )
 
     def _processes(self, event: Event) -> None:
-        count = 1 + 2 * event["nodes"]
+        count = 1 + (3 if event["gateways"] else 2) * event["nodes"]
+        gateways = ", gateways" if event["gateways"] else ""
         self._say(
-            f"{count} started: SuperLink on port {event['port']}, SuperNodes, hospital nodes",
+            f"{count} started: SuperLink on port {event['port']}, SuperNodes{gateways}, hospital nodes",
             title="Processes",
         )
 

@@ -1,0 +1,93 @@
+"""Processes that are kept running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from suture_fl.children import Child, end_all
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups")
+
+
+def child(tmp_path, program: str) -> Child:
+    return Child(
+        name="toy",
+        command=[sys.executable, "-c", program],
+        environment=dict(os.environ),
+        log=tmp_path / "log",
+    )
+
+
+def wait(ready) -> None:
+    end = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_child_that_dies_is_started_again_after_a_pause_that_doubles(tmp_path):
+    said: list[str] = []
+    toy = child(tmp_path, "raise SystemExit(3)")
+    now = 1000.0
+    pauses = []
+    for _ in range(3):
+        toy.tend(now, said.append)
+        assert toy.wait(20.0)
+        toy.tend(now, said.append)
+        assert toy.running_since is None
+        toy.tend(now + toy._pause - 0.01, said.append)
+        assert toy.running_since is None, "not before the pause is over"
+        pauses.append(toy._pause)
+        now += toy._pause
+    assert pauses == [2.0, 4.0, 8.0]
+    assert len(said) == 3 and "status 3" in said[0]
+
+
+def test_a_child_that_ran_long_is_started_again_soon(tmp_path):
+    toy = child(tmp_path, "raise SystemExit(3)")
+    toy._pause = 30.0
+    toy.tend(1000.0, print)
+    assert toy.wait(20.0)
+    toy.tend(2000.0, print)
+    assert toy._pause == 1.0
+
+
+def test_a_child_ends_with_its_group(tmp_path):
+    program = (
+        "import subprocess, sys, time; "
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
+        "print(p.pid, flush=True); time.sleep(600)"
+    )
+    toy = child(tmp_path, program)
+    toy.tend(1000.0, print)
+    wait(lambda: (tmp_path / "log").read_text().strip())
+    grandchild = int((tmp_path / "log").read_text())
+    end_all([toy])
+    assert toy.running_since is None
+
+    def gone() -> bool:
+        try:
+            os.kill(grandchild, 0)
+        except ProcessLookupError:
+            return True
+        with open(f"/proc/{grandchild}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "Z"
+
+    wait(gone)
+
+
+def test_a_child_that_does_not_mind_sigterm_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("suture_fl.children.END_S", 0.3)
+    toy = child(
+        tmp_path,
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)",
+    )
+    toy.tend(1000.0, print)
+    wait(lambda: "up" in (tmp_path / "log").read_text())
+    end_all([toy])
+    assert toy._process.returncode == -signal.SIGKILL
