@@ -120,10 +120,11 @@ class Hospital:
         self._house = open_house(house.folder)
 
     def accept(self, run: bytes, terms: Terms) -> None:
-        """Accept a run's terms: keep the document, then sign the acceptance on the ledger."""
+        """Accept a run's terms with the data set: keep the document, then sign the acceptance on the ledger."""
         assert self._writer is not None, "a holder joins a ledger before it accepts terms"
         store_terms(self._house.folder, terms)
-        self._writer.accept(run, terms.digest, intent=f"{run.hex()}/accept")
+        dataset = self._house.manifest.commitment
+        self._writer.accept(run, terms.digest, dataset, intent=f"{run.hex()}/accept")
 
     def serve_in_process(self) -> str:
         """Open the node's door inside this process and return its address."""

@@ -27,10 +27,11 @@ class KeySet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A consent that was given or withdrawn in ``block``."""
+    """A consent that was given or withdrawn in ``block``; ``dataset`` is the commitment it was given with, zero for none."""
 
     given: bool
     block: int
+    dataset: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,10 +214,13 @@ def _members(reader: LedgerReader) -> dict[bytes, tuple[Membership, ...]]:
 
 
 def _consents(reader: LedgerReader, run: bytes) -> dict[bytes, tuple[Change, ...]]:
+    datasets = {event.tx_hash: event.values["dataset"] for event in _of_run(reader, "BudgetReserved", run)}
     found: dict[bytes, tuple[Change, ...]] = {}
     for event in _of_run(reader, "Consent", run):
         account, given = event.values["holder"], bool(event.values["given"])
-        found[account] = (*found.get(account, ()), Change(given=given, block=event.block_number))
+        dataset = datasets.get(event.tx_hash, EMPTY_WORD) if given else EMPTY_WORD
+        change = Change(given=given, block=event.block_number, dataset=dataset)
+        found[account] = (*found.get(account, ()), change)
     return found
 
 

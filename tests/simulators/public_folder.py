@@ -82,6 +82,11 @@ def insecure_key(name: str) -> KeySigner:
     return KeySigner(Secret(hashlib.sha256(name.encode()).digest()))
 
 
+def dataset_of(name: str) -> bytes:
+    """Return the commitment of a holder's data set."""
+    return hashlib.sha256(f"{name}/data".encode()).digest()
+
+
 @dataclass
 class Holder:
     """A data holder: client and committee member."""
@@ -275,7 +280,7 @@ class Consortium:
         terms = self._terms(model)
         run, token = self._fund(terms)
         for holder in self.holders.values():
-            holder.writer.accept(run, terms.digest, intent="accept")
+            holder.writer.accept(run, terms.digest, dataset_of(holder.name), intent="accept")
         if self.registered:
             self.writer.register_root(run, model_digest(model), EMPTY_WORD, intent="root")
         names = {account.hex(): holder.name for account, holder in self.holders.items()}
@@ -494,7 +499,7 @@ class Consortium:
                 update=self._draw.normal(0, 0.1, header.parameters).astype(np.float32),
                 examples=int(self._draw.integers(20, 150)),
                 counters=(int(self._draw.integers(0, 20)),),
-                dataset=hashlib.sha256(f"{holder.name}/data".encode()).digest(),
+                dataset=dataset_of(holder.name),
                 transport_keys=keys,
                 signer=LedgerSigner(self.notary, holder.signer),
                 random=self.random,

@@ -3,7 +3,7 @@
 For every finalised round:
 
 1. Every leaf speaks of this run, round, header, parent model and of the account that it is filed under, which is in the
-   cohort.
+   cohort; and of the data set with which that account consented, if the consent names one.
 2. It is signed with the key that the account had registered when the round was opened.
 3. The leaves make the root and the number of V on the ledger.
 4. The included set lies within V and makes the root and the number of U on the ledger; it is as large as the header asks.
@@ -15,6 +15,7 @@ from __future__ import annotations
 from fl_core.errors import DecodeError
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
+from ledger.records import EMPTY_WORD
 
 Pairs = dict[bytes, bytes]
 """Account -> digest of its contribution."""
@@ -61,6 +62,10 @@ def _check_leaf(evidence: Evidence, number: int, account: bytes) -> bytes:
         raise DecodeError("the leaf is of another run, round, header or model")
     if statement.member != account or account not in header.cohort:
         raise DecodeError("the leaf is not of this account, or the account is not in the cohort")
+    consent = evidence.chronicle.consent_before(account, evidence.chronicle.openings[number].block)
+    pledged = EMPTY_WORD if consent is None else consent.dataset  # whether there is a consent: check 3
+    if pledged not in (EMPTY_WORD, statement.dataset):
+        raise DecodeError("the leaf names another data set than the holder's consent")
     evidence.statements.verify(statement, leaf.signature, evidence.chronicle.signer_at(account, number))
     return evidence.statements.digest(statement)
 

@@ -21,7 +21,7 @@ from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.records import EMPTY_WORD, Act, Role
 from ledger.seal import write_seal
 from ledger.typed_data import Domain
-from tests.simulators.public_folder import CHAIN_ID, HOLDERS, Consortium, PublicRun, insecure_key
+from tests.simulators.public_folder import CHAIN_ID, HOLDERS, Consortium, PublicRun, dataset_of, insecure_key
 from tests.simulators.tampering import (
     Key,
     digest_of,
@@ -195,7 +195,7 @@ def test_a_well_signed_leaf_that_the_ledger_did_not_accept_fails(
 ) -> None:
     archive, paper = Archive(copied.public.archive), read_paper(copied, 3)
     other = Leaf.decode((copied.path / object_name(digest_of(copied, 3, ("leaves", CEDAR)))).read_bytes())
-    statement = replace(other.statement, member=copied.holders[DAMSON])
+    statement = replace(other.statement, member=copied.holders[DAMSON], dataset=dataset_of(DAMSON))
     signer = LedgerSigner(LedgerNotary(CHAIN_ID, copied.contract), insecure_key(DAMSON))
     leaf = Leaf(statement=statement, signature=signer.sign(statement))
     paper["leaves"][copied.holders[DAMSON].hex()] = archive.put(leaf.encode()).hex()
@@ -705,6 +705,26 @@ def test_a_coordinator_asks_nobody_whose_consent_does_not_count_and_everybody_wh
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize("named", ["own", "none", "another"])
+def test_a_contribution_names_the_data_set_of_the_consent_if_that_names_one(
+    tmp_path: Path, named: str
+) -> None:
+    dataset = {"own": dataset_of(CEDAR), "none": EMPTY_WORD, "another": dataset_of("another")}[named]
+    consortium = Consortium(tmp_path / "run")
+    account, run = insecure_key(CEDAR).address, consortium.context.run
+    writer = consortium.holders[account].writer
+    writer.withdraw(run, intent="withdraw")
+    writer.accept(run, consortium.context.terms.digest, dataset, intent="accept again")
+    consortium.play()
+    found = failures(folder := consortium.close(), folder)
+    assert found.keys() == ({LEAVES} if named == "another" else set())
+    assert [(f.round, f.holder, f.problem) for f in found.get(LEAVES, ())] == (
+        [(1, account.hex(), "the leaf names another data set than the holder's consent")]
+        if named == "another"
+        else []
+    )
 
 
 # ---------------------------------------------------------------------- reasons for leaving somebody out
