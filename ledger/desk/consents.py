@@ -50,7 +50,7 @@ def give(
         desk: The holder's desk.
         run: The run.
         terms: The document whose digest the ledger has.
-        dataset: Returns the commitment to the holder's data set; asked where the run has a privacy budget to set aside.
+        dataset: Returns the commitment to the holder's data set: the consent names it, and the audit compares.
         store: Keeps the document, before anything is sent.
 
     Raises:
@@ -68,7 +68,7 @@ def give(
         desk.note(line)
     if not desk.wishes.dry_run:
         store(terms)
-    committed = dataset() if run.budget else EMPTY_WORD
+    committed = dataset()
     step = Step(
         f"consent to the terms 0x{terms.digest.hex()} of the run 0x{run.id.hex()}",
         f"{run.id.hex()}/accept/{_changes(desk, run.id, me)}",
