@@ -16,7 +16,14 @@ def one_line(text: str) -> str:
 
 
 def lenient_output() -> None:
-    r"""Let the output streams write out what their encoding lacks (``\xd6``), instead of failing."""
+    r"""Let the output streams write out what their encoding lacks (``\xd6``), instead of failing.
+
+    A stream that was closed when the process began (``>&-``) is sent nowhere: it would be None, and its descriptor
+    would go to the next file that is opened, so that what other libraries write there would end in it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - stays open as long as the process
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

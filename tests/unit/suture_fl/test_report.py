@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +60,18 @@ def test_characters_that_the_terminal_lacks_are_written_out(monkeypatch: pytest.
     module.sys.stdout.write("Ö")
     module.sys.stdout.flush()
     assert raw.getvalue() == b"\\xd6"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_succeeds_and_no_file_takes_their_place(
+    tmp_path: Path, closed: str
+) -> None:
+    made = tmp_path / "made"
+    code = (
+        "import os, sys; from suture_fl.report import lenient_output; lenient_output(); "
+        f"made = os.open({str(made)!r}, os.O_CREAT | os.O_WRONLY); "
+        "print('out', flush=True); print('err', file=sys.stderr, flush=True); sys.exit(0 if made > 2 else 9)"
+    )
+    command = shlex.join([sys.executable, "-c", code])
+    assert subprocess.run(["sh", "-c", f"exec {command} {closed}"], check=False).returncode == 0
+    assert made.read_bytes() == b""
