@@ -85,7 +85,9 @@ def run_deployed(
         sites = [
             _site(node, sockets / f"{index}.sock", gateways=gateways) for index, node in enumerate(nodes)
         ]
-        with Deployment(folder, sites, port=port, environment={"OMP_NUM_THREADS": "1"}) as deployment:
+        with Deployment(
+            folder.absolute(), sites, port=port, environment={"OMP_NUM_THREADS": "1"}
+        ) as deployment:
             started = {"port": deployment.port, "nodes": len(nodes), "gateways": gateways}
             listener({"event": "processes-started", **started})
 
@@ -103,6 +105,7 @@ def run_deployed(
 
 
 def _site(node: Path, socket: Path, *, gateways: bool) -> Site:
+    node = node.absolute()  # each process works in a folder of its own
     # -P: modules are ours, not those in the working folder.
     command = [sys.executable, "-P", "-m", "clients.cli", "serve", str(node), "--socket", str(socket)]
 

@@ -125,7 +125,7 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
         }
     )
     deployed = options.engine is Engine.DEPLOYMENT
-    bundle = prepare_bundle(options.folder / "bundle", app.SETTINGS) if deployed else None
+    bundle = prepare_bundle(options.folder.absolute() / "bundle", app.SETTINGS) if deployed else None
     terms, model = write_terms(
         options, training_task(TASK), len(hospitals), bundle.sha256.hex() if bundle is not None else ""
     )

@@ -258,3 +258,14 @@ def test_a_node_does_not_take_modules_from_its_working_folder(tmp_path) -> None:
     result = subprocess.run(helper.command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
     assert "node.toml cannot be read" in result.stderr
+
+
+def test_a_node_and_its_gateway_find_a_relative_folder_from_a_working_folder_of_their_own(
+    tmp_path, monkeypatch
+) -> None:
+    from coordinator.demo.deployed_run import _site
+
+    monkeypatch.chdir(tmp_path)
+    site = _site(Path("runs/one"), tmp_path / "socket", gateways=True)
+    for line in (site.helpers[0].command, site.gateway("127.0.0.1:1", 2)):
+        assert str(tmp_path / "runs" / "one") in line
