@@ -9,10 +9,14 @@ transforms", section 2]: with the quotient w' = floor(w * 2^64 / q), and *any* x
 
     r = w*x - floor(w' * x / 2^64) * q   (mod 2^64)        is congruent to w*x, and 0 <= r < 2q
 
+Inside the transforms the floor is only estimated, at most 2 too low (:func:`multiply_near`): then 0 <= r < 4q, still congruent,
+and half the time, because compilers do not vectorise the wide product. What leaves a kernel is reduced to [0, q), so
+the bytes are the same either way.
+
 The transforms are lazy (ibid., section 3): values are left unreduced from stage to stage. Each stage adds one product
-< 2q or subtracts it from 2q, so s stages on inputs < 2q end below (2 + 2s)*q. With at most 13 stages that is 28q, which is
-< 2^63 for a q of up to 58 bits (and < 2^58 for 53). A longer modulus is *wide*: there every stage begins by taking
-its summands, < 4q, below 2q, so nothing exceeds 4q, which is < 2^63 for a q of 61 bits.
+< 4q or subtracts it from 4q, so s stages on inputs < 4q end below (4 + 4s)*q. With at most 13 stages that is 56q, which is
+< 2^64 for a q of up to 58 bits (and < 2^59 for 53). A longer modulus is *wide*: there every stage begins by taking
+its summands, < 8q, below 4q, so nothing exceeds 8q, which is < 2^64 for a q of 61 bits.
 The data flow is Pease's constant geometry (every stage reads and writes the same pattern, between two buffers), since
 that is what a compiler can pipeline without knowing the stage.
 """
@@ -39,6 +43,7 @@ _HALF = np.uint64(32)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _TWO = np.uint64(2)
+_FOUR = np.uint64(4)
 _WORD_BITS = np.uint64(64)
 
 
@@ -95,8 +100,23 @@ def multiply_lazy(x: np.uint64, w: np.uint64, w_quotient: np.uint64, q: np.uint6
 
 
 @inlined
+def multiply_near(x: np.uint64, w: np.uint64, w_quotient: np.uint64, q: np.uint64) -> np.uint64:
+    """Return r = w*x mod q up to three q: r in [0, 4q), for any x and w < q with its Shoup quotient.
+
+    Of the four 32-bit products of :func:`multiply_high` the lowest is left out and the middle ones are rounded down one by
+    one. Each costs the quotient less than 1, so it is less than 3 below w'*x / 2^64, at most 2 below its floor, and never above.
+    """
+    x_low, x_high = x & _LOW_HALF, x >> _HALF
+    w_low, w_high = w_quotient & _LOW_HALF, w_quotient >> _HALF
+    near = (
+        x_high * w_high + ((x_low * w_high) >> _HALF) + ((x_high * w_low) >> _HALF)
+    )  # <= w'*x / 2^64 < 2^64
+    return w * x - near * q
+
+
+@inlined
 def reduce_once(x: np.uint64, q: np.uint64) -> np.uint64:
-    """Return x mod q for x in [0, 2q), 2q <= 2^63: x - q wraps to a huge number exactly if x < q."""
+    """Return x mod q for x in [0, 2q), q <= 2^63 (a multiple of the modulus, say): x - q wraps above x exactly if x < q."""
     return min(x, x - q)
 
 
@@ -174,7 +194,7 @@ def transform(
     """
     degree = x.shape[1]
     half = np.uint64(degree // 2)
-    lift = q + q
+    lift = _FOUR * q
     spare = np.empty(degree, np.uint64)
     for row in range(x.shape[0]):
         source, target = x[row], spare
@@ -182,11 +202,11 @@ def transform(
             w, w_quotient = twiddles[stage], quotients[stage]
             if wide:
                 for j in range(half):
-                    source[j] = reduce_once(source[j], lift)  # < 4q before, < 2q after
+                    source[j] = reduce_once(source[j], lift)  # < 8q before, < 4q after
             for j in range(half):
                 upper = source[j]
-                product = multiply_lazy(source[j + half], w[j], w_quotient[j], q)
-                target[_TWO * j] = upper + product  # grows by < 2q per stage; wide: < 4q
+                product = multiply_near(source[j + half], w[j], w_quotient[j], q)
+                target[_TWO * j] = upper + product  # grows by < 4q per stage; wide: < 8q
                 target[_TWO * j + _ONE] = upper + (lift - product)  # likewise
             source, target = target, source
         done = x[row]
@@ -224,26 +244,26 @@ def multiply_and_invert(
     """
     degree = x.shape[1]
     half = np.uint64(degree // 2)
-    lift = q + q
+    lift = _FOUR * q
     spare = np.empty(degree, np.uint64)
     for row in range(x.shape[0]):
         source, target = x[row], spare
         for j in range(half):
             even, odd = _TWO * j, _TWO * j + _ONE
-            upper = multiply_lazy(source[even], factor[even], factor_quotients[even], q)
-            lower = multiply_lazy(source[odd], factor[odd], factor_quotients[odd], q)
-            target[j] = upper + lower  # < 4q
-            target[j + half] = upper + (lift - lower)  # < 4q: upper < 2q
+            upper = multiply_near(source[even], factor[even], factor_quotients[even], q)
+            lower = multiply_near(source[odd], factor[odd], factor_quotients[odd], q)
+            target[j] = upper + lower  # < 8q
+            target[j + half] = upper + (lift - lower)  # < 8q: upper < 4q
         source, target = target, source
         for stage in range(1, twiddles.shape[0]):
             w, w_quotient = twiddles[stage], quotients[stage]
             if wide:
                 for j in range(np.uint64(degree)):
-                    source[j] = reduce_once(source[j], lift)  # < 4q before, < 2q after
+                    source[j] = reduce_once(source[j], lift)  # < 8q before, < 4q after
             for j in range(half):
                 upper = source[_TWO * j]
-                product = multiply_lazy(source[_TWO * j + _ONE], w[j], w_quotient[j], q)
-                target[j] = upper + product  # grows by < 2q per stage; wide: < 4q
+                product = multiply_near(source[_TWO * j + _ONE], w[j], w_quotient[j], q)
+                target[j] = upper + product  # grows by < 4q per stage; wide: < 8q
                 target[j + half] = upper + (lift - product)  # likewise
             source, target = target, source
         done = x[row]

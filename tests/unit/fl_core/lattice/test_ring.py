@@ -151,6 +151,33 @@ def test_multiply_high_is_the_upper_half_of_the_wide_product():
             assert int(kernels.multiply_high(np.uint64(a), np.uint64(b))) == a * b >> 64
 
 
+@SETS
+def test_the_near_product_is_congruent_and_below_four_moduli(params):
+    """At the edges of x, w and its quotient, where the parts that are left out are largest."""
+    q = params.modulus
+    halves = [0, 1, 2**31, 2**32 - 2, 2**32 - 1]
+    for x in [high << 32 | low for high in halves for low in halves]:
+        for w in [
+            0,
+            1,
+            2,
+            q // 3,
+            q // 2,
+            q - 2,
+            q - 1,
+            *(((h << 32 | 2**32 - 1) * q >> 64) for h in halves[2:]),
+        ]:
+            r = int(kernels.multiply_near(*(np.uint64(v) for v in (x, w, (w << 64) // q, q))))
+            assert r < 4 * q and (r - w * x) % q == 0
+
+
+@SETS
+def test_lazy_sums_of_the_transforms_fit_a_word(params):
+    """What the kernels' introduction says of 4q for each stage, with the numbers of each set."""
+    stages, wide = params.degree.bit_length() - 1, params.modulus_bits > 58
+    assert (8 if wide else 4 + 4 * stages) * params.modulus < 2**64
+
+
 def test_a_kernel_without_a_place_for_its_cache_is_compiled_all_the_same():
     scope: dict = {}
     exec("def add_one(x):\n    return x + 1", scope)  # no source file, so numba has nowhere to put a cache
