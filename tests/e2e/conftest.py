@@ -51,7 +51,7 @@ class Commands:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=_hear_signals,  # noqa: PLW1509 - the child calls signal.signal only, which takes no lock
+            preexec_fn=hear_signals,  # noqa: PLW1509 - the child calls signal.signal only, which takes no lock
         )
 
     def run(self, command: str, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,7 @@ class Commands:
         return finished(self.start(command, *arguments, **more))
 
 
-def _hear_signals() -> None:
+def hear_signals() -> None:
     """Take what a person at a terminal has: tests that run in the background, or under nohup, ignore signals."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from clients.comparison import bundled_csv
-from tests.e2e.conftest import SCRIPTS, Commands, finished
+from tests.e2e.conftest import SCRIPTS, Commands, finished, hear_signals
 
 pytestmark = pytest.mark.e2e
 
@@ -224,6 +224,7 @@ def test_a_signal_during_the_start_is_one_word(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hear_signals,  # noqa: PLW1509 - see there
     )
     assert process.stdout is not None
     process.stdout.readline()
