@@ -129,7 +129,7 @@ def check_names(hospitals: Sequence[str]) -> None:
 
 
 def check_numbers(options: DemoOptions) -> None:
-    """Refuse numbers out of range.
+    """Refuse numbers out of range, or without a use.
 
     Raises:
         InputError: One is; says which.
@@ -140,6 +140,11 @@ def check_numbers(options: DemoOptions) -> None:
         raise InputError(f"--seed lies between 0 and 2^53, not {options.seed}.")
     if not 0 <= options.drop <= options.rounds:
         raise InputError(f"--drop names one of the {options.rounds} rounds, not round {options.drop}.")
+    if options.port is not None and options.engine is Engine.LOCAL:
+        raise InputError(
+            "--port is the SuperLink's, and the engine 'local' starts none.",
+            fix="Add --engine deployment, or leave --port out.",
+        )
 
 
 def check_count(chosen: int, options: DemoOptions) -> None:

@@ -52,6 +52,7 @@ MISTAKES = {
     ),
     "an unknown engine": Mistake(("--engine", "cloud"), "'local' or 'deployment', not 'cloud'"),
     "a port in use": Mistake(("--engine", "deployment", "--port", "{port}"), "Port {port} is in use"),
+    "a port without a use": Mistake(("--port", "9092"), "Add --engine deployment"),
     "a folder that is a file": Mistake(("--keep", "malformed.csv"), "not a folder"),
     "a folder that is not empty": Mistake(("--keep", "full"), "is not empty"),
     "a folder below a file": Mistake(("--keep", "malformed.csv/new"), "malformed.csv"),
