@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from clients import door
+from clients.node.data_sets import committed
 from clients.node.house import (
     House,
     create_house,
@@ -120,10 +121,14 @@ class Hospital:
         self._house = open_house(house.folder)
 
     def accept(self, run: bytes, terms: Terms) -> None:
-        """Accept a run's terms with the data set: keep the document, then sign the acceptance on the ledger."""
+        """Accept a run's terms with the data set of their task: keep the document, then sign the acceptance.
+
+        Raises:
+            InputError: The folder does not have that data set, or it was changed.
+        """
         assert self._writer is not None, "a holder joins a ledger before it accepts terms"
+        dataset = committed(self._house.folder, self._house.policy.data_set(terms.task)).commitment
         store_terms(self._house.folder, terms)
-        dataset = self._house.manifest.commitment
         self._writer.accept(run, terms.digest, dataset, intent=f"{run.hex()}/accept")
 
     def serve_in_process(self) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clients.cli.home import HomeDesk, HomeWindow, acting, reading
-from clients.node.house import accepted_terms, open_house, store_terms
-from clients.node.policy import Policy
+from clients.node.data_sets import committed
+from clients.node.explain import examine
+from clients.node.house import accepted_terms, store_terms
 from fl_core.errors import InputError, SutureError
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from ledger.address import LedgerAddress, run_paper
@@ -50,20 +52,20 @@ def give(
         ),
     ] = None,
 ) -> None:
-    """Read a run's terms in plain words, then consent to them; your policy is asked first."""
+    """Read a run's terms in plain words, then consent to them; every rule of your policy is asked first.
+
+    The consent names the data set that your policy has for the run's task, and no other may be used in its rounds.
+    """
     found = desk.run(run)
     document = _document(desk, found, terms)
-    if document.digest == found.terms and (problems := objections(desk.config.policy, document)):
-        raise InputError(
-            f"Your policy forbids this run: {'; '.join(problems)}.",
-            fix=f"If you want it all the same, change [policy] in {desk.folder / 'node.toml'} first.",
-        )
+    if document.digest == found.terms:
+        _ask_policy(desk, found, document)
     folder = desk.folder
     consents.give(
         desk,
         found,
         document,
-        lambda: open_house(folder).manifest.commitment,
+        lambda: _data_set(desk, document),
         lambda accepted: store_terms(folder, accepted),
     )
 
@@ -86,18 +88,29 @@ def drop(
     consents.drop(desk, desk.run(run), desk.account_of(account))
 
 
-def objections(policy: Policy, terms: Terms) -> list[str]:
-    """Return why a policy would refuse every round of a run; empty when it would not."""
-    problems = []
-    if terms.task not in policy.tasks:
-        problems.append(f"it allows the tasks {list(policy.tasks)}, not {terms.task!r}")
-    if terms.parameter_set not in policy.parameter_sets and not policy.allow_ckks:
-        problems.append(f"it does not allow the parameter set {terms.parameter_set!r}")
-    if terms.n_min < policy.least_partners:
-        problems.append(
-            f"it wants sums of at least {policy.least_partners} holders, the terms allow {terms.n_min}"
+def _ask_policy(desk: HomeDesk, run: Run, terms: Terms) -> None:
+    """Show each rule of the policy that refuses the run, as ``policy check`` does.
+
+    Raises:
+        InputError: One does.
+    """
+    found = examine(desk.folder, terms, run.id, now=int(time.time()))
+    for refused in found.refusals:
+        desk.note(f"NO {refused.rule}: demands {refused.demands}; the run says {refused.says}")
+    if found.refusals:
+        raise InputError(
+            f"Your policy forbids this run: {'; '.join(ruling.reason for ruling in found.refusals)}.",
+            fix=f"If you want it all the same, change [policy] in {desk.folder / 'node.toml'} first.",
         )
-    return problems
+    desk.note(f"Your policy allows this run: {len(found.rulings)} rules were asked.")
+
+
+def _data_set(desk: HomeDesk, terms: Terms) -> bytes:
+    """Return the commitment to the data set that the node will use for the terms' task; opens no key."""
+    name = desk.config.policy.data_set(terms.task)
+    manifest = committed(desk.folder, name)
+    desk.note(f"Data set: {name!r}, {manifest.records} records, commitment 0x{manifest.commitment.hex()}")
+    return manifest.commitment
 
 
 def _document(desk: HomeDesk, run: Run, path: Path | None) -> Terms:

@@ -53,7 +53,7 @@ def check(
             "one of --terms and --run is needed.", fix="Name the terms document: --terms terms.json"
         )
     found = explain(folder, _read_terms(terms) if terms is not None else None, run, now=int(time.time()))
-    allowed = all(ruling.allowed for ruling in found.rulings)
+    allowed = not found.refusals
     if as_json:
         rules = [asdict(ruling) for ruling in found.rulings]
         typer.echo(json.dumps({"run": found.title, "allowed": allowed, "rules": rules}))
@@ -63,8 +63,8 @@ def check(
             typer.echo(
                 f"{'ok ' if ruling.allowed else 'NO '} {ruling.rule:24} demands {ruling.demands}; the run says {ruling.says}"
             )
-        refused = [ruling.reason for ruling in found.rulings if not ruling.allowed]
-        typer.echo("Allowed." if allowed else f"Refused: {'; '.join(refused)}.")
+        refused = "; ".join(ruling.reason for ruling in found.refusals)
+        typer.echo("Allowed." if allowed else f"Refused: {refused}.")
     raise typer.Exit(0 if allowed else 1)
 
 

@@ -199,6 +199,18 @@ def commitment_of(folder: Path, name: str) -> bytes:
     return measure(one).commitment if one.manifest is None else bytes.fromhex(one.manifest.commitment)
 
 
+def committed(folder: Path, name: str) -> Manifest:
+    """Return a data set as a node of this folder uses it: what its contributions carry, and so what its consents name.
+
+    Opens no key: records and salt are read, and compared with the signed manifest.
+
+    Raises:
+        InputError: There is no such data set, it cannot be read, or it was changed.
+        VerificationError: The holder did not sign the manifest.
+    """
+    return check(find(folder, name))
+
+
 def measure(one: Stored) -> Manifest:
     """Read a data set and compute its commitment again.
 

@@ -28,6 +28,11 @@ class Explanation:
     title: str
     rulings: tuple[Ruling, ...]
 
+    @property
+    def refusals(self) -> tuple[Ruling, ...]:
+        """The rules that refuse the run; none when the policy allows it."""
+        return tuple(ruling for ruling in self.rulings if not ruling.allowed)
+
 
 def explain(folder: Path, terms: Terms | None, run: str, *, now: int) -> Explanation:
     """Ask the policy in a node's folder about a run's next round.
@@ -42,11 +47,27 @@ def explain(folder: Path, terms: Terms | None, run: str, *, now: int) -> Explana
         InputError: It is no node's folder, or the run is not known here.
         NodeStateError: The register or an accepted terms document is damaged.
     """
-    policy, register = load_policy(folder), read_register(folder)
-    rounds = 0
+    found = b""
     if terms is None:
         found, terms = _run(folder, run)
-        rounds = sum(place[0] == found for place in register.contributions)
+    return examine(folder, terms, found, now=now)
+
+
+def examine(folder: Path, terms: Terms, run: bytes, *, now: int) -> Explanation:
+    """Ask the policy in a node's folder about the next round under terms.
+
+    Args:
+        folder: The node's folder.
+        terms: The terms.
+        run: The run, whose rounds until now count; empty where it is not known.
+        now: Unix time in seconds.
+
+    Raises:
+        InputError: It is no node's folder, or its records cannot be read.
+        NodeStateError: The register is damaged.
+    """
+    policy, register = load_policy(folder), read_register(folder)
+    rounds = sum(place[0] == run for place in register.contributions)
     name = policy.data_set(terms.task)
     used = _uses(register.contributions.values(), commitment_of(folder, name))
     usage = Usage(

@@ -66,15 +66,16 @@ def give(
     me = desk.account.address
     for line in terms_in_words(terms, Money.of(desk.reader, run.token).write):
         desk.note(line)
+    committed = dataset()
     if not desk.wishes.dry_run:
         store(terms)
-    committed = dataset()
     step = Step(
-        f"consent to the terms 0x{terms.digest.hex()} of the run 0x{run.id.hex()}",
+        f"consent to the terms 0x{terms.digest.hex()} of the run 0x{run.id.hex()} with the data set 0x{committed.hex()}",
         f"{run.id.hex()}/accept/{_changes(desk, run.id, me)}",
         lambda w, i: w.accept(run.id, terms.digest, committed, intent=i),
     )
-    desk.act([step], extra={"run": f"0x{run.id.hex()}", "terms": f"0x{terms.digest.hex()}"})
+    named = {"run": run.id, "terms": terms.digest, "dataset": committed}
+    desk.act([step], extra={key: f"0x{value.hex()}" for key, value in named.items()})
 
 
 def withdraw(desk: Desk, run: Run) -> None:
