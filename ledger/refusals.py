@@ -28,7 +28,7 @@ FIXES: dict[str, str] = {
     "training_ledger: consent was given already": "There is nothing to do; withdraw first to consent anew.",
     "training_ledger: consent was not given": "There is nothing to withdraw.",
     "training_ledger: count is out of range": "A set has between the fewest clients and the size of the set before it.",
-    "training_ledger: data set has less budget left": "Raise the data set's budget, or settle runs that are over.",
+    "training_ledger: data set has less budget left": "Raise the data set's budget (`suture-node budget grant`), or settle runs that are over.",
     "training_ledger: data set is empty": "Name the commitment to the data set.",
     "training_ledger: encryption key is empty": "Register the digest of a transport key.",
     "training_ledger: escrow is empty": "The refund was made already.",

@@ -36,6 +36,9 @@ add_group(
     cli, "keys", "clients.cli.keys:app", help="The keys that sign for you: show, register, rotate, history."
 )
 add_group(cli, "consent", "clients.cli.consent:app", help="Which runs may use your data.")
+add_group(
+    cli, "budget", "clients.cli.budget:app", help="How much privacy budget runs may spend of your data."
+)
 add_group(cli, "vote", "clients.cli.governance:vote", help="Propose acts and vote for them, as a member.")
 add_group(cli, "rewards", "clients.cli.governance:rewards", help="What you earned; claim it.")
 

@@ -19,6 +19,9 @@ run.command(epilog="Example: suture run create terms.json --token 0x9a... --as k
 run.command(name="list", epilog="Example: suture run list --ledger ledger.toml")(at(reading)(runs.listing))
 run.command(epilog="Example: suture run show 1f2e --json")(at(reading)(runs.show))
 run.command(epilog="Example: suture run close 1f2e --as keys/researcher.json")(at(acting)(runs.close))
+run.command(epilog="Example: suture run settle 1f2e --as keys/researcher.json --dry-run")(
+    at(acting)(runs.settle)
+)
 
 token.command(epilog="Example: suture token create --cap 1000000 --as keys/researcher.json")(
     at(acting)(tokens.create)

@@ -218,6 +218,7 @@ for _command, _example in (
     (records_cli.members, records_cli.MEMBERS),
     (records_cli.votes, records_cli.VOTES),
     (records_cli.consents, records_cli.CONSENTS),
+    (records_cli.budgets, records_cli.BUDGETS),
     (records_cli.rewards, records_cli.REWARDS),
 ):
     app.command(epilog=_example)(_command)

@@ -1,4 +1,4 @@
-"""``suture-audit members``, ``votes``, ``consents`` and ``rewards``: what a ledger says, read only and without a key.
+"""``suture-audit members``, ``votes``, ``consents``, ``budgets`` and ``rewards``: what a ledger says, read only and without a key.
 
 Chain, contract and code are checked against what is pinned, and the rewards document against its root on the ledger. For the
 rest the node is believed that answers; whoever does not, asks several, or audits the run's public folder with ``verify``, which
@@ -30,6 +30,7 @@ Run = Annotated[
 
 MEMBERS = "Example: suture-audit members suture-demo --json"
 VOTES = "Example: suture-audit votes ledger.toml"
+BUDGETS = "Example: suture-audit budgets suture-demo --json"
 CONSENTS = "Example: suture-audit consents suture-demo --run 1f2e"
 REWARDS = "Example: suture-audit rewards suture-demo"
 
@@ -56,6 +57,15 @@ def consents(place: Place, run: Run = None, as_json: AsJson = False) -> None:
 
     with _opened(place, as_json) as window:
         window.show(consent_history(window, None if run is None else window.run(run).id))
+
+
+def budgets(place: Place, as_json: AsJson = False) -> None:
+    """Show the privacy budget of every data set that the ledger knows: granted, set aside, spent, left; for which runs."""
+    from ledger.views.budgets import budgets as answer
+    from ledger.views.budgets import data_sets
+
+    with _opened(place, as_json) as window:
+        window.show(answer(window, data_sets(window), {}))
 
 
 def rewards(

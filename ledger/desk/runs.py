@@ -10,6 +10,7 @@ import typer
 
 from fl_core.errors import DecodeError, InputError
 from fl_core.protocol.terms import MAX_TERMS, Terms
+from ledger.desk import budgets
 from ledger.desk.desk import Desk, Step
 from ledger.files import read_plain
 from ledger.records import EMPTY_ADDRESS, Receipt, Role, Run, RunState
@@ -71,9 +72,7 @@ def create(
     closing_delay: Annotated[
         int, typer.Option(min=0, max=366, help="Days between asking to close the run and the refund.")
     ] = 7,
-    budget: Annotated[
-        int, typer.Option(min=0, help="Privacy budget of the run, in the unit of its terms.")
-    ] = 0,
+    budget: Annotated[int, typer.Option(min=0, help="Privacy budget of the run, in millionths of rho.")] = 0,
 ) -> None:
     """Create a run under terms, and deposit its rewards. Its sponsor, who gets the rest back, is the account that acts."""
     document = read_terms(terms)
@@ -154,6 +153,11 @@ def close(desk: Desk, run: RunId = None) -> None:
             )
         ]
     )
+
+
+def settle(desk: Desk, run: RunId = None) -> None:
+    """Free the privacy budget that a run which is over set aside and did not spend, of all holders; anybody may."""
+    budgets.settle(desk, desk.run(run), None)
 
 
 def _closing(found: Run, rest: str) -> str:
