@@ -67,6 +67,7 @@ def server(gateway: Gateway, log: OutgoingLog, port: int) -> uvicorn.Server:
         application(gateway, log),
         host=LOOPBACK,
         port=port,
+        loop="asyncio",
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -116,16 +116,16 @@ def application(relay: Relay) -> Starlette:
         if isinstance(found, int):
             return Response(status_code=found)
         try:
-            return await _serve(relay, found)
+            return await _serve(relay, found, request)
         except DecodeError:
             return Response(status_code=400)
 
     return Starlette(routes=[Route(PATH, call, methods=["POST"])])
 
 
-async def _serve(relay: Relay, call: Call) -> Response:
+async def _serve(relay: Relay, call: Call, request: Request) -> Response:
     if call.kind is CallKind.POLL:
-        return await _poll(relay, call.member, Poll.decode(call.payload))
+        return await _poll(relay, call.member, Poll.decode(call.payload), request)
     if call.kind is CallKind.ANSWER:
         taken = await run_in_threadpool(relay.duties.answer, call.member, Answer.decode(call.payload))
         return Response(status_code=204 if taken else 404)
@@ -139,8 +139,8 @@ async def _serve(relay: Relay, call: Call) -> Response:
     return await _blocks(relay, BlocksAsked.decode(call.payload))
 
 
-async def _poll(relay: Relay, member: bytes, poll: Poll) -> Response:
-    """Answer with the member's next duty as soon as there is one, or 204 when the wait is over."""
+async def _poll(relay: Relay, member: bytes, poll: Poll, request: Request) -> Response:
+    """Answer with the member's next duty as soon as there is one, or 204 when the wait is over or nobody waits any more."""
     if poll.status:
         await run_in_threadpool(relay.duties.learn, member, poll.status)
     end = time.monotonic() + poll.wait_ms / 1000
@@ -148,7 +148,7 @@ async def _poll(relay: Relay, member: bytes, poll: Poll) -> Response:
         duty = await run_in_threadpool(relay.duties.next, member)
         if duty is not None:
             return Response(duty.encode(), media_type=_BINARY)
-        if time.monotonic() >= end:
+        if time.monotonic() >= end or await request.is_disconnected():
             return Response(status_code=204)
         await asyncio.sleep(LOOK_S)
 
@@ -206,6 +206,7 @@ def server(relay: Relay, *, host: str, port: int, certificate: Path, key: Path) 
         port=port,
         ssl_certfile=str(certificate),
         ssl_keyfile=str(key),
+        loop="asyncio",  # the fastest loop is of no use here, the standard one closes its connections in order
         log_level="warning",
         access_log=False,
         server_header=False,

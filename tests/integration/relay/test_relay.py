@@ -68,7 +68,8 @@ class World:
                 yield opened
             finally:
                 service.should_exit = True
-                service.force_exit = True
+                thread.join(5.0)
+                service.force_exit = True  # whoever still waits for a duty is cut off
                 thread.join()
 
     def client(self, position: int, **changes) -> RelayClient:
