@@ -54,7 +54,7 @@ def give(
 ) -> None:
     """Read a run's terms in plain words, then consent to them; every rule of your policy is asked first.
 
-    The consent names the data set that your policy has for the run's task, and no other may be used in its rounds.
+    The consent names the data set that your policy has for the run's task; audits compare your contributions with it.
     """
     found = desk.run(run)
     document = _document(desk, found, terms)

@@ -308,7 +308,7 @@ def ask_of(terms: Terms, usage: Usage, *, shared_key: bool, threshold: int = 0) 
         holders=terms.n_min,
         threshold=threshold,
         shared_key=shared_key,
-        blame_opening=terms.blame_opening,
+        blame_opening=terms.blame_opening and not shared_key,  # such rounds have none, whatever the terms say
         bundle=terms.bundle,
         usage=usage,
     )

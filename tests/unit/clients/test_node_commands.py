@@ -10,13 +10,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from clients.cli import cli
-from clients.node.house import create_house, store_terms
+from clients.node.house import create_house, load_policy, store_terms
 from clients.node.manifest import Opening, verify_opening
-from clients.node.policy import Policy
+from clients.node.policy import Policy, Usage, decide_ckks
 from clients.training.heart_disease import BUNDLED
 from fl_core.errors import InputError
+from fl_core.protocol.terms import Terms
 from fl_core.randomness import SystemRandomSource
 from fl_core.secret import Secret
+from tests.simulators.ckks_run import CKKS_TERMS
 from tests.simulators.consortium import TERMS
 
 RECORD = b"alder,63,1,1,145,233,1,2,150,0,2.3,3,0,6,0"
@@ -59,6 +61,21 @@ def test_a_run_outside_of_it_is_refused_by_rule_and_exit_code(folder):
     said = json.loads(run("policy", "check", folder, "--terms", path, "--json", code=1).output)
     assert said["allowed"] is False
     assert [rule["rule"] for rule in said["rules"] if not rule["allowed"]] == ["least_partners", "colluders"]
+
+
+def test_a_check_agrees_with_the_node_about_blame_openings(folder):
+    """Terms of a run with a shared key may allow them, but its rounds have none: the node does not ask that rule there."""
+    config = folder / "node.toml"
+    text = config.read_text().replace("allow_blame_opening = true", "allow_blame_opening = false")
+    config.write_text(text.replace("allow_ckks = false", "allow_ckks = true"))
+    path = terms_file(folder, blame_opening=True)
+    said = json.loads(run("policy", "check", folder, "--terms", path, "--json", code=1).output)
+    assert [rule["rule"] for rule in said["rules"] if not rule["allowed"]] == ["allow_blame_opening"]
+    shared = Terms.decode(path.read_bytes())
+    path.write_bytes(replace(shared, parameter_set=CKKS_TERMS.parameter_set).encode())
+    assert json.loads(run("policy", "check", folder, "--terms", path, "--json").output)["allowed"] is True
+    policy, usage = load_policy(folder), Usage()
+    assert decide_ckks(policy, terms=Terms.decode(path.read_bytes()), holders=4, usage=usage).allowed
 
 
 def test_a_policy_check_needs_one_run(folder):
