@@ -1,7 +1,8 @@
 """Whether the tests notice small mistakes in the contracts: ``python -m tests.mutation.contracts [--sample N]``.
 
-Each mutant is compiled and put in the place of the checked-in artifact, in a forked process; no file is touched. First the
-stateful machine runs against it alone, then the tests of single functions, pitfalls and storage. The gas snapshot and whatever
+Each mutant is compiled and put in the place of the checked-in artifact, in a forked process; no file is touched. (Only in a
+process that has loaded no artifact yet: run this program, do not call it from another.) The unchanged contracts come first, as
+a control: whatever is noticed about them is not a mutant's doing. Then the stateful machine runs against each mutant alone, then the tests of single functions, pitfalls and storage. The gas snapshot and whatever
 reads the source are left out: they would notice any change. Prints one line for each mutant that nothing noticed and a
 score; exits with 1 when one survived that is not explained in :data:`EXPLAINED`.
 """
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for mutant in mutants:
             print(f"{mutant.contract}:{mutant.line} {mutant.operator}: {mutant.before} -> {mutant.after}")
         return 0
+    for name in PREFIXES:
+        control = judge(VyperMutant(name, 1, "none", "", "", source(name)))
+        if control.noticed or not control.compiles:
+            print(f"The unchanged {name} fails already: mend that first.", file=sys.stderr)
+            return 2
     verdicts = []
     for number, mutant in enumerate(mutants, start=1):
         verdict = judge(mutant)
