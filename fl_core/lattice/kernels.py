@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache
 from typing import TypeVar, cast
 
 import numba
@@ -50,28 +49,34 @@ _WORD_BITS = np.uint64(64)
 def kernel(*signatures: str) -> Callable[[Function], Function]:
     """Compile a loop for its signatures, cached on disk, without the interpreter lock and without fast-math.
 
-    In signatures ``u8[:, ::1]`` is a C-contiguous matrix of 64-bit words (numba counts bytes). Where neither the
-    installation nor the user's cache directory can be written, every process compiles for itself and logs that once;
-    ``NUMBA_CACHE_DIR`` names another place.
+    In signatures ``u8[:, ::1]`` is a C-contiguous matrix of 64-bit words (numba counts bytes). The cache is beside the module, or in
+    the user's cache directory where the installation cannot be written; ``NUMBA_CACHE_DIR`` names another place. Where none can
+    be written, or what is there is damaged, the process compiles for itself and logs that once.
     """
 
     def decorate(function: Function) -> Function:
         try:
             compiled = numba.njit([*signatures], cache=True, nogil=True, error_model="numpy")(function)
-        except (RuntimeError, OSError):  # numba has nowhere to put the cache, or the disk is full
-            _say_uncached()
+        except Exception as error:  # noqa: BLE001 - damaged files give any; a fault of the function's own is raised below
             compiled = numba.njit([*signatures], nogil=True, error_model="numpy")(function)
+            _say_uncached(error)
         return cast(Function, compiled)
 
     return decorate
 
 
-@cache
-def _say_uncached() -> None:
+_said: list[BaseException] = []
+
+
+def _say_uncached(error: Exception) -> None:
     """Log it, the first time only."""
+    if _said:
+        return
+    _said.append(error)
     logging.getLogger(__name__).warning(
-        "compiled code cannot be stored, so every process compiles anew and takes seconds to start; "
-        "set NUMBA_CACHE_DIR to a folder that can be written"
+        "compiled code cannot be stored or read (%s), so every process compiles anew and takes seconds to start; "
+        "set NUMBA_CACHE_DIR to an empty folder that only this user can write",
+        str(error) or type(error).__name__,
     )
 
 

@@ -120,6 +120,38 @@ def test_without_a_place_for_compiled_code_a_process_works_and_says_so_once():
     assert "NUMBA_CACHE_DIR" in done.stderr
 
 
+DAMAGED = """
+import logging
+from pathlib import Path
+logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+import numpy as np
+from fl_core.lattice import kernels
+
+@kernels.kernel("i8(i8)")
+def add_one(x):
+    return x + 1
+
+print(add_one(1))
+"""
+
+
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"], ids=["index", "code"])
+def test_damaged_compiled_code_is_not_used_and_stops_nobody(suffix, tmp_path):
+    """As after a loss of power: a file that is cut off, or empty."""
+    program = tmp_path / "program.py"
+    program.write_text(DAMAGED)
+    start = f"import runpy; runpy.run_path({str(program)!r})"
+    assert run(start).stderr == ""
+    files = list((tmp_path / "__pycache__").glob(f"program.add_one*{suffix}"))
+    assert files
+    for left in (20, 0):
+        for file in files:
+            file.write_bytes(file.read_bytes()[:left])
+        done = run(start)
+        assert done.stdout.strip() == "2"
+        assert done.stderr.count("WARNING fl_core.lattice.kernels compiled code cannot be") == 1
+
+
 @pytest.mark.parametrize(
     ("triple", "processor"),
     [("aarch64-unknown-linux-gnu", "neoverse-n1"), ("x86_64-unknown-linux-gnu", "x86-64-v3")],
