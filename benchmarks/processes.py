@@ -7,7 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +48,18 @@ def module(name: str) -> list[str]:
     return [sys.executable, "-m", name]
 
 
-def timed(command: Sequence[str | Path]) -> Timed:
+def timed(command: Sequence[str | Path], changes: Mapping[str, str] | None = None) -> Timed:
     """Run a command to its end and time it.
+
+    Args:
+        command: Its words.
+        changes: What is different in its environment.
 
     Raises:
         BenchmarkError: It failed, or did not end in time.
     """
     environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    environment.update(changes or {})
     started = time.perf_counter()
     try:
         done = subprocess.run(

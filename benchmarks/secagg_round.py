@@ -5,25 +5,21 @@ The contributions are made before, by the client's own code, and lie on disk: en
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.secagg_inputs import CLIP, contribution, round_of
 from coordinator.rounds.machine import RoundMachine
 from coordinator.store.boxes import BoxFolder
 from fl_core.protocol.check_messages import CheckRequest
-from fl_core.protocol.client import contribute
-from fl_core.protocol.dry_parties import DryNotary, Party, make_header, make_parties
+from fl_core.protocol.client import contribute_into
+from fl_core.protocol.dry_parties import DryNotary, Party
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
 from fl_core.protocol.messages import RevealRequest
 from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
-from fl_core.quantise import Block
-from fl_core.randomness import SystemRandomSource
-
-CLIP = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +34,12 @@ class Prepared:
 
 def prepare(folder: Path, length: int, count: int) -> Prepared:
     """Make a round of ``count`` clients and as many members, and write their contributions to files."""
-    notary = DryNotary()
-    random = SystemRandomSource()
-    parties = make_parties(count, random, notary)
-    header = make_header(parties, (Block("update", length, CLIP),))
-    update, keys = np.full(length, CLIP / 3, np.float32), tuple(p.transport.public for p in parties)
-    for party in parties:
-        prepared = contribute(
-            header,
-            me=party.address,
-            update=update,
-            examples=500,
-            counters=(),
-            dataset=bytes(32),
-            transport_keys=keys,
-            signer=party,
-            random=random,
-        )
-        (folder / f"{party.address.hex()}.frame").write_bytes(prepared.frame.encode())
-    return Prepared(folder, header, parties, notary)
+    header, parties = round_of(length, count)
+    values = np.full(length, CLIP / 3, np.float32)
+    for position, party in enumerate(parties):
+        with (folder / f"{party.address.hex()}.frame").open("wb") as file:
+            contribute_into(file, header, **contribution(parties, position, values))
+    return Prepared(folder, header, parties, parties[0].notary)
 
 
 def coordinate(prepared: Prepared) -> None:
@@ -64,8 +47,8 @@ def coordinate(prepared: Prepared) -> None:
     header, notary, parties = prepared.header, prepared.notary, prepared.parties
     signers = {party.address: party.address for party in parties}
     machine = RoundMachine(header, signers=signers, notary=notary, spool=BoxFolder(prepared.folder / "boxes"))
-    for frame in _frames(prepared):
-        machine.accept(frame)
+    for party in parties:  # one contribution in memory, as when they arrive one after the other
+        machine.accept((prepared.folder / f"{party.address.hex()}.frame").read_bytes())
     accepted = machine.commit()
     on_ledger = AcceptedOnLedger(root=accepted.root, count=accepted.count, signers=signers)
     for party in parties:
@@ -101,11 +84,6 @@ def coordinate(prepared: Prepared) -> None:
         )
         machine.add_reveal(revealed.encode())
     machine.open()
-
-
-def _frames(prepared: Prepared) -> Iterator[bytes]:
-    for party in prepared.parties:
-        yield (prepared.folder / f"{party.address.hex()}.frame").read_bytes()
 
 
 def _no_ciphertext(client: bytes) -> bytes:

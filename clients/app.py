@@ -56,10 +56,11 @@ def train(message: Message, context: Context) -> Message:
     started = time.perf_counter()
     result = _run(order, tensors, control)
     trained = time.perf_counter()
-    update = flatten(result.tensors) - flatten(tensors)
+    update = flatten(result.tensors)
+    update -= flatten(tensors)
     protect = ProtectCall(
         header=bytes.fromhex(order.header),
-        update=update.astype("<f4").tobytes(),
+        update=update.astype("<f4", copy=False).data.cast("B"),
         examples=result.examples,
         counters=result.counters,
         prekeys=tuple(_list_of_bytes(control, envelope.PREKEYS)),
@@ -100,6 +101,12 @@ def reveal(message: Message, context: Context) -> Message:
 def blame(message: Message, context: Context) -> Message:
     """Pass a question about a spoilt sum to the node, and its answer back."""
     return _pass_on(message, context, Method.BLAME, envelope.BLAME)
+
+
+@app.query("weight")
+def weight(message: Message, context: Context) -> Message:
+    """Pass the question for the holder's weight to the node, and its answer back."""
+    return _pass_on(message, context, Method.WEIGHT, envelope.WEIGHT)
 
 
 def _pass_on(message: Message, context: Context, method: Method, name: str) -> Message:

@@ -19,10 +19,10 @@ MAX_ORDER = 1 << 16  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginCall:
-    """Asks the node whether to train: the round's header and the model file as received."""
+    """Asks the node whether to train: the round's header and the model file as received; decoded, a view of the payload."""
 
     header: bytes
-    model: bytes
+    model: bytes | memoryview
 
     def encode(self) -> bytes:
         """Return the payload."""
@@ -35,7 +35,7 @@ class BeginCall:
     def decode(cls, data: bytes) -> Self:
         """Read the payload; raises :class:`~fl_core.errors.DecodeError`."""
         r = Reader(data, limit=MAX_HEADER + MAX_MODEL + 8, what="begin call")
-        header, model = r.opaque(MAX_HEADER), r.opaque(MAX_MODEL)
+        header, model = r.opaque(MAX_HEADER), r.opaque_view(MAX_MODEL)
         r.end()
         return cls(header=header, model=model)
 
@@ -100,14 +100,14 @@ class ProtectCall:
 
     Attributes:
         header: Digest of the header that the order was for.
-        update: Trained minus received model, little-endian float32 values.
+        update: Trained minus received model, little-endian float32 values; decoded, a view of the payload, which is large.
         examples: Number of examples trained on.
         counters: Values of the header's counters.
         prekeys: The committee's signed prekeys, in seat order.
     """
 
     header: bytes
-    update: bytes
+    update: bytes | memoryview
     examples: int
     counters: tuple[int, ...]
     prekeys: tuple[bytes, ...]
@@ -134,7 +134,7 @@ class ProtectCall:
         header, examples = r.fixed(DIGEST_SIZE), r.uint(8)
         counters = tuple(r.uint(8) for _ in range(r.count(MAX_COUNTERS)))
         prekeys = tuple(r.opaque(MAX_PREKEY) for _ in range(r.count(MAX_COMMITTEE)))
-        update = r.opaque(MAX_MODEL)
+        update = r.opaque_view(MAX_MODEL)
         r.end()
         if len(update) % 4:
             raise DecodeError("protect call: an update is made of four-byte numbers")

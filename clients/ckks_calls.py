@@ -48,13 +48,13 @@ class CkksProtectCall:
 
     Attributes:
         place: The round.
-        update: Trained minus received model, little-endian float32 values.
+        update: Trained minus received model, little-endian float32 values; decoded, a view of the payload, which is large.
         examples: Number of examples trained on.
         counters: Values of the terms' counters.
     """
 
     place: Place
-    update: bytes
+    update: bytes | memoryview
     examples: int
     counters: tuple[int, ...]
 
@@ -75,7 +75,7 @@ class CkksProtectCall:
         r = Reader(data, limit=MAX_MODEL + 1024, what="CKKS protect call")
         place, examples = Place.decode(r.fixed(PLACE_SIZE)), r.uint(8)
         counters = tuple(r.uint(8) for _ in range(r.count(MAX_COUNTERS)))
-        update = r.opaque(MAX_MODEL)
+        update = r.opaque_view(MAX_MODEL)
         r.end()
         if len(update) % 4:
             raise DecodeError("CKKS protect call: an update is made of four-byte numbers")

@@ -16,6 +16,7 @@ import socket
 import threading
 from contextlib import suppress
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +40,7 @@ class Method(Enum):
     CHECK = 6
     BLAME = 7
     BUNDLE = 8
+    WEIGHT = 9
     CKKS = 16
 
 
@@ -155,10 +157,10 @@ def receive_message(connection: socket.socket) -> tuple[int, bytes]:
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size:
-        piece = connection.recv(min(1 << 20, size - len(received)))
+    received = BytesIO()
+    while received.tell() < size:
+        piece = connection.recv(min(1 << 20, size - received.tell()))
         if not piece:
             raise ConnectionError("the connection closed in the middle of a message")
-        received += piece
-    return bytes(received)
+        received.write(piece)
+    return received.getvalue()  # which copies nothing

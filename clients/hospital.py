@@ -11,16 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 from clients import door
+from clients.node.accepted import store_terms
 from clients.node.data_sets import committed
-from clients.node.house import (
-    House,
-    create_house,
-    open_house,
-    open_ledger,
-    open_node,
-    store_terms,
-    write_config,
-)
+from clients.node.house import House, create_house, open_house, open_ledger, open_node, write_config
 from clients.node.logbook import Logbook
 from clients.node.policy import Policy
 from clients.node.service import Node
@@ -29,8 +22,13 @@ from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
 from ledger.address import LedgerAddress
 from ledger.chain.connection import Web3Connection
+from ledger.chain.embedded.executed import ExecutedBlocks
+from ledger.records import Act, Role
 from ledger.typed_data import Domain, KeyPossession
 from ledger.writer import LedgerWriter
+
+_EXECUTED = ExecutedBlocks()
+"""What the hospitals of one process share, as they share its interpreter lock."""
 
 
 class Hospital:
@@ -120,6 +118,11 @@ class Hospital:
         write_config(house.folder, house.name, house.policy, ledger)
         self._house = open_house(house.folder)
 
+    def vote_in(self, account: bytes) -> None:
+        """Vote for admitting another holder; the last vote needed makes it a member."""
+        assert self._writer is not None, "a holder joins a ledger before it votes"
+        self._writer.vote(Act.ADMIT, account, Role.HOLDER, intent=f"admit/{account.hex()}")
+
     def accept(self, run: bytes, terms: Terms) -> None:
         """Accept a run's terms with the data set of their task: keep the document, then sign the acceptance.
 
@@ -133,7 +136,7 @@ class Hospital:
 
     def serve_in_process(self) -> str:
         """Open the node's door inside this process and return its address."""
-        self._node = open_node(self._house, clock=self._clock, random=self._random)
+        self._node = open_node(self._house, clock=self._clock, random=self._random, executed=_EXECUTED)
         return door.register(self.name, self._node)
 
     def cosign(self) -> None:

@@ -17,16 +17,22 @@ from flwr.serverapp.strategy import FedAvg
 from coordinator.ckks import run_ckks
 from coordinator.committee import RelayCommittee
 from coordinator.context import RunContext, open_run
+from coordinator.curves.file import LiveCurves
+from coordinator.engines.environment import flower_logs_as_json
 from coordinator.engines.settings import Setting
 from coordinator.enrolment import enrol, wait_for_nodes
+from coordinator.event_lines import EventLines
 from coordinator.flower_messages import array_record
 from coordinator.history import MAX_MODEL_BYTES, newest_model, settle
+from coordinator.offered import Holders, offer_transport_key
 from coordinator.plain import run_plain
 from coordinator.store.duties import Duties
 from coordinator.store.events import Event, EventLog
+from coordinator.store.presence import at_work
 from coordinator.strategy import Patience, ProtectedStrategy
 from fl_core.models import decode_model
 from fl_core.randomness import SystemRandomSource
+from suture_fl.json_log import json_asked_for, log_to_stderr
 
 FOLDER = "run-folder"
 NODES = "nodes"
@@ -36,6 +42,7 @@ REVEAL_DEADLINE = "reveal-deadline"
 PROTECTION = "protection"
 POLL = "poll"
 RELAY = "relay"
+CURVES = "curves"
 
 SETTINGS: Mapping[str, Setting] = {
     FOLDER: "",
@@ -46,10 +53,12 @@ SETTINGS: Mapping[str, Setting] = {
     PROTECTION: "lattice",
     POLL: 0.5,
     RELAY: False,
+    CURVES: "",
 }
 """The app's run config and its defaults: the run's folder, how many nodes to wait for, how many rounds to try, how many
 seconds to wait for contributions and for answers, the protection (``lattice``, ``ckks`` or ``none``), and the longest pause in
-seconds between two looks for a reply, and whether the committee is asked over the relay instead of Flower."""
+seconds between two looks for a reply, whether the committee is asked over the relay instead of Flower, and the folder for training
+curves, empty for none."""
 
 CONNECT_DEADLINE_S = 120.0
 
@@ -67,13 +76,37 @@ def make_server_app(listener: Listener | None = None) -> ServerApp:
     @app.main()
     def main(grid: Grid, context: Context) -> None:
         config = {**SETTINGS, **context.run_config}
-        wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
+        if json_asked_for():
+            log_to_stderr(as_json=True)
+            flower_logs_as_json()
+        told = _with_curves(config, listener)
         if config[PROTECTION] == "none":
-            _run_plain(grid, config, listener)
-        else:
-            _run_protected(grid, config, listener)
+            wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
+            _run_plain(grid, config, told)
+            return
+        with at_work(Path(str(config[FOLDER])) / "coordinator"):
+            wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
+            _run_protected(grid, config, told)
 
     return app
+
+
+def _with_curves(config: Mapping[str, Setting], listener: Listener | None) -> Listener | None:
+    """Return a listener that also writes training curves, if the run has them.
+
+    Raises:
+        InputError: They need what is not installed.
+    """
+    if not config[CURVES]:
+        return listener
+    curves = LiveCurves(Path(str(config[FOLDER])), Path(str(config[CURVES])))
+
+    def tell(event: Event) -> None:
+        if listener is not None:
+            listener(event)
+        curves.hear(event)
+
+    return tell
 
 
 def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener | None) -> None:
@@ -101,11 +134,17 @@ def _patience(config: Mapping[str, Setting]) -> Patience:
 def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
     patience = _patience(config)
     accounts, run_prekeys = enrol(
-        grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=patience.reveal
+        grid,
+        grid.get_node_ids(),
+        members=Holders(run.reader),
+        deadline_s=patience.reveal,
+        told=lambda status: offer_transport_key(run, status.account, status.transport),
     )
     run.prekeys.update(run_prekeys)
     run.events.emit(
-        "enrolled", holders=[run.names.get(account, account.hex()) for account in accounts.values()]
+        "enrolled",
+        holders=[run.names.get(account, account.hex()) for account in accounts.values()],
+        nodes={str(node): account.hex() for node, account in accounts.items()},
     )
     settle(run, run.reader.run(run.run).opened)
     _, artifact = newest_model(run)
@@ -128,7 +167,7 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
 
 def _run_plain(grid: Grid, config: Mapping[str, Setting], listener: Listener | None) -> None:
     folder = Path(str(config[FOLDER]))
-    events = EventLog(folder / "events.jsonl", listener)
+    events = EventLog(folder / "events.jsonl", listener, EventLines().tell)
     try:
         run_plain(
             grid,

@@ -5,7 +5,8 @@
     FOLDER/
       public/              the public folder, see :mod:`ledger.papers`
       coordinator/         private: keystore, passphrase file, outbox, journal, events, signed checkpoints, and the
-                           ledger.toml of a ledger on an external chain
+                           ledger.toml of a ledger on an external chain; ``account.uri`` instead of keystore, passphrase and
+                           outbox where the account is kept elsewhere
 """
 
 from __future__ import annotations
@@ -15,31 +16,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.errors import RunStateError
+from coordinator.event_lines import EventLines
+from coordinator.run_chain import RunChain, external_ledger, open_run_chain
 from coordinator.store.events import Event, EventLog
 from coordinator.store.journal import Journal
 from fl_core.errors import DecodeError, InputError
 from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from fl_core.randomness import RandomSource
-from ledger.address import FILE as LEDGER_FILE
-from ledger.address import find_ledger
 from ledger.archive import Archive
 from ledger.board import FolderBoard
-from ledger.chain.connection import Web3Connection
-from ledger.chain.embedded import EmbeddedChain, open_embedded
+from ledger.chain.embedded import EmbeddedChain
 from ledger.chain.embedded.reading import ChainReading
+from ledger.chain.ports import Waiting
 from ledger.cosigner import Cosigner
 from ledger.errors import ArchiveError
+from ledger.files import read_plain
 from ledger.papers import PublicFolder, RunPaper
 from ledger.reader import LedgerReader
-from ledger.signer import Signer, open_keystore
+from ledger.signer import Signer, keystore_of, open_keystore, open_signer
 from ledger.typed_data import Domain
 from ledger.watching_reader import WatchingReader
 from ledger.writer import LedgerWriter
 
 MAX_TRANSPORT_KEY = 4096  # bytes
-LEDGER_PATIENCE_S = 600.0
-"""How long a node of an external chain may be away before the run gives up, in seconds; it can then be resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +111,29 @@ class RunContext:
             self.chain.close()
 
 
+ACCOUNT_URI = "account.uri"
+MAX_URI = 1 << 12  # bytes
+
+
 def coordinator_signer(private: Path) -> Signer:
-    """Open the coordinator's account from its private folder."""
-    return open_keystore(private / "account.json", private / "passphrase")
+    """Open the coordinator's account from its private folder, or from where ``account.uri`` says it is."""
+    uri = _account_uri(private)
+    return (
+        open_keystore(private / "account.json", private / "passphrase") if uri is None else open_signer(uri)
+    )
+
+
+def coordinator_outbox(private: Path) -> Path:
+    """Return the outbox of the coordinator's account; it lies beside the keystore."""
+    uri = _account_uri(private)
+    return (private if uri is None else keystore_of(uri).parent) / "outbox.sqlite"
+
+
+def _account_uri(private: Path) -> str | None:
+    try:
+        return read_plain(private / ACCOUNT_URI, MAX_URI).decode().strip()
+    except FileNotFoundError:
+        return None
 
 
 def _cosigner(private: Path, account: Signer, domain: Domain) -> Cosigner:
@@ -155,29 +175,29 @@ def open_run(
     Raises:
         RunStateError: The folder is damaged.
         InputError: It is no run's folder, or its keys do not open.
-        ChainBusy: Another process writes to this chain.
+        LedgerError: Another process writes to this chain, it is another one, or it is away for too long.
     """
     public, private = PublicFolder(folder / "public"), folder / "coordinator"
-    try:
-        paper = RunPaper.decode(public.run.read_bytes())
-    except OSError as error:
-        raise InputError(f"{folder} is not the folder of a run ({error.strerror}).") from error
+    paper = _paper(folder, public)
     account = coordinator_signer(private)
-    told: list[EventLog] = []
-    connection, chain = _open_chain(public, private, paper, clock, told)
+    external = external_ledger(private, paper)
+    # an embedded chain's lock comes before the first event
+    told: list[EventLog] = [] if external is None else [_events(private, paper, listener)]
+    chain = None
     try:
+        opened = open_run_chain(public, paper, external, clock=clock, waiting=_teller(told))
+        chain = opened.embedded
         _sweep(public)
         contract, archive = bytes.fromhex(paper.contract), Archive(public.archive)
-        events = EventLog(private / "events.jsonl", listener)
-        told.append(events)
-        writer = LedgerWriter(connection, contract, account, private / "outbox.sqlite")
-        writer.recover()
+        events = told[0] if told else _events(private, paper, listener)
+        told[:] = [events]
+        writer = _writer(opened, contract, account, private, _teller(told))
         return RunContext(
             public=public,
             private=private,
             archive=archive,
             chain=chain,
-            reader=WatchingReader(connection, contract),
+            reader=WatchingReader(opened.connection, contract, confirmations=opened.confirmations),
             writer=writer,
             account=account,
             run=bytes.fromhex(paper.run),
@@ -199,30 +219,41 @@ def open_run(
         raise
 
 
-def _close(chain: EmbeddedChain | None, told: Sequence[EventLog]) -> None:
-    for events in told:
-        events.close()
-    if chain is not None:
-        chain.close()
+def _paper(folder: Path, public: PublicFolder) -> RunPaper:
+    try:
+        return RunPaper.decode(public.run.read_bytes())
+    except OSError as error:
+        raise InputError(f"{folder} is not the folder of a run ({error.strerror}).") from error
 
 
-def _open_chain(
-    public: PublicFolder, private: Path, paper: RunPaper, clock: Callable[[], int], told: Sequence[EventLog]
-) -> tuple[Web3Connection, EmbeddedChain | None]:
-    """Open the run's chain: the node that the private ``ledger.toml`` names, or the file in the public folder.
-
-    A node that is away is waited for: nothing is lost meanwhile, and the events say so.
-    """
-    if not (private / LEDGER_FILE).exists():
-        chain = open_embedded(public.chain, chain_id=paper.chain_id, clock=clock)
-        return Web3Connection(chain), chain
-    address = find_ledger(private / LEDGER_FILE)
+def _teller(told: Sequence[EventLog]) -> Waiting:
+    """Return what tells the events that are open then of a ledger that is waited for."""
 
     def waiting(reason: str, seconds: float) -> None:
         for events in told:
             events.emit("ledger-away", reason=reason, seconds=round(seconds))
 
-    connection = Web3Connection(
-        address.chain, chain_id=paper.chain_id, patience_s=LEDGER_PATIENCE_S, waiting=waiting
-    )
-    return connection, None
+    return waiting
+
+
+def _writer(
+    chain: RunChain, contract: bytes, account: Signer, private: Path, waiting: Waiting
+) -> LedgerWriter:
+    """Open the coordinator's writer; what a crash left is sent first."""
+    writer = LedgerWriter(
+        chain.connection, contract, account, coordinator_outbox(private),
+        confirmations=chain.confirmations, timeout_s=chain.patience_s, waiting=waiting,
+    )  # fmt: skip
+    writer.recover()
+    return writer
+
+
+def _events(private: Path, paper: RunPaper, listener: Callable[[Event], None] | None) -> EventLog:
+    return EventLog(private / "events.jsonl", listener, EventLines(paper.run, paper.names).tell)
+
+
+def _close(chain: EmbeddedChain | None, told: Sequence[EventLog]) -> None:
+    for events in told:
+        events.close()
+    if chain is not None:
+        chain.close()

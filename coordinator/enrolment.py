@@ -25,10 +25,11 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What a node says of itself: its account, and the prekey for its next round if it follows a ledger."""
+    """What a node says of itself: account, registered transport key or nothing, prekey for its next round if it follows a ledger."""
 
     account: bytes
     prekey: SignedPrekey | None
+    transport: bytes = b""
 
 
 def wait_for_nodes(
@@ -56,7 +57,12 @@ def wait_for_nodes(
 
 
 def enrol(
-    grid: Grid, nodes: Iterable[int], *, members: Container[bytes], deadline_s: float
+    grid: Grid,
+    nodes: Iterable[int],
+    *,
+    members: Container[bytes],
+    deadline_s: float,
+    told: Callable[[Status], None] = lambda status: None,
 ) -> tuple[dict[int, bytes], dict[bytes, SignedPrekey]]:
     """Ask each node for its account and its prekey.
 
@@ -68,6 +74,7 @@ def enrol(
         nodes: Flower node ids.
         members: Accounts that may take part.
         deadline_s: How long to wait.
+        told: Called with what each of the nodes that are returned said.
 
     Returns:
         Flower node id -> account, for the nodes that answered with an account of a member; and account -> prekey, not
@@ -84,6 +91,8 @@ def enrol(
             break
     claims = [status.account for status in claimed.values()]
     unique = {node: status for node, status in claimed.items() if claims.count(status.account) == 1}
+    for status in unique.values():
+        told(status)
     accounts = {node: status.account for node, status in unique.items()}
     return accounts, {s.account: s.prekey for s in unique.values() if s.prekey is not None}
 
@@ -134,8 +143,10 @@ def _read_status(status: bytes) -> Status | None:
         if not isinstance(values, dict):
             return None
         account = bytes.fromhex(values["account"])
+        transport = bytes.fromhex(values.get("transport", ""))
         prekey = SignedPrekey.decode(bytes.fromhex(values["prekey"])) if "prekey" in values else None
     except (KeyError, ValueError, TypeError, DecodeError):
         return None
     mine = prekey is None or prekey.member == account
-    return Status(account=account, prekey=prekey) if len(account) == ADDRESS_SIZE and mine else None
+    good = len(account) == ADDRESS_SIZE and mine
+    return Status(account=account, prekey=prekey, transport=transport) if good else None

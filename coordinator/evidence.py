@@ -6,11 +6,15 @@ that the ledger refers to can be lost; in between, several objects reach the dis
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ledger.archive import Archive
 
 WORKERS = 8
+LARGE = 1 << 20  # bytes
+LARGE_AT_ONCE = 2
+"""Objects of :data:`LARGE` bytes and more that may wait for the disk; who brings another one waits, so a slow disk fills no memory."""
 
 
 class EvidenceWriter:
@@ -24,10 +28,16 @@ class EvidenceWriter:
         self._archive = archive
         self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="suture-archive")
         self._pending: list[Future[bytes]] = []
+        self._room = threading.Semaphore(LARGE_AT_ONCE)
 
-    def put(self, data: bytes) -> Future[bytes]:
+    def put(self, data: bytes | memoryview) -> Future[bytes]:
         """Begin to archive ``data``; the future gives its SHA-256 when it is on disk."""
+        large = len(data) >= LARGE
+        if large:
+            self._room.acquire()
         future = self._pool.submit(self._archive.put, data)
+        if large:
+            future.add_done_callback(lambda _: self._room.release())
         self._pending.append(future)
         return future
 

@@ -7,23 +7,39 @@ from coordinator.errors import RunStateError
 from coordinator.store.journal import Entry
 from ledger.documents import decode_rewards
 from ledger.files import write_atomically
-from ledger.records import ADDRESS_SIZE, RoundState
+from ledger.records import ADDRESS_SIZE, EMPTY_WORD, RoundState
 from ledger.typed_data import model_id
 
 MAX_MODEL_BYTES = 1 << 32
 
 
-def newest_finalised(context: RunContext) -> int:
-    """Return the number of the newest finalised round, 0 when there is none."""
-    for number in range(context.reader.run(context.run).opened, 0, -1):
+def newest_finalised(context: RunContext, opened: int | None = None) -> int:
+    """Return the number of the newest finalised round, 0 when there is none.
+
+    Args:
+        context: The open run.
+        opened: How many rounds were opened, from somebody who just asked the ledger; None asks it.
+    """
+    rounds = context.reader.run(context.run).opened if opened is None else opened
+    for number in range(rounds, 0, -1):
         if context.reader.round(context.run, number).state is RoundState.FINALISED:
             return number
     return 0
 
 
-def newest_model(context: RunContext) -> tuple[bytes, bytes]:
-    """Return id and artifact digest of the newest model of the run."""
-    number = newest_finalised(context)
+def newest_paying(context: RunContext, newest: int | None = None) -> int:
+    """Return the number of the newest finalised round that paid rewards, up to ``newest`` (None: asks); 0 when there is none."""
+    last = newest_finalised(context) if newest is None else newest
+    for number in range(last, 0, -1):
+        record = context.reader.round(context.run, number)
+        if record.state is RoundState.FINALISED and record.rewards != EMPTY_WORD:
+            return number
+    return 0
+
+
+def newest_model(context: RunContext, newest: int | None = None) -> tuple[bytes, bytes]:
+    """Return id and artifact digest of the model of the ``newest`` finalised round (None: asks); the initial one for 0."""
+    number = newest_finalised(context) if newest is None else newest
     if number:
         model = context.reader.round(context.run, number).model
     else:
@@ -31,11 +47,10 @@ def newest_model(context: RunContext) -> tuple[bytes, bytes]:
     return model, context.reader.model(model).artifact
 
 
-def earned(context: RunContext) -> dict[bytes, int]:
-    """Return what every account earned up to the newest finalised round."""
-    number = newest_finalised(context)
-    document = noted(context, number, Entry.REWARDS) if number else b""
-    return decode_rewards(document) if document else {}
+def earned(context: RunContext, newest: int | None = None) -> dict[bytes, int]:
+    """Return what every account earned up to the ``newest`` finalised round (None: asks); nothing for 0."""
+    number = newest_paying(context, newest)
+    return decode_rewards(noted(context, number, Entry.REWARDS)) if number else {}
 
 
 def noted(context: RunContext, number: int, entry: Entry) -> bytes:
@@ -69,11 +84,19 @@ def settle(context: RunContext, number: int) -> None:
         context.journal.write(number, Entry.DONE, b"aborted")
 
 
-def publish(context: RunContext, number: int) -> None:
-    """Write the paper and the model file of a finalised round from the journal and the archive; again does no harm."""
-    paper, artifact = noted(context, number, Entry.PAPER), noted(context, number, Entry.MODEL)
+def publish(context: RunContext, number: int, model: bytes | None = None) -> None:
+    """Write the paper and the model file of a finalised round; again does no harm.
+
+    Args:
+        context: The open run.
+        number: The round.
+        model: Its model; None reads it from the archive, as after a crash.
+    """
+    paper = noted(context, number, Entry.PAPER)
     write_atomically(context.public.round(number), paper)
-    write_atomically(context.public.model, context.archive.get(artifact, MAX_MODEL_BYTES))
+    if model is None:
+        model = context.archive.get(noted(context, number, Entry.MODEL), MAX_MODEL_BYTES)
+    write_atomically(context.public.model, model)
     context.journal.write(number, Entry.DONE, b"finalised")
 
 

@@ -22,6 +22,7 @@ def round_paper(
     reveals: Mapping[bytes, bytes],
     blames: Mapping[bytes, bytes],
     blamed: Sequence[bytes],
+    weights: Mapping[bytes, bytes],
     objects: Mapping[str, bytes],
     put: Callable[[bytes], Future[bytes]],
 ) -> RoundPaper:
@@ -36,6 +37,7 @@ def round_paper(
         reveals: Account -> the member's answer.
         blames: Account -> the member's values in a blame opening; empty where there was none.
         blamed: Clients that it named, ascending.
+        weights: Account -> its opened weight; empty under terms that do not pay by examples.
         objects: Aggregate key, metrics, rewards (may be empty) and model.
         put: Archives an object; its future gives the SHA-256.
     """
@@ -44,6 +46,7 @@ def round_paper(
     sealed_to = {member: put(data) for member, data in sorted(prekeys.items())}
     values = {member: put(data) for member, data in sorted(checks.items())}
     told = {member: put(data) for member, data in sorted(blames.items())}
+    opened = {member: put(data) for member, data in sorted(weights.items())}
     answers = {member: put(data) for member, data in sorted(reveals.items())}
     return RoundPaper(
         round=header.round,
@@ -59,6 +62,7 @@ def round_paper(
         reveals={member.hex(): answer.result().hex() for member, answer in answers.items()},
         blames={member.hex(): answer.result().hex() for member, answer in told.items()},
         blamed=[client.hex() for client in blamed],
+        weights={client.hex(): opening.result().hex() for client, opening in opened.items()},
         **{name: "" if future is None else future.result().hex() for name, future in stored.items()},
     )
 

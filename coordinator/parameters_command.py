@@ -23,8 +23,9 @@ EXAMPLE_ROUND = 10**8
 """Parameters of the round that failure probabilities are stated for."""
 
 SECURITY_SOURCE = (
-    "least cost over the attacks of the lattice estimator under the MATZOV cost model, for the error after the published "
-    "sum of errors of two honest clients; computed again by tests/security_estimate.py, see docs/explanation/parameters.md"
+    "least cost over the attacks of the lattice estimator (commit 1bb476f9b0a0) under the MATZOV cost model, for the error "
+    "after the published sum of errors of two honest clients; computed again by tests/security_estimate.py, see "
+    "docs/explanation/parameters.md"
 )
 
 EPILOG = (

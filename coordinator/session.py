@@ -18,13 +18,14 @@ from coordinator.papers import decode_blocks, encode_blocks, round_paper
 from coordinator.rounds.blame import BlameMachine
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
 from coordinator.rounds.plan import Situation, first_blocks, plan_header
+from coordinator.rounds.weights import WeightMachine
 from coordinator.store.boxes import BoxFolder
 from coordinator.store.journal import Entry
 from coordinator.timing import Stopwatch
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
-from fl_core.models import Tensors, encode_model, model_digest
+from fl_core.models import Tensors, encode_model, model_digest, same_model
 from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame
@@ -38,7 +39,7 @@ from ledger.documents import encode_metrics, encode_rewards
 from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.papers import RoundPaper
 from ledger.records import EMPTY_WORD, Role
-from ledger.rewards import allocate, rewards_tree
+from ledger.rewards import RoundFacts, allocate, rewards_tree
 from ledger.typed_data import model_id
 
 Requests = Iterator[tuple[bytes, bytes]]
@@ -67,6 +68,7 @@ class RoundSession:
         self._notary = LedgerNotary(context.reader.chain_id, context.reader.address)
         self._signer = LedgerSigner(self._notary, context.account)
         self.stopwatch = Stopwatch()
+        self.gas_before = context.writer.gas_used
         self._evidence = EvidenceWriter(context.archive)
         with self.stopwatch.measure("ledger"):
             self.header = self._open(at_hand, deadline)
@@ -79,6 +81,7 @@ class RoundSession:
         self._included: IncludedSet | None = None
         self._opened: Opened | None = None
         self._blame: BlameMachine | None = None
+        self._weights: WeightMachine | None = None
 
     # ------------------------------------------------------------------ steps, in order
 
@@ -86,7 +89,9 @@ class RoundSession:
         """Plan the header and put it on the ledger."""
         c = self._context
         run = c.reader.run(c.run)
-        number, (parent, artifact) = run.opened + 1, newest_model(c)
+        self.spent_before = run.spent
+        number, self._newest = run.opened + 1, newest_finalised(c, run.opened)
+        parent, artifact = newest_model(c, self._newest)
         if model_digest(encode_model(self.tensors)) != artifact:
             raise RunStateError("the model to train from is not the newest model on the ledger")
         head = c.reader.head()
@@ -280,6 +285,41 @@ class RoundSession:
         """Return the clients who spoilt the sum, as far as the members' answers tell."""
         return () if self._blame is None else self._blame.spoilers()
 
+    def weight_requests(self) -> Requests:
+        """Yield what to ask each included client for its weight; nothing under terms that do not pay by examples."""
+        assert self._opened is not None
+        if self._context.terms.opens_weights:
+            self._weights = self.machine.weights(self._opened)
+            request = self._weights.request().encode()
+            for client in self._weights.clients:
+                yield client, request
+
+    def add_weight(self, data: bytes) -> None:
+        """Check and archive one client's opened weight.
+
+        Raises:
+            DecodeError: It is malformed.
+            VerificationError: A check failed; nothing changed.
+        """
+        assert self._weights is not None
+        self._weights.add(data)
+        self._evidence.put(data)
+
+    def unopened(self) -> tuple[bytes, ...]:
+        """Return the included clients who opened no weight although they were asked."""
+        if self._weights is None:
+            return ()
+        return tuple(client for client in self._weights.clients if client not in self._weights.openings)
+
+    def _facts(self) -> RoundFacts:
+        """Return what the round's reward is divided by."""
+        assert self._included is not None
+        if self._weights is None:
+            return RoundFacts(included=self._included.members, weights_fit=False)
+        return RoundFacts(
+            included=self._included.members, weights=self._weights.weights, weights_fit=self._weights.fit()
+        )
+
     def finalise(self, tensors: Tensors) -> bytes:
         """Put the new model on the ledger and return its id.
 
@@ -290,23 +330,21 @@ class RoundSession:
         assert self._opened is not None and self._included is not None
         aggregate = self._opened.aggregate
         model = encode_model(tensors)
-        expected = encode_model(apply_step(c.terms.strategy, self.tensors, aggregate.update))
-        if model != expected:
+        artifact = model_digest(model)
+        if not same_model(tensors, apply_step(c.terms.strategy, self.tensors, aggregate.update)):
             raise RunStateError(
                 f"the strategy's model is not the one that {FEDAVG!r} makes from the aggregate"
             )
         metrics = encode_metrics(self.header, aggregate, c.random.secret(DIGEST_SIZE).reveal())
-        cumulative = allocate(
-            c.terms.reward_policy, self._included.members, c.terms.reward_per_round, self._earned()
-        )
-        rewards = encode_rewards(c.run, cumulative) if c.terms.reward_per_round else b""
+        paid = allocate(c.terms.reward_policy, self._facts(), c.terms.reward_per_round, self._earned())
+        rewards = encode_rewards(c.run, paid.earned) if paid.reward else b""
         blocks = quantiser_of(self.header).next_blocks(
             aggregate.sums, aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
         )
         with self.stopwatch.measure("archive"):
             papers = self._papers(metrics, rewards, model)
         c.journal.write(number, Entry.PAPER, papers.encode())
-        c.journal.write(number, Entry.MODEL, model_digest(model))
+        c.journal.write(number, Entry.MODEL, artifact)
         c.journal.write(number, Entry.BLOCKS, encode_blocks(blocks))
         c.journal.write(number, Entry.REWARDS, rewards)
         c.journal.write(number, Entry.BLAMED, b"".join(self.spoilers()))
@@ -314,17 +352,17 @@ class RoundSession:
             c.writer.finalise_round(
                 c.run,
                 number,
-                model_digest(model),
+                artifact,
                 key_digest(self.header, self._opened.key),
                 model_digest(metrics),
-                rewards_tree(c.run, cumulative).root if rewards else EMPTY_WORD,
-                c.terms.reward_per_round,
+                rewards_tree(c.run, paid.earned).root if rewards else EMPTY_WORD,
+                paid.reward,
                 intent=self._intent(number, "finalise"),
             )
-        publish(c, number)
+        publish(c, number, model)
         self._close()
         self.machine.finalise()
-        return model_id(c.run, number, model_digest(model))
+        return model_id(c.run, number, artifact)
 
     def _papers(self, metrics: bytes, rewards: bytes, model: bytes) -> RoundPaper:
         """Archive what is left and return the round's paper; everything it names is on disk then."""
@@ -338,6 +376,9 @@ class RoundSession:
             checks={member: answer.encode() for member, answer in self.machine.checks.items()},
             blames={} if self._blame is None else {m: a.encode() for m, a in self._blame.answers.items()},
             blamed=self.spoilers(),
+            weights={}
+            if self._weights is None
+            else {c: opening.encode() for c, opening in self._weights.openings.items()},
             reveals={member: reveal.encode() for member, reveal in self.machine.reveals.items()},
             objects={"aggregate_key": key, "metrics": metrics, "rewards": rewards, "model": model},
             put=self._evidence.put,
@@ -380,13 +421,12 @@ class RoundSession:
 
     def _blocks(self) -> tuple[Block, ...]:
         """Return the clips that the newest finalised round led to; a round that was aborted leaves none."""
-        number = newest_finalised(self._context)
-        if number == 0:
+        if self._newest == 0:
             return first_blocks(self._context.terms)
-        return decode_blocks(noted(self._context, number, Entry.BLOCKS))
+        return decode_blocks(noted(self._context, self._newest, Entry.BLOCKS))
 
     def _earned(self) -> dict[bytes, int]:
-        return earned(self._context)
+        return earned(self._context, self._newest)
 
     def _intent(self, number: int, step: str) -> str:
         return f"{self._context.run.hex()}/{number}/{step}"

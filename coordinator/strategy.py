@@ -92,6 +92,16 @@ BLAME = Question(
     requests=RoundSession.blame_requests,
     take=RoundSession.add_blame,
 )
+WEIGHTS = Question(
+    asked=Asked(
+        name="weight",
+        message_type=envelope.WEIGHT_TYPE,
+        field=envelope.WEIGHT,
+        duty=DutyKind.WEIGHT,
+    ),
+    requests=RoundSession.weight_requests,
+    take=RoundSession.add_weight,
+)
 
 
 class ProtectedStrategy(Strategy):
@@ -175,6 +185,7 @@ class ProtectedStrategy(Strategy):
             threshold=header.threshold,
             n_min=header.n_min,
             model_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+            budget_spent=self._round.spent_before,
         )
         control = ConfigRecord(
             {
@@ -211,6 +222,8 @@ class ProtectedStrategy(Strategy):
             aggregate = session.open()
             if aggregate.failed:
                 self._ask(session, BLAME)
+            if self._context.terms.opens_weights:
+                self._ask(session, WEIGHTS)
             tensors = apply_step(self._context.terms.strategy, session.tensors, aggregate.update)
             arrays, metrics = self._hand_over(server_round, array_record(tensors), session.header, aggregate)
             session.finalise(tensors_of(arrays))
@@ -331,6 +344,7 @@ class ProtectedStrategy(Strategy):
             included=aggregate.count,
             failed_elements=len(aggregate.failed),
             blamed=[self._name(client) for client in session.spoilers()],
+            unopened=[self._name(client) for client in session.unopened()],
             liars=[self._name(member) for member in session.liars],
             counters=dict(zip(session.header.counters, aggregate.counters, strict=True)),
             train_ms=round(times[envelope.TRAIN_MS], 1),
@@ -338,6 +352,7 @@ class ProtectedStrategy(Strategy):
             coordinator_protection_ms=watch.milliseconds("protection"),
             ledger_ms=watch.milliseconds("ledger"),
             archive_ms=watch.milliseconds("archive"),
+            gas=self._context.writer.gas_used - session.gas_before,
         )
 
 

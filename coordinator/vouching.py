@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from coordinator.context import RunContext
 from ledger.chain.embedded.reading import ChainReading
@@ -36,18 +37,35 @@ def collect_checkpoints(run: RunContext) -> Support:
     Returns:
         How far they vouch for the newest block.
     """
+    good, support = vouching(run)
+    folder = run.public.checkpoints
+    for path in sorted(folder.iterdir()) if run.chain is not None and folder.is_dir() else []:
+        if path.name not in good and _read(path) is not None:
+            path.unlink()
+    return support
+
+
+def vouching(run: RunContext) -> tuple[dict[str, bytes], Support]:
+    """Return the checkpoints in the public folder that vouch for the chain, by file name, and how far they do."""
     if run.chain is None:  # an external chain's own consensus vouches for it
-        return Support(number=run.reader.head().number, signed=0, needed=0, witnesses=0)
+        return {}, Support(number=run.reader.head().number, signed=0, needed=0, witnesses=0)
     reading = ChainReading(run.chain)
-    tally = Tally(reading, run.reader.address)
+    tally, good = Tally(reading, run.reader.address), {}
     folder = run.public.checkpoints
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        try:
-            verdict, checkpoint = tally.judge(read_plain(path, CHECKPOINT_SIZE))
-        except OSError:
-            continue  # the seal refuses what is no plain file
-        if verdict is not Verdict.VOUCHES or checkpoint is None or path.name != checkpoint.member.hex():
-            path.unlink()
+        if (data := _read(path)) is None:
+            continue
+        verdict, checkpoint = tally.judge(data)
+        if verdict is Verdict.VOUCHES and checkpoint is not None and path.name == checkpoint.member.hex():
+            good[path.name] = data
     head = reading.head().number
     signed, needed, witnesses = tally.support(head)
-    return Support(number=head, signed=signed, needed=needed, witnesses=witnesses)
+    return good, Support(number=head, signed=signed, needed=needed, witnesses=witnesses)
+
+
+def _read(path: Path) -> bytes | None:
+    """Return what is in a file; None for what is no plain file: the seal refuses it."""
+    try:
+        return read_plain(path, CHECKPOINT_SIZE)
+    except OSError:
+        return None

@@ -31,7 +31,7 @@ class Writer:
     """Appends fields to one message."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | memoryview] = []
 
     def uint(self, value: int, size: int) -> None:
         """Append ``value`` in [0, 256^size) as ``size`` big-endian bytes."""
@@ -45,12 +45,12 @@ class Writer:
             raise LocalProtocolError(f"a field of {size} bytes got {len(value)}")
         self._parts.append(bytes(value))
 
-    def opaque(self, value: bytes, limit: int) -> None:
-        """Append a byte string of at most ``limit`` bytes, preceded by its length in four bytes."""
+    def opaque(self, value: bytes | memoryview, limit: int) -> None:
+        """Append a byte string of at most ``limit`` bytes, preceded by its length in four bytes; a view is not copied here."""
         if len(value) > limit:
             raise LocalProtocolError(f"a field of at most {limit} bytes got {len(value)}")
         self.uint(len(value), 4)
-        self._parts.append(bytes(value))
+        self._parts.append(value if isinstance(value, memoryview) else bytes(value))
 
     def text(self, value: str, limit: int) -> None:
         """Append a string as UTF-8 of at most ``limit`` bytes; a lone surrogate has no UTF-8."""
@@ -92,16 +92,19 @@ class Reader:
     def __init__(self, data: bytes, *, limit: int, what: str) -> None:
         if len(data) > limit:
             raise DecodeError(f"{what}: at most {limit} bytes are accepted, {len(data)} came")
-        self._data = memoryview(data)
+        self._data = memoryview(bytes(data))  # copies only what could change under the views
         self._at = 0
         self._what = what
 
-    def _take(self, size: int) -> bytes:
+    def _piece(self, size: int) -> memoryview:
         if size > len(self._data) - self._at:
             raise DecodeError(f"{self._what}: cut off at byte {self._at}")
         piece = self._data[self._at : self._at + size]
         self._at += size
-        return piece.tobytes()
+        return piece
+
+    def _take(self, size: int) -> bytes:
+        return self._piece(size).tobytes()
 
     def uint(self, size: int) -> int:
         """Take a big-endian integer of ``size`` bytes."""
@@ -111,12 +114,20 @@ class Reader:
         """Take exactly ``size`` bytes."""
         return self._take(size)
 
+    def view(self, size: int) -> memoryview:
+        """Take exactly ``size`` bytes without copying them; the message stays in memory as long as the view."""
+        return self._piece(size)
+
     def opaque(self, limit: int) -> bytes:
         """Take a length-prefixed byte string of at most ``limit`` bytes."""
+        return self.opaque_view(limit).tobytes()
+
+    def opaque_view(self, limit: int) -> memoryview:
+        """Like :meth:`opaque`, without copying; the message stays in memory as long as the view."""
         size = self.uint(4)
         if size > limit:
             raise DecodeError(f"{self._what}: a field of at most {limit} bytes claims {size}")
-        return self._take(size)
+        return self._piece(size)
 
     def text(self, limit: int) -> str:
         """Take a UTF-8 string of at most ``limit`` bytes."""

@@ -9,6 +9,7 @@ The ledger's own hashes (Keccak-256, EIP-712) live in :mod:`ledger.typed_data` a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from enum import Enum
 
 DIGEST_SIZE = 32
@@ -37,6 +38,7 @@ class Label(Enum):
     DATASET_RECORD = "suture/v1/dataset-record"
     DATASET = "suture/v1/dataset"
     PRIVATE_VALUE = "suture/v1/private-value"
+    WEIGHT = "suture/v1/weight"
     METRICS = "suture/v1/metrics"
     TERMS = "suture/v1/terms"
     TRAINING_SEED = "suture/v1/training-seed"
@@ -83,4 +85,29 @@ def digest(label: Label, *parts: bytes) -> bytes:
     for part in (label.value.encode(), *parts):
         hasher.update(len(part).to_bytes(8, "big"))
         hasher.update(part)
+    return hasher.digest()
+
+
+def digest_of_pieces(label: Label, *parts: bytes, size: int, pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Return what :func:`digest` returns for ``parts`` and one more part, which is never in memory as a whole.
+
+    Args:
+        label: The purpose.
+        parts: Any number of byte strings.
+        size: Bytes of the last part.
+        pieces: The last part, cut anywhere.
+
+    Raises:
+        ValueError: The pieces do not have ``size`` bytes together.
+    """
+    hasher, came = hashlib.sha256(), 0
+    for part in (label.value.encode(), *parts):
+        hasher.update(len(part).to_bytes(8, "big"))
+        hasher.update(part)
+    hasher.update(size.to_bytes(8, "big"))
+    for piece in pieces:
+        came += len(piece)
+        hasher.update(piece)
+    if came != size:
+        raise ValueError(f"{size} bytes were announced, {came} came")
     return hasher.digest()

@@ -15,17 +15,18 @@ that the code at the address is this version's contract and the pinned one, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from eth_utils.crypto import keccak
 
 from fl_core.errors import DecodeError, InputError
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
-from ledger.chain.ports import Reading
+from ledger.chain.http import shown
+from ledger.chain.ports import Reading, Waiting, say_nothing
 from ledger.errors import WrongChain
 from ledger.files import write_atomically
 from ledger.papers import MAX_RUN_PAPER, PublicFolder, RunPaper
@@ -36,6 +37,7 @@ from ledger.toml_file import TomlFile, toml_text
 FILE = "ledger.toml"
 EMBEDDED = "embedded:"
 MAX_CONFIRMATIONS = 1000
+_ACCOUNT = re.compile(rf"[0-9a-f]{{{2 * ADDRESS_SIZE}}}")
 PATIENCE_S = 1.0
 """How long a person's command waits for a node that is away."""
 
@@ -83,15 +85,12 @@ class LedgerAddress:
         return folder if folder is not None and folder.run.is_file() else None
 
     def __str__(self) -> str:
-        place = self.chain if self.path is not None else shown(self.chain)
-        return f"contract 0x{self.contract} on chain {self.chain_id}, {place}"
+        return f"contract 0x{self.contract} on chain {self.chain_id}, {place_of(self)}"
 
 
-def shown(url: str) -> str:
-    """Return a URL without what may be secret in it: its user, path and query."""
-    parts = urlsplit(url)
-    port = "" if parts.port is None else f":{parts.port}"
-    return f"{parts.scheme}://{parts.hostname or ''}{port}"
+def place_of(address: LedgerAddress) -> str:
+    """Return where a ledger's chain is, without what may be secret in it."""
+    return address.chain if address.path is not None else shown(address.chain)
 
 
 def encode_address(address: LedgerAddress, base: Path) -> bytes:
@@ -187,11 +186,15 @@ def run_paper(public: PublicFolder) -> RunPaper:
 
 
 def names_around(address: LedgerAddress) -> Mapping[bytes, str]:
-    """Return the names that a public folder around an embedded chain gives its accounts; nothing checks them."""
+    """Return the names that a public folder around an embedded chain gives its accounts; nothing checks them.
+
+    A name of what is no account is nobody's.
+    """
     public = address.public
     if public is None:
         return {}
-    return {bytes.fromhex(account): name for account, name in run_paper(public).names.items()}
+    named = run_paper(public).names.items()
+    return {bytes.fromhex(account): name for account, name in named if _ACCOUNT.fullmatch(account)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +215,12 @@ class OpenLedger:
 
 
 def open_chain(
-    chain: str, chain_id: int, *, write: bool, patience_s: float = PATIENCE_S
+    chain: str,
+    chain_id: int,
+    *,
+    write: bool,
+    patience_s: float = PATIENCE_S,
+    waiting: Waiting = say_nothing,
 ) -> tuple[Web3Connection, Callable[[], None]]:
     """Open a chain by ``"embedded:PATH"`` or URL; an embedded one must exist.
 
@@ -221,13 +229,14 @@ def open_chain(
         chain_id: Its id.
         write: Whether an embedded chain is opened for writing.
         patience_s: For how long a node that is away is waited for, in seconds.
+        waiting: Told when that takes long.
 
     Raises:
         InputError: There is no such file.
         LedgerError: It is another chain, busy, damaged or does not answer.
     """
     if not chain.startswith(EMBEDDED):
-        return Web3Connection(chain, chain_id=chain_id, patience_s=patience_s), _nothing
+        return Web3Connection(chain, chain_id=chain_id, patience_s=patience_s, waiting=waiting), _nothing
     path = Path(chain.removeprefix(EMBEDDED))
     if not path.is_file():
         raise InputError(f"There is no chain {path}.", fix="Mend the path in the ledger's file.")
@@ -268,7 +277,13 @@ def check_pinned(address: LedgerAddress, reader: LedgerReader, connection: Readi
     Raises:
         WrongChain: It is not.
     """
-    found = code_hash(connection, bytes.fromhex(address.contract))
+    code = connection.code(bytes.fromhex(address.contract))
+    if not code:
+        raise WrongChain(
+            f"There is no contract at 0x{address.contract} on the chain that {place_of(address)} has.",
+            fix="Wait until the node has caught up, or name another one: this one may serve a new chain under the old id.",
+        )
+    found = keccak(code)
     if address.code and found.hex() != address.code:  # (1)
         raise WrongChain(
             f"The code at 0x{address.contract} has the hash 0x{found.hex()}, pinned is 0x{address.code}.",

@@ -2,7 +2,8 @@
 
 An object appears under its name as a whole or not at all: it is written to a temporary file in the same folder, brought
 to the disk, renamed, and the folder is brought to the disk. Writing what is there already changes nothing. Reading hashes
-again: an altered object is an error that names it, never data. No index and no deletion; ``sha256sum`` checks a folder::
+again: an altered object is an error that names it, never data. No index and no deletion; ``sha256sum`` checks a folder.
+A writer holds a lock on its temporary file, so that the next one can tell what a killed one left, and removes it::
 
     ROOT/ab/ab34...   64 hexadecimal digits, in folders of the first two
 """
@@ -10,24 +11,29 @@ again: an altered object is an error that names it, never data. No index and no 
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import LocalProtocolError
 from ledger.errors import ArchiveError
 from ledger.files import open_plain, read_plain
 
+T = TypeVar("T")
+
 MAX_OBJECT_BYTES = 1 << 31
 """2 GiB, twice the largest model; nothing larger is written or read."""
 _PARTS = 3
 """Of an object's path, the last three lie in the archive's own folder: the archive, a folder of two digits, the object."""
 _PIECE = 1 << 20
+_NEW = ".new-"
+"""How the names of files begin that are being written."""
 _ALTERED = "its bytes were altered; they hash to something else."
 
 
@@ -40,6 +46,7 @@ class Archive:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        self._swept = False
 
     def __repr__(self) -> str:
         return f"Archive({str(self.root)!r})"
@@ -82,6 +89,26 @@ class Archive:
             digest = hasher.digest()
             self._publish(file, name, digest)
         return digest
+
+    def put_written(
+        self, write: Callable[[BinaryIO], T], *, max_bytes: int = MAX_OBJECT_BYTES
+    ) -> tuple[bytes, T]:
+        """Store what ``write`` writes, in any order, to an empty file; return its SHA-256, and what ``write`` returns.
+
+        Raises:
+            ArchiveError: It wrote more than ``max_bytes``; nothing is stored, as after any error of its own.
+        """
+        with self._temporary() as (file, name):
+            result = write(file)
+            file.seek(0)
+            hasher = hashlib.sha256()
+            while piece := file.read(_PIECE):
+                hasher.update(piece)
+            digest = hasher.digest()
+            if file.tell() > max_bytes:
+                raise ArchiveError(digest, f"more than {max_bytes} bytes were given.")
+            self._publish(file, name, digest)
+        return digest, result
 
     def get(self, digest: bytes, max_bytes: int) -> bytes:
         """Return an object after hashing it again.
@@ -135,12 +162,35 @@ class Archive:
     def _temporary(self) -> Iterator[tuple[BinaryIO, Path]]:
         """Give a new file in the archive that is removed unless it was published."""
         self.root.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.root, prefix=".new-")
+        if not self._swept:
+            self._sweep()
+            self._swept = True
+        handle, name = self._locked()
         try:
-            with os.fdopen(handle, "wb") as file:
+            with os.fdopen(handle, "w+b") as file:
                 yield file, Path(name)
         finally:
             Path(name).unlink(missing_ok=True)
+
+    def _locked(self) -> tuple[int, str]:
+        """Make a temporary file and lock it; the operating system frees the lock when the process ends, however it does."""
+        while True:
+            handle, name = tempfile.mkstemp(dir=self.root, prefix=_NEW)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # else another process swept it before it was locked
+                return handle, name
+            os.close(handle)
+
+    def _sweep(self) -> None:
+        """Remove the temporary files that nobody is writing: their writers were killed."""
+        for path in self.root.glob(f"{_NEW}*"):
+            with suppress(OSError):  # gone or published meanwhile, in use, or no file of ours
+                handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                finally:
+                    os.close(handle)
 
     def _publish(self, file: BinaryIO, name: Path, digest: bytes) -> None:
         file.flush()

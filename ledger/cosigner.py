@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.checkpoints import SignedCheckpoint
+from fl_core.errors import DecodeError, VerificationError
+from ledger.checkpoints import SignedCheckpoint, check_checkpoint
 from ledger.errors import CheckpointRefused, LedgerError, StoreCorrupt
 from ledger.records import EMPTY_WORD
 from ledger.seal import DigestSigner
@@ -101,6 +103,35 @@ class Cosigner:
                 member=self._member, genesis=genesis, number=number, hash=digest, signature=signature
             )
             return self._last
+
+    def expect_newest(self, board: Sequence[bytes], genesis: bytes, key: bytes) -> None:
+        """Check that the file is not older than what its owner published: then the folder was restored from a backup.
+
+        Each checkpoint was on disk before it was published, so no crash makes such a difference. Those under another key do
+        not count: who lost the file registers a new one.
+
+        Args:
+            board: Checkpoints that lie on the board, of whomever.
+            genesis: Hash of block 0, 32 bytes.
+            key: The member's registered signing key, 20 bytes.
+
+        Raises:
+            StoreCorrupt: The board has one, signed with that key, that is higher than all in the file.
+        """
+        newest = -1 if self._last is None else self._last.number
+        for data in board:
+            try:
+                found = SignedCheckpoint.decode(data)
+                if (found.member, found.genesis) != (self._member, genesis) or found.number <= newest:
+                    continue
+                check_checkpoint(found, domain=self._domain, signer=key)
+            except (DecodeError, VerificationError):
+                continue  # what lies on a board is worth nothing until it is verified
+            raise StoreCorrupt(
+                f"Block {found.number} of the ledger was signed with this node's key, and {self._path} does not know it: "
+                "the folder was restored from a backup.",
+                fix="Register a new signing key, and start with an empty folder.",
+            )
 
     def _record(self, number: int, genesis: bytes, digest: bytes, signature: bytes) -> None:
         """Write down what was signed: a transaction of its own, on disk when this returns."""

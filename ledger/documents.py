@@ -45,6 +45,18 @@ def metrics_salt(document: bytes) -> bytes:
         raise DecodeError("metrics: the document has no salt") from error
 
 
+def metrics_weight(document: bytes) -> int:
+    """Return the sum of weights in a metrics document.
+
+    Raises:
+        DecodeError: It has none.
+    """
+    weight = _parse(document).get("weight_units")
+    if type(weight) is not int:
+        raise DecodeError("metrics: the document has no sum of weights")
+    return weight
+
+
 def encode_rewards(run: bytes, cumulative: dict[bytes, int]) -> bytes:
     """Return the rewards document: account -> sum earned in the run so far, as decimal strings."""
     earned = {account.hex(): str(amount) for account, amount in sorted(cumulative.items())}

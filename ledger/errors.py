@@ -7,6 +7,7 @@
         ├── ChainUnreachable       wait and try again: nothing is lost
         ├── ChainBusy              another process writes this embedded chain
         ├── ReceiptPending         sent, not yet deep enough; ask again with the same intent
+        ├── Underpriced            the node wants more for gas; offer more, or wait
         ├── WrongChain             chain id, address or code are not the pinned ones
         ├── Reverted               the contract refused; ``reason`` is its sentence
         ├── NonceConflict          somebody else used the account's nonce
@@ -58,6 +59,10 @@ class ReceiptPending(LedgerError):
     def __init__(self, tx_hash: bytes, message: str) -> None:
         super().__init__(message, fix="Call again with the same intent: the same bytes are sent again.")
         self.tx_hash = tx_hash
+
+
+class Underpriced(LedgerError):
+    """A node does not take a transaction because it offers too little for gas."""
 
 
 class WrongChain(LedgerError):

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
+from fl_core.errors import InputError
+
 _CLOSED_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 _BASE = os.O_RDONLY | _CLOSED_ON_EXEC | getattr(os, "O_DIRECTORY", 0)
 _FOLDER = _BASE | getattr(os, "O_NOFOLLOW", 0)
@@ -101,6 +103,34 @@ def _expect_plain(found: os.stat_result, path: Path) -> None:
 
 def _refusal(number: int, problem: str, path: Path) -> OSError:
     return OSError(number, problem, str(path))
+
+
+def read_private(path: Path, limit: int, what: str) -> bytes:
+    """Read a small file that nobody else may read; checked on the open file, so that it cannot be swapped.
+
+    Args:
+        path: The file.
+        limit: Most bytes.
+        what: What it is, for messages.
+
+    Raises:
+        InputError: It is missing, readable by others or too large; says how to mend it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise InputError(f"Others can read the {what} {path}.", fix=f"Run: chmod 600 {path}")
+            content = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no {what} {path}.", fix="Name an existing file, or make one.") from error
+    except OSError as error:
+        raise InputError(
+            f"The {what} {path} cannot be read: {error.strerror}.", fix="Check its owner and mode."
+        ) from error
+    if len(content) > limit:
+        raise InputError(f"The {what} {path} is larger than {limit} bytes.", fix="Name the right file.")
+    return content
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:

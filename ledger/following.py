@@ -19,11 +19,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from fl_core.errors import SutureError, VerificationError
 from ledger.board import FolderBoard
 from ledger.chain.embedded.block import WireBlock
+from ledger.chain.embedded.executed import ExecutedBlocks
 from ledger.chain.embedded.follower import Follower
 from ledger.chain.embedded.reading import ChainReading
 from ledger.chain.embedded.source import BlockSource, encode_block
@@ -50,12 +52,26 @@ log = logging.getLogger("suture.ledger")
 
 PATIENCE_S = 30.0
 """How long a decision waits for the other members' checkpoints."""
-_LOOK_S = 0.005
-"""Pause between two looks at the board while a decision waits."""
-_WAIT_S = 0.5
-"""How long the background thread waits for a block at a time."""
 _PAUSE_S = 1.0
 """Pause of the background thread after something failed."""
+_GRACE_S = 2.0
+"""How long closing waits for the background thread; one that waits for a far source is left behind and does nothing more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often source and board are asked; by default that of files on the same machine.
+
+    Attributes:
+        look_s: Pause in seconds between two looks while a decision waits.
+        wait_s: How long the background thread waits for a block at a time, in seconds.
+    """
+
+    look_s: float = 0.005
+    wait_s: float = 0.5
+
+
+FILES = Pace()
 
 
 class Following:
@@ -72,6 +88,8 @@ class Following:
         clock: Unix time in seconds, for the evidence.
         patience_s: How long a decision waits, in seconds.
         close_source: Lets go of the source, and ends waiting for it.
+        pace: How often source and board are asked.
+        executed: Where results are shared with other followers in this process; by default with none.
 
     Raises:
         LedgerError: The copy cannot be opened, or the source's chain is refused.
@@ -90,7 +108,10 @@ class Following:
         wanted: int = 0,
         patience_s: float = PATIENCE_S,
         close_source: Callable[[], None] = lambda: None,
+        pace: Pace = FILES,
+        executed: ExecutedBlocks | None = None,
     ) -> None:
+        self._pace = pace
         self._domain = Domain(chain_id=chain_id, contract=contract)
         self._source, self._board, self._clock, self._patience_s = source, board, clock, patience_s
         self._close_source = close_source
@@ -103,8 +124,9 @@ class Following:
         self._evidence = EvidenceFolder(folder / EVIDENCE)
         self._seen = FolderBoard(folder / SEEN)
         self._calls: set[bytes] = set()
+        self._compared = False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._follower = Follower(folder / COPY, chain_id=chain_id, admit=self._admit)
+        self._follower = Follower(folder / COPY, chain_id=chain_id, admit=self._admit, executed=executed)
         self._cosigner: Cosigner | None = None
         try:
             if member is not None:
@@ -143,7 +165,7 @@ class Following:
         self._stop.set()
         self._close_source()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_GRACE_S)
             self._thread = None
         with self._lock:
             self._follower.close()
@@ -154,7 +176,7 @@ class Following:
         said = ""
         while not self._stop.is_set():
             try:
-                if self._new_block():
+                if self._new_block() and not self._stop.is_set():
                     self.advance()
             except (SutureError, OSError) as error:
                 if str(error) != said and not self._stop.is_set():
@@ -165,7 +187,7 @@ class Following:
     def _new_block(self) -> bool:
         """Wait a while for a block that the copy lacks; also true when the source is not what it was."""
         head = self._chain.head()
-        found = list(self._source.blocks(int(head.block_number), 2, wait_s=_WAIT_S))
+        found = list(self._source.blocks(int(head.block_number), 2, wait_s=self._pace.wait_s))
         return len(found) != 1 or WireBlock.decode(found[0]).hash != head.hash
 
     # ---------------------------------------------------------------- forward
@@ -185,19 +207,31 @@ class Following:
     def settle(self) -> None:
         """Bring the copy up to the source's newest block and wait until that block is final.
 
+        A source or board that cannot be asked now is asked again while there is time.
+
         Raises:
             NotFinal: Too few members signed it in time.
             Equivocation: A coordinator signed another history than the copy's; the evidence is kept.
             LedgerError: As for :meth:`advance`.
         """
-        self.advance()
-        target, deadline = int(self._chain.head().block_number), time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self._patience_s
+        self._advance_by(deadline)
+        target = int(self._chain.head().block_number)
         while not self._is_final(target):
             if time.monotonic() > deadline or self._stop.is_set():
                 with self._lock:
                     count, needed, _ = self._tally.support(target)
                 raise NotFinal(target, count, needed)
-            self._stop.wait(_LOOK_S)
+            self._stop.wait(self._pace.look_s)
+
+    def _advance_by(self, deadline: float) -> None:
+        while True:
+            try:
+                self.advance()
+                return
+            except ChainUnreachable:
+                if time.monotonic() > deadline or self._stop.wait(self._pace.look_s):
+                    raise
 
     def standing(self) -> Standing:
         """Tell where the copy stands."""
@@ -249,7 +283,10 @@ class Following:
                 f"The copy of the ledger does not hold block {last.number}, which this node signed.",
                 fix="Fetch the ledger from a source that has it; keep signed.sqlite.",
             )
-        if cosigner.member in self._tally.membership.at(number):
+        if (keyed := self._tally.membership.at(number).get(cosigner.member)) is not None:
+            if not self._compared:  # before what is published takes the place of what lies there
+                cosigner.expect_newest(self._board.checkpoints(), self._genesis, keyed.signer)
+                self._compared = True
             signed = cosigner.sign(self._genesis, number, self._hash(number))
             data = signed.encode()
             if self._judged.get(data) is None:
@@ -261,8 +298,9 @@ class Following:
 
     def _is_final(self, target: int) -> bool:
         """Look at the board, and tell whether a block is final now."""
+        found = self._board.checkpoints()
         with self._lock:
-            for data in self._board.checkpoints():
+            for data in found:
                 self._take(data)
             if self._halted is not None:
                 raise self._halted

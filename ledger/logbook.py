@@ -47,6 +47,8 @@ class Kind(Enum):
     """A member's sum of shares."""
     BLAME = "blame"
     """A member's values at one place of a spoilt sum."""
+    WEIGHT = "weight"
+    """The weight of a contribution, opened for a run that pays by examples."""
     PREKEY = "prekey"
     """The public part of a prekey, signed."""
     TRANSACTION = "transaction"
@@ -57,6 +59,11 @@ class Kind(Enum):
     """An answer in the CKKS mode: key package, upload, report or model."""
     PLAIN = "plain"
     """An order for a run without protection was given: what the glue sends then, the node does not see."""
+    REPLY = "reply"
+    """The gateway sent a reply to the SuperLink. ``digest`` is of its line in ``outgoing.jsonl``; the size is 0, since what the
+    reply carries was counted when it was sealed."""
+    WITHHELD = "withheld"
+    """Nothing left: the gateway, or the service beside it, kept something back. ``digest`` as for a reply."""
     ERASURE = "erasure"
     """The salt of a data set was erased; nothing left. ``digest`` is the data set's commitment."""
     MENDED = "mended"
@@ -75,7 +82,7 @@ class Entry:
         round: Round number; 0 where it belongs to none.
         size: How many bytes left.
         digest: SHA-256 of them, hexadecimal; of a transaction its hash.
-        to: Account of the receiver, hexadecimal, or ``"members"``, ``"ledger"``, ``"glue"``, or empty where nothing left.
+        to: Account of the receiver, hexadecimal, or ``"members"``, ``"ledger"``, ``"glue"``, ``"superlink"``, or empty where nothing left.
         anchor: Of a frame: how many entries the head that its leaf binds stands for; 0 for none.
         hidden: Of a frame: commitment to the local metrics, which with that head gives the leaf's; empty for none.
         previous: Head of the entries before this one, hexadecimal.
@@ -107,7 +114,7 @@ class Entry:
                 raise ValueError(f"{name} is not a digest")
         if not self.digest or not self.previous:
             raise ValueError("an entry has a digest and the head before it")
-        if self.to not in ("", "members", "ledger", "glue") and (
+        if self.to not in ("", "members", "ledger", "glue", "superlink") and (
             len(bytes.fromhex(self.to)) != ADDRESS_SIZE or self.to != self.to.lower()
         ):
             raise ValueError("the receiver is no account")

@@ -7,7 +7,9 @@ through the steps below; each leaves a trace, and submitting the same intent aga
 2. choose the nonce and sign;
 3. write the signed bytes to the outbox, durably;
 4. send them; the same bytes every time, so there is one nonce, one hash and at most one effect;
-5. wait until the receipt is as deep as asked for.
+5. wait until the receipt is as deep as asked for. Where gas costs something and the offer turns out to be too low (the node says
+   so, or blocks go by without it), sign the same call with the same nonce and a higher fee, and go on from step 3. The chain takes
+   one transaction for a nonce, so there is still at most one effect; the receipt of any of them counts.
 
 The chain is the authority: an intent that was finished before is looked up again, and bytes that a fork took out of the
 chain are sent again. A nonce that somebody else's transaction used is a :class:`NonceConflict`. One sqlite file may serve
@@ -17,12 +19,10 @@ that a new chain under an old id does not inherit nonces.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,57 +30,47 @@ from eth_typing import Address
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-from ledger.chain.ports import Call, Mined, Sending
+from ledger import fees
+from ledger.chain.ports import Call, Mined, Sending, Waiting, say_nothing
 from ledger.errors import (
-    ChainBusy,
     ChainUnreachable,
     IntentConflict,
     LedgerError,
     NonceConflict,
     ReceiptPending,
     Reverted,
-    StoreCorrupt,
+    Underpriced,
 )
+from ledger.fees import Offer, offer_of
+from ledger.outbox_file import Entry, OutboxFile
 from ledger.records import Receipt
 from ledger.signer import Signer
 
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE entry (
-  intent TEXT NOT NULL, chain TEXT NOT NULL, sender BLOB NOT NULL, nonce INTEGER NOT NULL,
-  hash BLOB NOT NULL, raw BLOB NOT NULL, target BLOB, data BLOB NOT NULL, function TEXT NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('signed', 'done', 'reverted', 'replaced')), reason TEXT NOT NULL,
-  PRIMARY KEY (intent, chain, sender)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX one_use_of_a_nonce ON entry (chain, sender, nonce) WHERE state <> 'replaced';
-"""
-_COLUMNS = "intent, nonce, hash, raw, target, data, function, reason"
 _MAX_INTENT_CHARS = 500
 SETTLING_S = 1.0
 """For how long a node may show that a nonce is used before it shows the receipt: it learns of the parts of a block one by one."""
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One row, in the order of ``_COLUMNS``."""
-
-    intent: str
-    nonce: int
-    hash: bytes
-    raw: bytes
-    target: bytes | None
-    data: bytes
-    function: str
-    reason: str
+UNTOLD_S = 15.0
+"""For how long a call may be in no block before somebody is told, in seconds; chains make a block every few seconds."""
+STUCK_BLOCKS = 3
+"""How many blocks go by without a transaction before its fee is raised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What became of an intent that a crash had interrupted: a receipt, or the error that submitting it raises."""
+    """What became of an intent that a crash had interrupted.
+
+    Attributes:
+        intent: The intent.
+        target: The contract that was called, or None where one was made.
+        data: Call data or init code.
+        outcome: A receipt, or the error that submitting it raises.
+    """
 
     intent: str
+    target: bytes | None
+    data: bytes
     outcome: Receipt | LedgerError
 
 
@@ -119,9 +109,12 @@ class Outbox:
         confirmations: How many blocks deep a receipt must be; 1 on chains without forks.
         timeout_s: How long to wait for a receipt before :class:`ReceiptPending`.
         settling_s: How long a nonce must be used, with no receipt of ours, before that is a :class:`NonceConflict`.
+        stuck_blocks: How many blocks go by before a fee is raised.
+        most_wei_per_gas: Most that is offered for a unit of gas; None takes :func:`ledger.fees.most_wei_per_gas`.
         pause: Waits some seconds between two looks.
-        before_sending: Told hash and bytes of a signed transaction each time before it is sent.
         monotonic: A clock for the timeout.
+        before_sending: Told hash and bytes of a signed transaction each time before it is sent.
+        waiting: Told what is waited for, and for how many seconds, when no block takes a transaction.
 
     Raises:
         StoreCorrupt: The file is not an outbox.
@@ -137,25 +130,29 @@ class Outbox:
         confirmations: int = 1,
         timeout_s: float = 60.0,
         settling_s: float = SETTLING_S,
+        stuck_blocks: int = STUCK_BLOCKS,
+        most_wei_per_gas: int | None = None,
         pause: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         before_sending: Callable[[bytes, bytes], None] = lambda tx_hash, raw: None,
+        waiting: Waiting = say_nothing,
     ) -> None:
-        self._path = Path(path)
         self._connection = connection
         self._signer = signer
         self._confirmations = confirmations
         self._timeout_s = timeout_s
         self._settling_s = settling_s
+        self._stuck_blocks = stuck_blocks
+        self._most = fees.most_wei_per_gas() if most_wei_per_gas is None else most_wei_per_gas
         self._pause = pause
         self._monotonic = monotonic
         self._before_sending = before_sending
+        self._waiting = waiting
         self._mutex = threading.RLock()
         first = connection.block_hash(0)
         if first is None:
             raise ChainUnreachable("The chain does not tell its first block.", fix="Use another node.")
-        self._key = (f"{connection.chain_id}:{first.hex()}", signer.address)
-        self._database = self._open()
+        self._file = OutboxFile(Path(path), f"{connection.chain_id}:{first.hex()}", signer.address)
 
     @property
     def sender(self) -> bytes:
@@ -165,7 +162,7 @@ class Outbox:
     def close(self) -> None:
         """Close the file."""
         with self._mutex:
-            self._database.close()
+            self._file.close()
 
     # ---------------------------------------------------------------- submitting
     def submit(self, intent: str, to: bytes | None, data: bytes, function: str) -> Receipt:
@@ -187,7 +184,7 @@ class Outbox:
         if not 0 < len(intent) <= _MAX_INTENT_CHARS:
             raise IntentConflict(f"An intent has 1 to {_MAX_INTENT_CHARS} characters.")
         with self._mutex:
-            entry = self._find(intent)
+            entry = self._file.find(intent)
             if entry is None:
                 self._settle()
                 entry = self._prepare(intent, to, data, function)
@@ -213,67 +210,72 @@ class Outbox:
 
         For a person who tries again; a program that wants one effect exactly keeps to one intent.
         """
-        query = "SELECT state FROM entry WHERE intent=? AND chain=? AND sender=?"
-        with self._mutex, self._translated():
+        with self._mutex:
             attempt, name = 1, intent
-            while True:
-                row = self._database.execute(query, (name, *self._key)).fetchone()
-                if row is None or row[0] in ("signed", "done"):
-                    return name
+            while self._file.state(name) not in (None, "signed", "done"):
                 attempt += 1
                 name = f"{intent}/{attempt}"
+            return name
 
     def pending(self) -> tuple[str, ...]:
         """Return the intents that were signed and not seen through, by nonce."""
-        return tuple(entry.intent for entry in self._signed())
+        return tuple(entry.intent for entry in self._file.signed())
 
     def _settle(self) -> list[Recovered]:
         """Drive what is still open: its nonces come first, and the next simulation must see its effects."""
         settled: list[Recovered] = []
-        for entry in self._signed():
+        for entry in self._file.signed():
+            outcome: Receipt | LedgerError
             try:
-                settled.append(Recovered(intent=entry.intent, outcome=self._drive(entry)))
+                outcome = self._drive(entry)
             except (Reverted, NonceConflict) as error:  # raised again when that intent is asked for
-                settled.append(Recovered(intent=entry.intent, outcome=error))
+                outcome = error
+            settled.append(
+                Recovered(intent=entry.intent, target=entry.target, data=entry.data, outcome=outcome)
+            )
         return settled
 
-    def _prepare(self, intent: str, to: bytes | None, data: bytes, function: str) -> _Entry:
+    def _prepare(self, intent: str, to: bytes | None, data: bytes, function: str) -> Entry:
         """Simulate, choose the nonce, sign, persist: steps 1 to 3."""
         call = Call(sender=self.sender, to=to, data=data, function=function)
+        gas = self._connection.estimate_gas(call) * 12 // 10
+        offer = Offer(gas=gas, fees=fees.limited(self._connection.fees(), self._most))
+        next_nonce = self._connection.nonce(self.sender)
+        with self._file.transaction():  # holds off other processes until the nonce is taken
+            earlier = self._file.find(intent)
+            if earlier is not None:
+                return earlier
+            used = self._file.last_nonce()
+            nonce = max(next_nonce, 0 if used is None else used + 1)
+            raw = self._sign(to, data, nonce, offer)
+            entry = Entry(intent, nonce, keccak(raw), raw, to, data, function, "")
+            self._file.add(entry)
+        return entry
+
+    def _sign(self, to: bytes | None, data: bytes, nonce: int, offer: Offer) -> bytes:
+        """Return the signed bytes of a call."""
         transaction: dict[str, object] = {
             "chainId": self._connection.chain_id,
-            "gas": self._connection.estimate_gas(call) * 12 // 10,
+            "nonce": nonce,
+            "gas": offer.gas,
             "value": 0,
             "data": data,
-            **self._connection.fees().fields(),
+            **offer.fees.fields(),
         }
         if to is not None:
             transaction["to"] = to_checksum_address(Address(to))
-        next_nonce = self._connection.nonce(self.sender)
-        with self._transaction() as database:  # holds off other processes until the nonce is taken
-            earlier = self._find(intent)
-            if earlier is not None:
-                return earlier
-            used = database.execute(
-                "SELECT MAX(nonce) FROM entry WHERE chain=? AND sender=? AND state<>'replaced'", self._key
-            ).fetchone()[0]
-            nonce = max(next_nonce, 0 if used is None else used + 1)
-            raw = self._signer.sign_transaction({**transaction, "nonce": nonce})
-            entry = _Entry(intent, nonce, keccak(raw), raw, to, data, function, "")
-            database.execute(
-                "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'signed', '')",
-                (intent, *self._key, nonce, entry.hash, raw, to, data, function),
-            )
-        return entry
+        return self._signer.sign_transaction(transaction)
 
-    def _drive(self, entry: _Entry) -> Receipt:
+    def _drive(self, entry: Entry) -> Receipt:
         """Send until there is a receipt that is deep enough: steps 4 and 5."""
-        deadline, wait = self._monotonic() + self._timeout_s, 0.0
+        began, wait = self._monotonic(), 0.0
         used_since: tuple[float, int] | None = (
             None  # when another transaction was first seen, and at which height
         )
+        sent_at: int | None = None  # the height at which this call first looked after it had sent
+        too_low = False
         while True:
-            mined = self._connection.receipt(entry.hash)
+            mined = self._mined(entry)
             if mined is not None:
                 if self._connection.head().number - mined.block_number + 1 >= self._confirmations:
                     return self._finish(entry, mined)
@@ -282,36 +284,84 @@ class Outbox:
                 self._give_up_if_used(entry, *used_since)
             else:
                 used_since = None
-                self._before_sending(entry.hash, entry.raw)
-                self._connection.send_raw(entry.raw)
-            if self._monotonic() > deadline:
-                raise ReceiptPending(
-                    entry.hash,
-                    f"{entry.function} is not in a block {self._confirmations} deep "
-                    f"after {self._timeout_s:g} s.",
-                )
+                if wait:
+                    height = self._connection.head().number
+                    sent_at = height if sent_at is None else sent_at
+                    entry = self._enough(entry, height, sent_at, too_low=too_low)
+                too_low = self._send(entry)
+            away = self._monotonic() - began
+            if away > self._timeout_s:
+                raise ReceiptPending(entry.hash, self._pending(entry, waits=mined is None, too_low=too_low))
+            if away > UNTOLD_S:
+                self._waiting(f"{entry.function} is not in a block {self._confirmations} deep", away)
             if wait:
                 self._pause(wait)
             wait = min(max(wait * 1.5, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
 
-    def _give_up_if_used(self, entry: _Entry, since: float, height: int) -> None:
+    def _mined(self, entry: Entry) -> Mined | None:
+        """Return where an entry's transaction is, whichever of its fees it paid."""
+        for tx_hash in (entry.hash, *self._file.cheaper(entry.intent)):
+            mined = self._connection.receipt(tx_hash)
+            if mined is not None:
+                return mined
+        return None
+
+    def _send(self, entry: Entry) -> bool:
+        """Send an entry's bytes; return whether the node wants more for gas."""
+        self._before_sending(entry.hash, entry.raw)
+        try:
+            self._connection.send_raw(entry.raw)
+        except Underpriced:
+            return True
+        return False
+
+    def _enough(self, entry: Entry, height: int, sent_at: int, *, too_low: bool) -> Entry:
+        """Return an entry with a higher fee, on the disk, where that of the given one is too low; otherwise the same."""
+        if entry.height is None:
+            entry = self._file.waits(entry, height)
+        assert entry.height is not None, "it was set just now"
+        stuck = height - entry.height >= self._stuck_blocks and height > sent_at
+        if not (stuck or too_low):
+            return entry
+        offer = offer_of(entry.raw)
+        higher = fees.raised(offer.fees, self._connection.fees(), self._most)
+        if higher is None:
+            return entry
+        raw = self._sign(entry.target, entry.data, entry.nonce, replace(offer, fees=higher))
+        new = replace(entry, hash=keccak(raw), raw=raw, height=height)
+        with self._file.transaction():
+            now = self._file.find(entry.intent)
+            if now is None or now.hash != entry.hash:  # another process that shares the file was faster
+                return now or entry
+            self._file.reprice(entry, new)
+        return new
+
+    def _pending(self, entry: Entry, *, waits: bool, too_low: bool) -> str:
+        """Say that the time is up."""
+        words = f"{entry.function} is not in a block {self._confirmations} deep after {self._timeout_s:g} s"
+        offered = fees.highest(offer_of(entry.raw).fees) if waits else 0
+        if too_low or (offered and offered * 9 >= self._most * 8):
+            words += f"; it offers {offered} wei for a unit of gas, and {fees.VARIABLE} allows {self._most}"
+        return words + "."
+
+    def _give_up_if_used(self, entry: Entry, since: float, height: int) -> None:
         """Raise if a nonce has been used by somebody else for long enough, and as deep as a receipt would have to be."""
         deep = self._connection.head().number - height + 1 >= self._confirmations
         if not deep or self._monotonic() - since < self._settling_s:
             return
-        if self._connection.receipt(entry.hash) is None:
-            self._mark(entry, "replaced")
+        if self._mined(entry) is None:
+            self._file.mark(entry, "replaced")
             raise NonceConflict(
                 entry.nonce, f"Another transaction used nonce {entry.nonce}, meant for {entry.function}."
             )
 
-    def _finish(self, entry: _Entry, mined: Mined) -> Receipt:
+    def _finish(self, entry: Entry, mined: Mined) -> Receipt:
         if not mined.succeeded:
             call = Call(sender=self.sender, to=entry.target, data=entry.data, function=entry.function)
             reason = entry.reason or self._connection.revert_reason(call, mined.block_number - 1)
-            self._mark(entry, "reverted", reason)
+            self._file.mark(entry, "reverted", reason)
             raise Reverted(entry.function, reason)
-        self._mark(entry, "done")
+        self._file.mark(entry, "done")
         return Receipt(
             tx_hash=mined.tx_hash,
             block_number=mined.block_number,
@@ -319,67 +369,3 @@ class Outbox:
             gas_used=mined.gas_used,
             contract=mined.contract,
         )
-
-    # ---------------------------------------------------------------- the file
-    def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._translated():
-            database = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False, timeout=10.0
-            )
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("BEGIN IMMEDIATE")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0 and not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-                for statement in _SCHEMA.split(";\n"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-            elif version != _SCHEMA_VERSION:
-                database.close()
-                raise StoreCorrupt(
-                    f"{self._path} is not an outbox of this version.", fix="Name another file."
-                )
-            database.execute("COMMIT")
-        return database
-
-    def _find(self, intent: str) -> _Entry | None:
-        query = f"SELECT {_COLUMNS} FROM entry WHERE intent=? AND chain=? AND sender=?"  # noqa: S608
-        with self._translated():
-            row = self._database.execute(query, (intent, *self._key)).fetchone()
-        return None if row is None else _Entry(*row)
-
-    def _signed(self) -> list[_Entry]:
-        query = f"SELECT {_COLUMNS} FROM entry WHERE chain=? AND sender=? AND state='signed' ORDER BY nonce"  # noqa: S608
-        with self._translated():
-            return [_Entry(*row) for row in self._database.execute(query, self._key).fetchall()]
-
-    def _mark(self, entry: _Entry, state: str, reason: str = "") -> None:
-        with self._translated():
-            self._database.execute(
-                "UPDATE entry SET state=?, reason=? WHERE intent=? AND chain=? AND sender=? AND (state, reason)<>(?, ?)",
-                (state, reason, entry.intent, *self._key, state, reason),
-            )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._translated():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-                raise ChainBusy(f"The outbox {self._path} was locked for 10 s.", fix="Try again.") from error
-            raise LedgerError(f"The outbox {self._path} cannot be used: {error}.") from error
-        except sqlite3.DatabaseError as error:
-            raise StoreCorrupt(f"The outbox {self._path} is damaged: {error}.") from error

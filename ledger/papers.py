@@ -129,6 +129,7 @@ class RoundPaper(_Paper):
         reveals: Account -> signed answer of a member.
         blames: Account -> a member's signed values in a blame opening; empty where there was none.
         blamed: Accounts that it named, ascending.
+        weights: Account -> a client's opened weight; empty under terms that do not pay by examples.
         aggregate_key: The aggregate key.
         metrics: The round's metrics document.
         rewards: The cumulative rewards document, or empty when the round paid nothing.
@@ -149,6 +150,7 @@ class RoundPaper(_Paper):
     reveals: dict[str, str]
     blames: dict[str, str]
     blamed: list[str]
+    weights: dict[str, str]
     aggregate_key: str
     metrics: str
     rewards: str

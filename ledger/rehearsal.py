@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ledger.chain.ports import Call, Sending
+from ledger.fees import highest, limited, most_wei_per_gas
 from ledger.outbox import Recovered
 from ledger.records import EMPTY_WORD, Receipt
 
@@ -61,8 +62,7 @@ class Rehearsal:
         """
         call = Call(sender=self._sender, to=to, data=data, function=function)
         gas = self._connection.estimate_gas(call) * 12 // 10  # as the outbox offers
-        fees = self._connection.fees()
-        price = fees.max_fee if fees.gas_price is None else fees.gas_price
+        price = highest(limited(self._connection.fees(), most_wei_per_gas()))
         self.calls.append(Rehearsed(function=function, to=to, data=data, gas=gas, gas_price=price))
         head = self._connection.head()
         return Receipt(tx_hash=EMPTY_WORD, block_number=head.number, block_hash=head.hash, gas_used=gas)

@@ -1,17 +1,30 @@
 """How a round's reward is divided, in whole units, to the last one.
 
 Sums are cumulative over the run: a claim pays the difference to what was paid before, so one claim settles any number of
-rounds (see ``TrainingLedger.claim``). A policy gives every included member a weight; :func:`split` divides the reward in
-proportion by the method of the largest remainder. No fraction and no rounding dust: the parts add up to the reward.
-Anyone can recompute the rewards root of a round from the included set, the reward and the sums before. Pure.
+rounds (see ``TrainingLedger.claim``). A :class:`ContributionScore` gives every included member a whole number, from facts about the
+round that anybody can check; :func:`split` divides the reward in proportion by the method of the largest remainder. No fraction and no
+rounding dust: the parts add up to the reward, or nobody is paid and the reward stays in escrow. Pure.
+
+==================  ==================================================================================================
+``equal``           every included member counts the same
+``by-examples``     by the weight that each opened; who opened none gets nothing, the others share the whole reward; if the
+                    opened weights cannot be those of the sum, nobody is paid for the round
+==================  ==================================================================================================
+
+A further score (leave-one-out, an approximation of Shapley values, ...) is one more class and one more entry of :data:`SCORES`. It
+has to be computable, to the bit, from what is archived; what else it needs goes into :class:`RoundFacts`. Word and rule are part of the
+terms, so a score never changes once a run uses it. Why those rules: ``docs/adr/0019-weights-open-after-the-sum.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from fl_core.errors import LocalProtocolError
+from fl_core.protocol.terms import BY_EXAMPLES
 from ledger.merkle import MerkleTree, reward_leaf
 from ledger.records import ADDRESS_SIZE
 
@@ -23,47 +36,118 @@ class RewardPolicy(Enum):
 
     EQUAL = "equal"
     """Every included member counts the same."""
+    BY_EXAMPLES = BY_EXAMPLES
+    """In proportion to the weights, for which the members open them."""
 
 
-_WEIGHTS: Mapping[RewardPolicy, Callable[[Sequence[bytes]], dict[bytes, int]]] = {
-    RewardPolicy.EQUAL: lambda included: dict.fromkeys(included, 1),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundFacts:
+    """What is known of a finalised round when its reward is divided; every field follows from the archive.
+
+    Attributes:
+        included: Accounts of the included set U, each once, in any order; at least one.
+        weights: Account -> weight that it opened, in units, each checked against its leaf; empty where none are opened.
+        weights_fit: Whether they can be the weights of the sum (:func:`fl_core.protocol.weights.verify_weight_sum`).
+
+    Raises:
+        LocalProtocolError: An account is twice in the set or malformed, or a weight is not one of an included account.
+    """
+
+    included: Sequence[bytes]
+    weights: Mapping[bytes, int] = field(default_factory=dict)
+    weights_fit: bool = True
+
+    def __post_init__(self) -> None:
+        if len(set(self.included)) != len(self.included):
+            raise LocalProtocolError("An account is included once.")
+        if not self.weights.keys() <= set(self.included):
+            raise LocalProtocolError("Only an included account has a weight.")
+        for account in self.included:
+            _check(account, self.weights.get(account, 0))
+
+
+class ContributionScore(Protocol):
+    """Measures what each included member contributed to one round."""
+
+    def scores(self, facts: RoundFacts) -> dict[bytes, int]:
+        """Return account -> score, at least 0, in whatever unit: only proportions count.
+
+        Who is missing has the score 0. No positive score at all means that nobody is paid for the round.
+        """
+        ...
+
+
+class Equal:
+    """Every included member counts the same. Needs nothing but the included set."""
+
+    def scores(self, facts: RoundFacts) -> dict[bytes, int]:
+        """Return 1 for each."""
+        return dict.fromkeys(facts.included, 1)
+
+
+class ByExamples:
+    """The weight that each member opened: its number of examples up to the cap of the terms."""
+
+    def scores(self, facts: RoundFacts) -> dict[bytes, int]:
+        """Return the opened weights; nothing where they do not fit the sum, for then one of them is a lie and nobody knows whose."""
+        return dict(facts.weights) if facts.weights_fit else {}
+
+
+SCORES: Mapping[RewardPolicy, ContributionScore] = {
+    RewardPolicy.EQUAL: Equal(),
+    RewardPolicy.BY_EXAMPLES: ByExamples(),
 }
+"""Policy -> how it measures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """What a round pays.
+
+    Attributes:
+        reward: In all: the budget of the round, or 0 where nobody is paid.
+        earned: Account -> sum after the round, in address order, for everybody who earned before or was included.
+    """
+
+    reward: int
+    earned: dict[bytes, int]
 
 
 def allocate(
-    policy: RewardPolicy | str, included: Sequence[bytes], reward: int, previous: Mapping[bytes, int]
-) -> dict[bytes, int]:
-    """Return the cumulative rewards after a round.
+    policy: RewardPolicy | str, facts: RoundFacts, reward: int, previous: Mapping[bytes, int]
+) -> Allocation:
+    """Divide a round's reward.
 
     Args:
         policy: A policy, or its word.
-        included: Accounts of the included set U, each once, in any order; at least one.
-        reward: What the round pays in all, in the token's smallest unit, at least 0.
+        facts: The round.
+        reward: What the round may pay in all, in the token's smallest unit, at least 0.
         previous: Account -> sum before this round; accounts that earned nothing yet may be absent.
 
     Returns:
-        Account -> sum after this round, in address order, for everybody in ``previous`` or ``included``.
-        The sums grew by exactly ``reward``.
+        The sums after the round; they grew by exactly ``reward``, or by nothing where the policy's score is 0 for everybody.
 
     Raises:
-        LocalProtocolError: An unknown policy, an account twice or malformed, a negative or too large amount.
+        LocalProtocolError: An unknown policy, nobody included, a malformed account, a negative or too large amount.
     """
     try:
-        weights_of = _WEIGHTS[RewardPolicy(policy)]
+        score = SCORES[RewardPolicy(policy)]
     except ValueError as error:
         raise LocalProtocolError(f"There is no reward policy {policy!r}.") from error
-    if len(set(included)) != len(included):
-        raise LocalProtocolError("An account is included once.")
+    if not facts.included or reward < 0:
+        raise LocalProtocolError("A reward is not negative and is divided among somebody.")
     for account, amount in previous.items():
         _check(account, amount)
-    parts = split(reward, weights_of(included))
+    scores = {account: 0 for account in facts.included} | score.scores(facts)
+    paid = reward if any(scores.values()) else 0
+    parts = split(paid, scores) if paid else dict.fromkeys(scores, 0)
     total = {
         account: previous.get(account, 0) + parts.get(account, 0)
         for account in sorted(previous.keys() | parts.keys())
     }
     if sum(total.values()) > _MAX_UINT256:
         raise LocalProtocolError("The rewards of a run exceed an unsigned 256-bit number.")
-    return total
+    return Allocation(reward=paid, earned=total)
 
 
 def split(total: int, weights: Mapping[bytes, int]) -> dict[bytes, int]:

@@ -6,18 +6,18 @@ Storage v3, the format of geth, Besu and Foundry), are named by URI in configura
     file:keys/coordinator.json?passphrase-file=secrets/coordinator
     file:keys/coordinator.json?passphrase-env=SUTURE_PASSPHRASE
     file:keys/coordinator.json
+    program:keys/coordinator-hsm.json
 
-The last form asks for the passphrase where the caller says how; a plain path means the same. A passphrase is never part of a URI.
+The third form asks for the passphrase where the caller says how; a plain path means the same. A passphrase is never part of a URI.
+The last one leaves the key with another program, see :mod:`ledger.program_signer`.
 
-Key and passphrase files must be readable by their owner only. Other places for keys (a hardware module, a remote signer)
-become further schemes in :data:`_SCHEMES`.
+Key and passphrase files must be readable by their owner only.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
@@ -32,6 +32,9 @@ from fl_core.errors import InputError, LocalProtocolError
 from fl_core.randomness import RandomSource, SystemRandomSource
 from fl_core.secret import Secret
 from ledger.errors import SignerError
+from ledger.files import read_private
+from ledger.program_signer import ProgramSigner, is_key_program, read_key_program
+from ledger.typed_data import CURVE_ORDER
 
 SCRYPT_COST = 1 << 18
 """Default N of scrypt (r = 8, p = 1): 256 MiB and about a second for each guess, as in geth's standard setting."""
@@ -41,7 +44,6 @@ MAX_KEYSTORE_BYTES = 16 * 1024
 MAX_PASSPHRASE_BYTES = 1024
 
 _KEY_BYTES = 32
-_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1, SEC 2 v2, 2.4.1
 _MAX_PBKDF2_ROUNDS = 10_000_000
 
 
@@ -73,7 +75,7 @@ class KeySigner:
     """
 
     def __init__(self, key: Secret) -> None:
-        if len(key) != _KEY_BYTES or not 0 < int.from_bytes(key.reveal(), "big") < _ORDER:
+        if len(key) != _KEY_BYTES or not 0 < int.from_bytes(key.reveal(), "big") < CURVE_ORDER:
             raise SignerError("A signing key is 32 bytes, a number between 0 and the order of secp256k1.")
         self._key = key
         self._address: bytes = PrivateKey(key.reveal()).public_key.to_canonical_address()
@@ -88,7 +90,7 @@ class KeySigner:
         if len(digest) != 32:
             raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
         signature = PrivateKey(self._key.reveal()).sign_msg_hash(digest)
-        if signature.s > _ORDER // 2:
+        if signature.s > CURVE_ORDER // 2:
             raise SignerError("The signing library gave a signature with a high s.")
         return signature.to_bytes()[:64] + bytes([27 + signature.v])
 
@@ -126,7 +128,7 @@ def read_keystore(path: Path, passphrase: Secret) -> Secret:
     Raises:
         InputError: The file is missing, readable by others, damaged, or the passphrase is wrong; says how to mend it.
     """
-    document = _parse(path, _read_private(path, MAX_KEYSTORE_BYTES, "keystore"))
+    document = _parse(path, read_private(path, MAX_KEYSTORE_BYTES, "keystore"))
     try:
         key = Secret(decode_keyfile_json(document, passphrase.reveal()))
     except (ValueError, KeyError, TypeError) as error:
@@ -191,7 +193,7 @@ def open_keystore(path: Path, passphrase_file: Path) -> Signer:
     Raises:
         InputError: One of them is not usable; says how to mend it.
     """
-    passphrase = _read_private(passphrase_file, MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
+    passphrase = read_private(passphrase_file, MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
     if not passphrase:
         raise InputError(
             f"There is no passphrase in {passphrase_file}.", fix="Put the keystore's passphrase there."
@@ -218,7 +220,7 @@ def open_signer(uri: str, ask: Ask | None = None) -> Signer:
 
 
 def keystore_of(uri: str) -> Path:
-    """Return the keystore file that a signer's URI names; nothing is opened.
+    """Return the keystore file that a signer's URI names, or the file of a key's program; nothing is opened.
 
     Raises:
         InputError: It names none.
@@ -227,12 +229,18 @@ def keystore_of(uri: str) -> Path:
 
 
 def keystore_address(path: Path) -> bytes | None:
-    """Return the address that a keystore file says it holds, without opening it; None when it does not say.
+    """Return the address that a keystore file, or the file of a key's program, says it holds, without opening it.
+
+    Returns:
+        20 bytes; None when it does not say.
 
     Raises:
-        InputError: The file is missing, readable by others or no keystore.
+        InputError: The file is missing, readable by others or neither of the two.
     """
-    named = str(_parse(path, _read_private(path, MAX_KEYSTORE_BYTES, "keystore")).get("address", ""))
+    content = read_private(path, MAX_KEYSTORE_BYTES, "keystore")
+    if _names_a_program(content):
+        return read_key_program(path).address
+    named = str(_parse(path, content).get("address", ""))
     try:
         address = bytes.fromhex(named.removeprefix("0x"))
     except ValueError:
@@ -254,9 +262,13 @@ def passphrase_of(uri: str) -> tuple[Path, Secret | None]:
     """Return the keystore that a signer's URI names, and the passphrase that it leads to; None where a person is asked.
 
     Raises:
-        InputError: The URI is none, or there is no passphrase where it says.
+        InputError: The URI is none, its key is another program's, or there is no passphrase where it says.
     """
-    _, path, query = _parts(uri)
+    scheme, path, query = _parts(uri)
+    if scheme != "file":
+        raise InputError(
+            f"The key of {uri} is another program's, which makes it.", fix="Name a keystore: file:KEYSTORE."
+        )
     return path, _passphrase(query)
 
 
@@ -265,8 +277,24 @@ def _open_file(path: Path, query: str, ask: Ask | None) -> Signer:
     if passphrase is None:
         if ask is None:
             raise InputError(f"There is nobody to ask for the passphrase of {path}.", fix=_NAME_A_SOURCE)
+        _parse(path, read_private(path, MAX_KEYSTORE_BYTES, "keystore"))  # so that nobody is asked in vain
         passphrase = ask(f"Passphrase of {path}")
     return KeystoreSigner(path, passphrase)
+
+
+def _open_program(path: Path, query: str, _: Ask | None) -> Signer:
+    if query:
+        raise InputError(
+            f"A signer is named by one of {_FORMS}.", fix="Leave out what follows the file's name."
+        )
+    return ProgramSigner(read_key_program(path))
+
+
+def _names_a_program(content: bytes) -> bool:
+    try:
+        return is_key_program(json.loads(content))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _passphrase(query: str) -> Secret | None:
@@ -274,7 +302,7 @@ def _passphrase(query: str) -> Secret | None:
         case [] if not query:
             return None
         case [("passphrase-file", name)] if name:
-            found = _read_private(Path(name), MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
+            found = read_private(Path(name), MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
         case [("passphrase-env", name)] if name:
             found = os.environb.get(name.encode(), b"")
         case _:
@@ -285,35 +313,21 @@ def _passphrase(query: str) -> Secret | None:
 
 
 _NAME_A_SOURCE = "Name one source of the passphrase: passphrase-file or passphrase-env."
-_FORMS = "file:KEYSTORE?passphrase-file=FILE, file:KEYSTORE?passphrase-env=VARIABLE, file:KEYSTORE"
-_SCHEMES: Mapping[str, Callable[[Path, str, Ask | None], Signer]] = {"file": _open_file}
+_FORMS = (
+    "file:KEYSTORE?passphrase-file=FILE, file:KEYSTORE?passphrase-env=VARIABLE, file:KEYSTORE, program:FILE"
+)
+_SCHEMES: Mapping[str, Callable[[Path, str, Ask | None], Signer]] = {
+    "file": _open_file,
+    "program": _open_program,
+}
 
 
 def _fresh_key(source: RandomSource) -> Secret:
     """Draw a key by rejection: a number in [1, order)."""
     while True:
         key = source.secret(_KEY_BYTES)
-        if 0 < int.from_bytes(key.reveal(), "big") < _ORDER:
+        if 0 < int.from_bytes(key.reveal(), "big") < CURVE_ORDER:
             return key
-
-
-def _read_private(path: Path, limit: int, what: str) -> bytes:
-    """Read a small file that nobody else may read; checked on the open file, so that it cannot be swapped."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise InputError(f"Others can read the {what} {path}.", fix=f"Run: chmod 600 {path}")
-            content = file.read(limit + 1)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no {what} {path}.", fix="Name an existing file, or make one.") from error
-    except OSError as error:
-        raise InputError(
-            f"The {what} {path} cannot be read: {error.strerror}.", fix="Check its owner and mode."
-        ) from error
-    if len(content) > limit:
-        raise InputError(f"The {what} {path} is larger than {limit} bytes.", fix="Name the right file.")
-    return content
 
 
 def _parse(path: Path, content: bytes) -> dict[str, object]:

@@ -28,7 +28,7 @@ DOMAIN_NAME = "Suture Training Ledger"
 DOMAIN_VERSION = "1"
 
 _DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """Order of secp256k1 (SEC 2 v2, section 2.4.1)."""
 
 
@@ -318,7 +318,7 @@ def recover(digest: bytes, signature: bytes) -> bytes:
     r, s, v = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
     if v not in (27, 28):
         raise VerificationError(f"The last byte of a signature is 27 or 28, not {v}.")
-    if not 0 < r < _ORDER or not 0 < s <= _ORDER // 2:
+    if not 0 < r < CURVE_ORDER or not 0 < s <= CURVE_ORDER // 2:
         raise VerificationError("The signature is not in its canonical form (low s, EIP-2).")
     try:
         public_key = Signature(vrs=(v - 27, r, s)).recover_public_key_from_msg_hash(digest)

@@ -16,7 +16,7 @@ from typing import Self
 
 from ledger.artifacts import load
 from ledger.chain.abi import interface
-from ledger.chain.ports import Connection
+from ledger.chain.ports import Connection, Waiting, say_nothing
 from ledger.errors import WrongChain
 from ledger.outbox import Outbox, Recovered, Submitting
 from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Receipt, Role
@@ -37,6 +37,7 @@ class LedgerWriter:
         confirmations: How deep a receipt must be; 1 on chains without forks.
         timeout_s: How long to wait for a receipt.
         before_sending: Told hash and bytes of a signed transaction each time before it is sent.
+        waiting: Told when no block takes a transaction for long.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class LedgerWriter:
         confirmations: int = 1,
         timeout_s: float = 60.0,
         before_sending: Callable[[bytes, bytes], None] = lambda tx_hash, raw: None,
+        waiting: Waiting = say_nothing,
     ) -> None:
         self._address = address
+        self._gas_used = 0
         self._outbox: Submitting = Outbox(
             outbox_path,
             connection,
@@ -58,19 +61,25 @@ class LedgerWriter:
             confirmations=confirmations,
             timeout_s=timeout_s,
             before_sending=before_sending,
+            waiting=waiting,
         )
 
     @classmethod
     def through(cls, address: bytes, outbox: Submitting) -> Self:
         """Return a writer over an open outbox, or over a rehearsal."""
         writer = cls.__new__(cls)
-        writer._address, writer._outbox = address, outbox
+        writer._address, writer._outbox, writer._gas_used = address, outbox, 0
         return writer
 
     @property
     def account(self) -> bytes:
         """The account that writes, 20 bytes."""
         return self._outbox.sender
+
+    @property
+    def gas_used(self) -> int:
+        """Gas of all transactions of this writer whose receipts it saw."""
+        return self._gas_used
 
     def recover(self) -> tuple[Recovered, ...]:
         """Finish what a crash interrupted; call it at the start of a program (see :meth:`Outbox.recover`)."""
@@ -84,17 +93,22 @@ class LedgerWriter:
         """Close the outbox."""
         self._outbox.close()
 
+    def _submit(self, intent: str, to: bytes | None, data: bytes, name: str) -> Receipt:
+        receipt = self._outbox.submit(intent, to, data, name)
+        self._gas_used += receipt.gas_used
+        return receipt
+
     def _send(self, intent: str, name: str, *arguments: object) -> Receipt:
         data = interface("TrainingLedger").function(name).call_data(*arguments)
-        return self._outbox.submit(intent, self._address, data, name)
+        return self._submit(intent, self._address, data, name)
 
     def _send_token(self, intent: str, token: bytes, name: str, *arguments: object) -> Receipt:
         data = interface("RewardToken").function(name).call_data(*arguments)
-        return self._outbox.submit(intent, token, data, name)
+        return self._submit(intent, token, data, name)
 
     def deploy(self, code: bytes, name: str, *, intent: str) -> Receipt:
         """Create one of our contracts from :func:`creation_code`; the receipt has its address."""
-        return self._outbox.submit(intent, None, code, name)
+        return self._submit(intent, None, code, name)
 
     # ---------------------------------------------------------------- members
     def vote(

@@ -1,6 +1,7 @@
 """Processes that one of our processes keeps running: started again when they die, ended with it.
 
-A child leads a process group of its own, which is ended as a whole. On Linux, where ``setpriv`` is at hand, the kernel kills a child when
+A child leads a process group of its own, which is ended as a whole, with everything that descends from it. What lost its parent
+below us is ended by :func:`end_strays`, if we adopted it (:func:`suture_fl.processes.adopt_orphans`). On Linux, where ``setpriv`` is at hand, the kernel kills a child when
 its parent dies in any way. A child that keeps dying is started again after a pause that doubles.
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from suture_fl.processes import descendants, ended_children, kill_family, send_to_groups
 
 PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
 STABLE_S = 60.0
@@ -81,9 +84,16 @@ class Child:
     def kill(self) -> None:
         """End it and its group now."""
         if self._process is not None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.poll() is None:
+                kill_family([self._process.pid])
+            else:
+                send_to_groups([self._process.pid], signal.SIGKILL)
             self._process.wait()
+
+    @property
+    def process(self) -> int | None:
+        """Its process number; None before it was started."""
+        return None if self._process is None else self._process.pid
 
     @property
     def running_since(self) -> float | None:
@@ -108,6 +118,21 @@ def end_all(children: Sequence[Child]) -> None:
         child.ask_to_end()
         child.wait(end - time.monotonic())
         child.kill()
+
+
+def end_strays(children: Sequence[Child]) -> set[int]:
+    """Kill everything below this process that belongs to none of the running ``children``; return what it was.
+
+    That is what a child left behind: daemons with sessions of their own, too, where we adopt orphans.
+    """
+    roots = {child.process for child in children if child.running_since is not None}
+    ours = {pid for pid in roots if pid is not None}
+    strays = descendants([os.getpid()]) - ours - descendants(ours)
+    kill_family(strays)
+    for process in ended_children(os.getpid()) - {child.process for child in children}:
+        with suppress(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
+    return strays
 
 
 def _tied(command: Sequence[str], user: tuple[int, int] | None) -> list[str]:

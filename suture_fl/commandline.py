@@ -17,6 +17,7 @@ import typer
 
 from fl_core.errors import SutureError
 from suture_fl.interruptions import INTERRUPTIONS, MESSAGE
+from suture_fl.json_log import as_logged
 from suture_fl.report import JSON_OPTION, lenient_output, report, silence
 
 EXIT_FAILED = 1
@@ -81,7 +82,7 @@ def _run(app: typer.Typer, *, as_json: bool) -> int:
     if returned == 130:  # what typer makes of KeyboardInterrupt, whichever signal raised it
         returned = INTERRUPTIONS.status
     if returned == INTERRUPTIONS.status:
-        sys.stderr.write(f"{MESSAGE}\n")
+        sys.stderr.write(f"{as_logged(MESSAGE)}\n")
     return returned if isinstance(returned, int) else 0
 
 

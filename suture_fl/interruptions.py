@@ -22,7 +22,9 @@ MESSAGE = "interrupted"
 
 
 def _end(status: int) -> NoReturn:
-    os.write(2, f"{MESSAGE}\n".encode())
+    from suture_fl.json_log import as_logged
+
+    os.write(2, f"{as_logged(MESSAGE)}\n".encode())
     os._exit(status)
 
 

@@ -53,8 +53,13 @@ def report(message: str, *, fix: str, kind: str, as_json: bool) -> None:
         if not _written(sys.stdout, line):
             _written(sys.stderr, line)
         return
-    line = one_line(f"error: {message} {fix}".rstrip())
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    import logging
+
+    from suture_fl.json_log import as_logged
+
+    text = one_line(f"error: {message} {fix}".rstrip())
+    line = as_logged(text, logging.ERROR)
+    colour = line == text and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     _written(sys.stderr, f"{_RED}{line}{_PLAIN}" if colour else line)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typer
 
-from clients.cli import data, doctor, gateway, init, log, policy, serve, status
+from clients.cli import alive, data, doctor, gateway, init, log, objection, policy, serve, status, supernode
 from suture_fl.commandline import run
 from suture_fl.lazy import add_group
 from suture_fl.version import Version
@@ -27,8 +27,11 @@ cli.command(epilog=init.EPILOG)(init.init)
 cli.command(epilog=init.JOIN_EPILOG)(init.join)
 cli.command(epilog=serve.EPILOG)(serve.serve)
 cli.command(epilog=gateway.EPILOG)(gateway.gateway)
+cli.command(epilog=supernode.EPILOG)(supernode.supernode)
+cli.command(epilog=alive.EPILOG)(alive.alive)
 cli.command(epilog=status.EPILOG)(status.status)
 cli.command(epilog=doctor.EPILOG)(doctor.doctor)
+cli.command(epilog=objection.EPILOG)(objection.objection)
 cli.add_typer(data.app, name="data")
 cli.add_typer(log.app, name="log")
 cli.add_typer(policy.app, name="policy")

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from clients.cli.home import HomeDesk, HomeWindow, acting, reading
+from clients.node.accepted import accepted_terms, store_terms
 from clients.node.data_sets import committed
 from clients.node.explain import examine
-from clients.node.house import accepted_terms, store_terms
 from fl_core.errors import InputError, SutureError
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from ledger.address import LedgerAddress, run_paper

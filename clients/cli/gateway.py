@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.arguments import Folder
+from suture_fl.log_option import JsonLogs
 
 EPILOG = (
     "Example: suture-node gateway /srv/suture/node --superlink https://superlink.example.org:9092 "
@@ -20,13 +20,28 @@ EPILOG = (
 
 def gateway(
     folder: Folder,
-    superlink: Annotated[str, typer.Option(help="The SuperLink: https://HOST:PORT.", show_default=False)],
     socket: Annotated[Path, typer.Option(help="The node's socket, as given to serve.", show_default=False)],
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1 for the SuperNode.", min=1, max=65535)] = 9093,
+    superlink: Annotated[
+        str | None,
+        typer.Option(help="The SuperLink: https://HOST:PORT. Default: node.toml's.", show_default=False),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port for the SuperNode. Default: node.toml's, or 9093.", min=1, max=65535),
+    ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. Another one only in a network that nothing but the SuperNode is in: a container's."
+        ),
+    ] = "127.0.0.1",
     root_certificates: Annotated[
         Path | None,
-        typer.Option(help="PEM file of the authorities for the SuperLink; default: the system's."),
+        typer.Option(
+            help="PEM file of the authorities for the SuperLink; default: node.toml's, or the system's."
+        ),
     ] = None,
+    json_logs: JsonLogs = False,
 ) -> None:
     """Pass Flower's fleet calls to the SuperLink: accepted bundles in, sealed frames out, nothing else, until SIGTERM or Ctrl-C."""
     from clients.gateway.gateway import Gateway
@@ -36,23 +51,36 @@ def gateway(
     from clients.gateway.server import server
     from clients.gateway.superlink import HttpSuperLink, node_key
     from clients.node.house import open_house
+    from clients.node.logbook import Logbook
+    from clients.node.network import key_path, load_network
     from fl_core.errors import InputError
+    from suture_fl.json_log import log_to_stderr
+    from suture_fl.processes import write_no_core
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    write_no_core()
+    log_to_stderr(as_json=json_logs)
     house = open_house(folder)
     if house.ledger is None:
         raise InputError(f"the node in {folder} follows no ledger.", fix="Join a ledger first.")
-    far = HttpSuperLink(superlink, node_key(folder / "keys"), root_certificates)
+    network = load_network(folder)
+    url, port = superlink or network.superlink_url, port or network.gateway_port
+    if not url:
+        raise InputError(
+            "no SuperLink is named.", fix="Give --superlink, or superlink in [network] of node.toml."
+        )
+    authority = root_certificates or (Path(network.ca) if network.ca else None)
+    far = HttpSuperLink(url, node_key(key_path(folder, network)), authority)
     questions = Questions(folder / "gateway.sqlite")
-    outgoing = OutgoingFile(folder / "outgoing.jsonl", clock=time.time)
+    logbook = Logbook(folder, house.account.address, clock=lambda: int(time.time()))
+    outgoing = OutgoingFile(folder, logbook, clock=time.time)
     holder = NodeHolder(folder, socket)
     door = Gateway(holder, far, questions, outgoing, clock=time.time)
-    logging.getLogger("suture.gateway").info("%s: gateway on 127.0.0.1:%d", house.name, port)
+    logging.getLogger("suture.gateway").info("%s: gateway on %s:%d", house.name, host, port)
     try:
-        server(door, outgoing, port).run()
+        server(door, outgoing, port, host).run()
     finally:
         door.close()
         far.close()
         questions.close()
         outgoing.close()
+        logbook.close()

@@ -8,8 +8,6 @@ from clients.cli.home import HomeWindow, acting, reading
 from ledger.desk import rewards as paying
 from ledger.desk import votes
 from ledger.views.binding import at
-from ledger.views.rewards import earnings
-from ledger.views.rewards import rewards as answer
 
 vote = typer.Typer(no_args_is_help=True)
 rewards = typer.Typer(no_args_is_help=True)
@@ -23,9 +21,14 @@ vote.command(name="list", epilog="Example: suture-node vote list node")(at(readi
 
 @rewards.command(epilog="Example: suture-node rewards show node --from runs/one/public")
 @at(reading)
-def show(window: HomeWindow, run: paying.RunId = None, source: paying.Source = None) -> None:
+def show(
+    window: HomeWindow,
+    run: paying.RunId = None,
+    source: paying.Source = None,
+    weights: paying.Weights = False,
+) -> None:
     """Show what you earned in a run, were paid, and can claim; checked against the ledger."""
-    window.show(answer(window, earnings(window, window.run(run), source), only=window.me))
+    paying.tell(window, run, source, weights=weights, only=window.me)
 
 
 rewards.command(epilog="Example: suture-node rewards claim node --from runs/one/public")(

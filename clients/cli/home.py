@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 from clients.cli.arguments import Folder
 from clients.node.config import FILE, Config, read_config
+from clients.node.house import CHAIN
 from clients.node.key_files import PASSPHRASE_VARIABLE, read_passphrase
+from clients.node.ledger_access import at_hand
 from fl_core.errors import InputError
 from fl_core.secret import Secret
 from ledger.address import EMBEDDED, LedgerAddress
@@ -79,7 +81,7 @@ def followed(folder: Path) -> tuple[Config, LedgerAddress]:
 def reading(folder: Folder, as_json: AsJson = False) -> Iterator[HomeWindow]:
     """Open a node's ledger to look at it."""
     config, address = followed(folder)
-    with look(address, HomeWindow, as_json=as_json) as window:
+    with look(at_hand(address, folder / CHAIN), HomeWindow, as_json=as_json) as window:
         window.folder, window.config, window.me = folder, config, home_account(folder).address
         yield window
 

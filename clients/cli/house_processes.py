@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.node.house import PRIVATE
-from suture_fl.children import Child, end_all
+from suture_fl.children import Child, end_all, end_strays
+from suture_fl.processes import adopt_orphans
 
 LOOK_S = 0.5
 OVERDUE_EVERY_S = 5.0
@@ -33,6 +34,7 @@ _HANDED_ON = (
     "TMPDIR",
     "PYTHONPATH",
     "OMP_NUM_THREADS",
+    "NUMBA_CACHE_DIR",
     "CUDA_VISIBLE_DEVICES",
 )
 """Variables that the SuperNode gets of the node's environment."""
@@ -67,21 +69,13 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
     ]
     if outside.certificates is not None:
         gateway += ["--root-certificates", str(outside.certificates)]
-    door = f'door="unix:{socket.resolve()}"'
-    supernode = [
-        *(_program("flower-supernode"), "--insecure", "--superlink", f"127.0.0.1:{outside.gateway_port}"),
-        *("--host", "127.0.0.1", "--port", str(outside.supernode_port), "--isolation", "subprocess"),
-        *("--node-config", door),
-    ]
+    supernode = supernode_command(f"127.0.0.1:{outside.gateway_port}", outside.supernode_port, socket)
     home, logs = folder / "flower", folder / "logs"
     for place in (home, logs):
         place.mkdir(mode=0o700, exist_ok=True)
     if outside.user is not None:
         os.chown(home, *outside.user)
-    own = dict(os.environ)
-    theirs = {name: own[name] for name in _HANDED_ON if name in own}  # a passphrase may be among the others
-    theirs |= {**FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1"}
-    theirs["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), theirs.get("PATH", os.defpath)])
+    own, theirs = dict(os.environ), supernode_environment(home)
     for name in ("gateway", "supernode"):
         (logs / f"{name}.log").touch(PRIVATE)
     return [
@@ -96,18 +90,42 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
     ]
 
 
+def supernode_command(gateway: str, port: int, socket: Path) -> list[str]:
+    """Return the command of a SuperNode behind the gateway at ``gateway`` (``HOST:PORT``), which reaches the node by ``socket``."""
+    return [
+        *(_program("flower-supernode"), "--insecure", "--superlink", gateway),
+        *("--host", "127.0.0.1", "--port", str(port), "--isolation", "subprocess"),
+        *("--node-config", f'door="unix:{socket.resolve()}"'),
+    ]
+
+
+def supernode_environment(home: Path) -> dict[str, str]:
+    """Return a SuperNode's whole environment; a passphrase may be among what of ours is left out."""
+    handed = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    path = os.pathsep.join([sysconfig.get_path("scripts"), handed.get("PATH", os.defpath)])
+    return {**handed, **FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1", "PATH": path}
+
+
 def keep_running(
-    folder: Path, kept: list[Child], stop: threading.Event, *, clock: Callable[[], float] = time.time
+    folder: Path,
+    kept: list[Child],
+    stop: threading.Event,
+    note: Callable[..., None],
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> None:
     """Keep the processes running until ``stop`` is set, then end them.
 
-    A SuperNode whose app hangs answers nothing ever again, so it is started anew when the time of a message that it holds is over.
-    Called in the main thread: the kernel ends the children with the thread that started them.
+    A SuperNode whose app hangs answers nothing ever again, so it is killed with its app, noted by ``note`` and started anew
+    when the time of a message that it holds is over. Called in the main thread: the kernel ends the children with the thread that started them.
     """
     supernode, looked = kept[-1], 0.0
+    adopt_orphans()  # an app may leave daemons behind, which end with the SuperNode
     try:
         while not stop.wait(LOOK_S):
             now = clock()
+            if supernode.running_since is None and end_strays(kept):
+                log.warning("processes that an app left behind are ended")
             for child in kept:
                 child.tend(now, log.warning)
             if now - looked > OVERDUE_EVERY_S:
@@ -115,8 +133,10 @@ def keep_running(
                 if supernode.running_since is not None and _overdue(folder, now):
                     log.warning("the SuperNode holds a message whose time is over; it is started again")
                     supernode.kill()
+                    note("app-killed", reason="a message was not answered in its time")
     finally:
         end_all(kept)
+        end_strays(kept)
 
 
 def _overdue(folder: Path, now: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from clients.cli.arguments import Folder
 from clients.cli.home import HomeDesk, HomeWindow, acting, reading
 from clients.node.house import open_house
 from clients.node.key_files import finish_rotation, has_next, key_sets, next_set
@@ -15,9 +16,10 @@ from ledger import signer
 from ledger.desk.keys import registration
 from ledger.fingerprint import fingerprint
 from ledger.signer import KeystoreSigner, read_keystore
-from ledger.views.binding import at
+from ledger.views.binding import AsJson, at
 from ledger.views.members import key_history, key_lines
 from ledger.views.window import Answer, facts
+from ledger.views.window import show as show_answer
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -104,6 +106,27 @@ def history(window: HomeWindow) -> None:
     keys = key_history(window, window.me)
     window.show(
         Answer({"account": f"0x{window.me.hex()}", "keys": keys}, [window.name(window.me), *key_lines(keys)])
+    )
+
+
+@app.command(epilog="Example: suture-node keys supernode node")
+def supernode(folder: Folder, as_json: AsJson = False) -> None:
+    """Show the public key by which the SuperLink knows this node, to send to the coordinator; make it if there is none.
+
+    It authenticates the connection only: what counts is signed by the
+    account's keys. The coordinator puts the file into its folder of nodes.
+    """
+    from clients.gateway.superlink import node_key
+    from clients.node.network import key_path, load_network
+
+    path = key_path(folder, load_network(folder))
+    node_key(path)
+    public = path.with_suffix(".pub")
+    text = public.read_text().strip()
+    lines = [*facts({"file": str(public), "fingerprint": fingerprint(text.encode())}), text]
+    show_answer(
+        Answer({"file": str(public), "fingerprint": fingerprint(text.encode()), "key": text}, lines),
+        as_json=as_json,
     )
 
 

@@ -36,6 +36,7 @@ def show(
 
     The logbook holds no data and no key. All lines are checked while they are read.
     """
+    from clients.node.gateway_lines import KINDS, lines_by_digest, told
     from clients.node.logbook import read_logbook
     from fl_core.errors import InputError
     from ledger.logbook import Kind
@@ -45,12 +46,15 @@ def show(
         raise InputError(f"there is no kind {kind!r} of entries.", fix=f"The kinds are {names}.")
     entries = [entry for entry, _ in read_logbook(folder) if kind in ("", entry.kind)]
     shown = entries[-last:] if last else entries
+    lines = lines_by_digest(folder) if any(entry.kind in KINDS for entry in shown) else {}
+    detail = {entry.n: told(lines[entry.digest][0]) for entry in shown if entry.digest in lines}
     if as_json:
         from dataclasses import asdict
 
-        typer.echo(
-            json.dumps({"entries": [asdict(entry) for entry in shown], "left_out": len(entries) - len(shown)})
-        )
+        said = [
+            asdict(entry) | ({"gateway": detail[entry.n]} if entry.n in detail else {}) for entry in shown
+        ]
+        typer.echo(json.dumps({"entries": said, "left_out": len(entries) - len(shown)}))
         return
     if len(shown) < len(entries):
         typer.echo(f"({len(entries) - len(shown)} older entries; --last 0 shows all)")
@@ -60,7 +64,7 @@ def show(
         receiver = f"0x{entry.to[:8]}" if len(entry.to) == 40 else entry.to
         typer.echo(
             f"{entry.n:6} {when} {entry.kind:12} {entry.size:>12,} bytes to {receiver or 'nobody':10} "
-            f"sha256 {entry.digest[:16]} {place}".rstrip()
+            f"sha256 {entry.digest[:16]} {place or detail.get(entry.n, '')}".rstrip()
         )
 
 
@@ -81,20 +85,26 @@ def verify(
 ) -> None:
     """Check that no line of the logbook was altered, removed, added or moved.
 
-    Compares it with the once-only register, too: what the logbook says was sent and the register does not know is the mark
-    of a register that was restored from a backup. With --in, compares it with the heads that each contribution signed.
+    Compares it with the gateway's lines in outgoing.jsonl, too, and with
+    the once-only register: what the logbook says was sent and the register
+    does not know is the mark of a register that was restored from a backup.
+    With --in, compares it with the heads that each contribution signed.
     Exit code 1 means that something is wrong.
     """
+    from clients.node.gateway_lines import altered
     from clients.node.logbook import FILE, read_logbook
     from clients.node.register_view import contradictions, read_register
     from fl_core.errors import SutureError
+    from ledger.audit.screen import lost_weight
 
     problems: list[str] = []
     count, head, signed = 0, "", 0
+    lost: tuple[int, ...] = ()
     try:
         read = list(read_logbook(folder))
         count, head = (read[-1][1].count, read[-1][1].head.hex()) if read else (0, "")
         problems += contradictions((entry for entry, _ in read), read_register(folder))
+        problems += altered((entry for entry, _ in read), folder)
     except SutureError as error:
         problems.append(error.message)
     if public is not None:
@@ -104,8 +114,10 @@ def verify(
         report = verify_logbook((folder / FILE).resolve(), public, account_of(folder))
         signed = max(report.anchors.values(), default=0)
         problems += [fault.problem for fault in report.faults]
+        lost = report.weights_lost
     if as_json:
-        typer.echo(json.dumps({"entries": count, "head": head, "signed_for": signed, "problems": problems}))
+        said = {"entries": count, "head": head, "signed_for": signed, "weights_lost": lost}
+        typer.echo(json.dumps({**said, "problems": problems}))
     else:
         for problem in problems:
             typer.echo(f"FAULT  {problem}")
@@ -113,4 +125,6 @@ def verify(
             typer.echo(f"{count} entries, whole. Newest head: {head or '-'}")
             if public is not None:
                 typer.echo(f"The first {signed} are under signed contributions of that run.")
+        for number in lost:
+            typer.echo(lost_weight(number))
     raise typer.Exit(1 if problems else 0)

@@ -15,10 +15,10 @@ import typer
 if TYPE_CHECKING:
     from clients.cli.house_processes import Outside
     from clients.node.house import House
-    from clients.node.relay_client import Duties
-    from clients.node.service import Node
+    from clients.node.relay_client import RelayClient
 
 from clients.cli.arguments import Folder
+from suture_fl.log_option import JsonLogs
 
 EPILOG = "Example: suture-node serve /srv/suture/node --socket /run/suture/node.sock"
 
@@ -29,49 +29,81 @@ def serve(
     glue_user: Annotated[
         str | None, typer.Option(help="User that the SuperNode runs as; needs root. Default: the node's own.")
     ] = None,
-    relay: Annotated[str | None, typer.Option(help="Relay to fetch duties from: https://HOST:PORT.")] = None,
+    relay: Annotated[
+        str | None, typer.Option(help="Relay for duties and blocks: https://HOST:PORT. Default: node.toml's.")
+    ] = None,
     relay_certificates: Annotated[
-        Path | None, typer.Option(help="PEM file of the authorities for the relay; default: the system's.")
+        Path | None,
+        typer.Option(
+            help="PEM file of the authorities for the relay; default: node.toml's, or the system's."
+        ),
     ] = None,
     superlink: Annotated[
         str | None,
-        typer.Option(help="Also run gateway and SuperNode for this SuperLink: https://HOST:PORT."),
+        typer.Option(
+            help="Also run gateway and SuperNode for this SuperLink: https://HOST:PORT. Default: node.toml's."
+        ),
     ] = None,
     root_certificates: Annotated[
         Path | None,
-        typer.Option(help="PEM file of the authorities for the SuperLink; default: the system's."),
+        typer.Option(
+            help="PEM file of the authorities for the SuperLink; default: node.toml's, or the system's."
+        ),
     ] = None,
     gateway_port: Annotated[
-        int, typer.Option(help="The gateway's port on 127.0.0.1.", min=1, max=65535)
-    ] = 9093,
+        int | None,
+        typer.Option(
+            help="The gateway's port on 127.0.0.1. Default: node.toml's, or 9093.", min=1, max=65535
+        ),
+    ] = None,
     supernode_port: Annotated[
-        int, typer.Option(help="The SuperNode's own port on 127.0.0.1.", min=1, max=65535)
-    ] = 9094,
+        int | None,
+        typer.Option(
+            help="The SuperNode's own port on 127.0.0.1. Default: node.toml's, or 9094.", min=1, max=65535
+        ),
+    ] = None,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone", help="Run the node only: gateway and SuperNode have containers of their own."
+        ),
+    ] = False,
     metrics: Annotated[
         str | None,
         typer.Option(help="Serve Prometheus metrics at this loopback address, e.g. 127.0.0.1:9464."),
     ] = None,
-    json_logs: Annotated[bool, typer.Option("--json-logs", help="Write log lines as JSON.")] = False,
+    json_logs: JsonLogs = False,
 ) -> None:
-    """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C."""
-    from clients.cli.house_processes import Outside
-    from clients.node.json_log import log_to_stderr
-    from clients.node.separation import glue_user as find_user
+    """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C.
 
+    With a SuperLink, gateway and SuperNode run beside it and are started
+    again when they die. With a relay, the node answers duties over outward
+    connections only. Both can stand in [network] of node.toml.
+    """
+    from clients.cli.house_processes import Outside
+    from clients.node.network import load_network
+    from clients.node.separation import glue_user as find_user
+    from suture_fl.json_log import log_to_stderr
+    from suture_fl.processes import write_no_core
+
+    write_no_core()
     log_to_stderr(as_json=json_logs)
     user = None if glue_user is None else find_user(glue_user)
     ids = None if user is None else (user.pw_uid, user.pw_gid)
     os.umask(0o077)
-    outside = None
-    if superlink is not None:
+    network = load_network(folder)
+    authority = Path(network.ca) if network.ca else None
+    outside, url = None, "" if alone else superlink or network.superlink_url
+    if url:
         outside = Outside(
-            superlink=superlink,
-            certificates=root_certificates,
-            gateway_port=gateway_port,
-            supernode_port=supernode_port,
+            superlink=url,
+            certificates=root_certificates or authority,
+            gateway_port=gateway_port or network.gateway_port,
+            supernode_port=supernode_port or network.supernode_port,
             user=ids,
         )
-    _serve(folder, socket, ids, None if relay is None else (relay, relay_certificates), outside, metrics)
+    place = relay or network.relay
+    _serve(folder, socket, ids, (place, relay_certificates or authority) if place else None, outside, metrics)
 
 
 def _serve(
@@ -84,14 +116,17 @@ def _serve(
 ) -> None:
     """Open the node and serve it until a signal comes."""
     from clients.cli.house_processes import children, keep_running
+    from clients.gateway.outgoing import OutgoingFile
     from clients.node.house import open_house, open_node
     from clients.node.metrics import Metrics, MetricsServer
+    from clients.node.relay_client import Duties
     from clients.node.separation import separate, share_socket
     from clients.node.server import NodeServer
     from fl_core.randomness import SystemRandomSource
 
     house = open_house(folder)
-    node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource())
+    client = None if relay is None else _relay_client(house, *relay)
+    node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource(), relay=client)
     counted = Metrics(folder, node.logbook.total, int(time.time()))
     scraped = None if metrics is None else MetricsServer(counted, metrics)
     server = NodeServer(node, socket, tidy=node.prekeys.sweep, observe=counted.observe)
@@ -101,13 +136,17 @@ def _serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    duties = None if relay is None else _duties(node, house, *relay)
+    duties = None if client is None else Duties(client, node)
+    if duties is not None:
+        duties.start()
     server.start()
     logging.getLogger("suture.node").info("%s answers on %s", node.name, socket)
     if outside is None:
         stop.wait()
     else:
-        keep_running(folder, children(folder, socket, outside), stop)
+        outgoing = OutgoingFile(folder, node.logbook, clock=time.time)
+        keep_running(folder, children(folder, socket, outside), stop, outgoing.record)
+        outgoing.close()
     if duties is not None:
         duties.close()
     server.close()
@@ -116,18 +155,18 @@ def _serve(
     node.close()
 
 
-def _duties(node: Node, house: House, url: str, certificates: Path | None) -> Duties:
-    """Start to answer duties from the relay."""
-    from clients.node.relay_client import Duties, RelayClient
+def _relay_client(house: House, url: str, certificates: Path | None) -> RelayClient:
+    """Return what calls the relay as the holder."""
+    from clients.node.relay_client import RelayClient
     from fl_core.errors import InputError
 
     if house.ledger is None:
         raise InputError("this node follows no ledger.", fix="Join a ledger before you name a relay.")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    contract = bytes.fromhex(house.ledger.contract)
-    client = RelayClient(
-        url, certificates, chain_id=house.ledger.chain_id, contract=contract, account=house.account
+    return RelayClient(
+        url,
+        certificates,
+        chain_id=house.ledger.chain_id,
+        contract=bytes.fromhex(house.ledger.contract),
+        account=house.newest_signer,
+        member=house.account.address,
     )
-    duties = Duties(client, node)
-    duties.start()
-    return duties

@@ -21,7 +21,8 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
     from json import dumps
     from time import time
 
-    from clients.node.house import accepted_terms, open_house, read_copy
+    from clients.node.accepted import accepted_terms
+    from clients.node.house import open_house, read_copy
 
     house = open_house(folder)
     facts: dict[str, object] = {

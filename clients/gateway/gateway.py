@@ -4,9 +4,11 @@
 call                  what the gateway does
 ====================  =====================================================================================================
 register, unregister  answers itself; it registers its own node key where the SuperLink allows it
-activate, deactivate  for its own node id; a node id that a crash left active is deactivated first
+activate, deactivate  for its own node id; a node id that a crash left active is deactivated first; what an earlier
+                      SuperNode left unanswered is answered with an error
 heartbeat             for its own node id, at Flower's pace
-pull-messages         a message whose run brings a refused bundle is answered with an error and not passed on
+pull-messages         a message whose run brings a refused bundle is answered with an error and not passed on; one whose check takes
+                      long is passed on at a later call
 get-run, get-fab      what :mod:`clients.gateway.bundles` checked; only for runs of messages that came in
 pull-object           only objects of messages that came in, checked against their names
 confirm               only messages that came in
@@ -26,11 +28,13 @@ from typing import NamedTuple
 
 from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
 from flwr.proto import fab_pb2, fleet_pb2, heartbeat_pb2, message_pb2, run_pb2
+from flwr.proto.message_pb2 import Metadata
 from flwr.proto.node_pb2 import Node
 from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
 from clients.errors import NodeError
+from clients.gateway.arrival import PULL_S, Arrival
 from clients.gateway.bundles import BundleRefused, Bundles
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
@@ -73,6 +77,7 @@ class _Reply:
     root: str
     small: frozenset[str]
     got: dict[str, bytes] = field(default_factory=dict)
+    withheld: bool = False
 
 
 class Gateway:
@@ -84,6 +89,7 @@ class Gateway:
         questions: What came in and what was answered.
         log: Where it is written what left.
         clock: Unix time in seconds.
+        pull_s: How long one pull waits for the check of a message, in seconds.
     """
 
     def __init__(
@@ -94,12 +100,15 @@ class Gateway:
         log: OutgoingLog,
         *,
         clock: Callable[[], float],
+        pull_s: float = PULL_S,
     ) -> None:
         self._superlink = superlink
         self._questions = questions
         self._log = log
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock, self._pulling = threading.Lock(), threading.Lock()
+        self._arrival: Arrival | None = None
+        self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
         self._bundles = Bundles(superlink, holder)
         self._replies = Replies(holder, superlink, questions, log, clock=clock, node=self._node)
@@ -158,7 +167,8 @@ class Gateway:
                 self._later(self._replies.withhold, message_id, "an object of the reply is too long")
 
     def close(self) -> None:
-        """Wait for replies that are being sent."""
+        """Wait for replies that are being sent; a SuperLink that is away is not waited for."""
+        self._replies.close()
         self._sender.shutdown(wait=True)
 
     # ------------------------------------------------------------------ the node
@@ -200,6 +210,11 @@ class Gateway:
                 "activate-node", request, fleet_pb2.ActivateNodeResponse, MAX_REQUEST
             )
         self._questions.remember(NODE_ID, str(found.node_id))
+        with self._lock:
+            self._coming.clear()
+        with self._pulling:
+            self._arrival = None  # it is answered with the others
+        self._later(self._replies.lose_all)
         return fleet_pb2.ActivateNodeResponse(node_id=found.node_id)
 
     def _deactivate(self, _: Proto | None) -> Proto:
@@ -218,7 +233,20 @@ class Gateway:
     # ------------------------------------------------------------------ inwards
 
     def _pull(self, _: Proto) -> Proto:
-        nothing, node = fleet_pb2.PullMessagesResponse(), self._node()
+        """Hand in the message whose check is over; take one from the SuperLink only when none is being checked."""
+        nothing = fleet_pb2.PullMessagesResponse()
+        with self._pulling:
+            if self._arrival is None:
+                self._arrival = self._arrive()
+            arrival = self._arrival
+            if arrival is None or not arrival.done_within(self._pull_s):
+                return nothing
+            self._arrival = None
+            return arrival.result()
+
+    def _arrive(self) -> Arrival | None:
+        """Take a message from the SuperLink, if there is one, note it and begin to check it."""
+        node = self._node()
         found = self._superlink.call(
             "pull-messages",
             fleet_pb2.PullMessagesRequest(node=node),
@@ -226,18 +254,25 @@ class Gateway:
             MAX_PULL,
         )
         if not found.messages_list:
-            return nothing
+            return None
         message = found.messages_list[0]
-        asked = message.metadata
         try:
             (tree,) = found.message_object_trees
             names = frozenset(name for name, _ in walk(tree))
-            if len(found.messages_list) != 1 or not is_object_id(asked.message_id):
+            if len(found.messages_list) != 1 or not is_object_id(message.metadata.message_id):
                 raise DecodeError("not one message")
         except (DecodeError, ValueError):
             self._log.record("message-refused", reason="the SuperLink sent no well-formed message")
-            return nothing
-        self._questions.ask(asked, names, self._clock())
+            return None
+        self._questions.ask(message.metadata, names, self._clock())
+        passed = fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])
+        return Arrival(lambda: self._checked(message.metadata, node, passed))
+
+    def _checked(
+        self, asked: Metadata, node: Node, passed: fleet_pb2.PullMessagesResponse
+    ) -> fleet_pb2.PullMessagesResponse:
+        """Return the message if its bundle may come in and nobody answered it meanwhile; otherwise nothing."""
+        nothing = fleet_pb2.PullMessagesResponse()
         try:
             self._bundles.check(asked.run_id, node)
         except BundleRefused as error:
@@ -255,7 +290,7 @@ class Gateway:
                 self._replies.refuse, asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED
             )
             return nothing
-        return fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])
+        return passed if self._questions.open(asked.message_id) is not None else nothing
 
     def _get_run(self, request: run_pb2.GetRunRequest) -> Proto | Refused:
         found = self._bundles.known(request.run_id)
@@ -320,14 +355,14 @@ class Gateway:
             coming = self._coming.get(request.session_id)
             if coming is None or name not in coming.small or object_id(data) != name:
                 return Refused(403, "the gateway asked for no such object")
-            if len(data) > MAX_SMALL_OBJECT:
-                del self._coming[request.session_id]
+            if len(data) > MAX_SMALL_OBJECT and not coming.withheld:
+                coming.withheld = True  # the SuperNode may send the others, which go nowhere
                 self._later(self._replies.withhold, request.session_id, "an object of the reply is too long")
-                return message_pb2.PushObjectResponse(stored=True)
-            coming.got[name] = data
+            coming.got[name] = b"" if coming.withheld else data
             if set(coming.got) == coming.small:
                 del self._coming[request.session_id]
-                self._later(self._replies.decide, request.session_id, coming.root, coming.got)
+                if not coming.withheld:
+                    self._later(self._replies.decide, request.session_id, coming.root, coming.got)
         return message_pb2.PushObjectResponse(stored=True)
 
     def _later(self, send: Callable[..., None], *arguments: object) -> None:

@@ -18,7 +18,7 @@ class Sealed:
     """Bytes that the node sealed or signed for the coordinator.
 
     Attributes:
-        name: What they are: ``"frame"``, ``"check"``, ``"reveal"``, ``"blame"`` or ``"ckks"``.
+        name: What they are: ``"frame"``, ``"check"``, ``"reveal"``, ``"blame"``, ``"weight"`` or ``"ckks"``.
         digest: Their SHA-256.
         size: Their length in bytes.
         read: Reads them piece by piece, from the start, each time it is called.

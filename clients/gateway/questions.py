@@ -82,6 +82,12 @@ class Questions:
             ).fetchone()
         return None if row is None else Metadata.FromString(bytes(row[0]))
 
+    def all_open(self) -> tuple[str, ...]:
+        """Return the names of the messages that were not answered yet, oldest first."""
+        with self._lock:
+            rows = self._db.execute("SELECT id FROM questions WHERE answered=0 ORDER BY came").fetchall()
+        return tuple(str(name) for (name,) in rows)
+
     def came(self, message_id: str) -> float:
         """Return when a message came, in Unix seconds; 0 when it is not known."""
         with self._lock:

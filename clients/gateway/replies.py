@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 
 from flwr.common.constant import ErrorCode
@@ -22,15 +21,18 @@ from clients.gateway.reply_check import Withheld, judge
 from fl_core.errors import DecodeError
 
 MAX_ANSWER = 1 << 20  # bytes
-UNREACHABLE = 503
-TRIES, PAUSE_S = 5, 2.0
-"""How often a call is tried when the SuperLink does not answer, and seconds between two tries."""
+FOR_THE_MOMENT = frozenset({500, 503, 504})
+"""Statuses that a later attempt may not get: Flower's server failed (its database waits at most five seconds for a writer before
+it), nobody answered, or only a proxy did."""
+PAUSE_S = 2.0
+"""Seconds between two tries when the SuperLink does not answer."""
 
 _PASSED_ON = frozenset(
     {ErrorCode.LOAD_CLIENT_APP_EXCEPTION, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.CLIENT_APP_CRASHED}
 )
 WITHHELD = "the holder's gateway withheld the reply"
 FAILED = "the app failed at the holder; the holder's log says how"
+RESTARTED = "the holder's SuperNode ended before it answered"
 
 log = logging.getLogger("suture.gateway")
 
@@ -47,7 +49,6 @@ class Replies:
         *,
         clock: Callable[[], float],
         node: Callable[[], Node],
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._holder = holder
         self._superlink = superlink
@@ -55,7 +56,8 @@ class Replies:
         self._log = outgoing
         self._clock = clock
         self._node = node
-        self._sleep = sleep
+        self._stop = threading.Event()
+        self._sleep: Callable[[float], object] = self._stop.wait
         self._lock = threading.Lock()
         self._sealed: dict[bytes, tuple[Sealed, tuple[str, ...]]] = {}
 
@@ -129,6 +131,17 @@ class Replies:
         facts: dict[str, str | int] = {"code": code, "withheld_characters": length}
         self._error(message_id, code, FAILED, "error-sent", facts)
 
+    def lose_all(self) -> None:
+        """Send an error for every message that is open: the SuperNode that held it is gone, and knows nothing of it any more."""
+        for message_id in self._questions.all_open():
+            self._error(
+                message_id, ErrorCode.CLIENT_APP_CRASHED, RESTARTED, "error-sent", {"reason": RESTARTED}
+            )
+
+    def close(self) -> None:
+        """Try no call again: what was not sent yet is lost."""
+        self._stop.set()
+
     def _error(
         self, message_id: str, code: int, text: str, event: str, facts: Mapping[str, str | int]
     ) -> None:
@@ -159,19 +172,21 @@ class Replies:
             message_object_trees=[reply.tree],
             clientapp_runtime_list=[float(round(max(0.0, self._clock() - came)))],
         )
-        wanted = self._call("push-messages", request, PushMessagesResponse)
+        metadata = reply.message.metadata
+        until = metadata.created_at + metadata.ttl
+        wanted = self._call("push-messages", request, PushMessagesResponse, until)
         names = set(wanted.objects_to_push)
 
         def push(name: str, data: bytes) -> None:
             names.discard(name)
             again = PushObjectRequest(
                 node=self._node(),
-                run_id=reply.message.metadata.run_id,
+                run_id=metadata.run_id,
                 object_id=name,
                 object_content=data,
                 session_id=wanted.session_id,
             )
-            if not self._call("push-object", again, PushObjectResponse).stored:
+            if not self._call("push-object", again, PushObjectResponse, until).stored:
                 raise SuperLinkError("push-object: the SuperLink does not take the object", status=502)
 
         for name, data in reply.chunk_objects():
@@ -181,13 +196,15 @@ class Replies:
             if name in names:
                 push(name, data)
 
-    def _call(self, name: str, request: Proto, kind: type[Answered]) -> Answered:
-        """Call the SuperLink; one that does not answer is asked again, which repeats no effect: all is content-addressed."""
-        for left in reversed(range(TRIES)):
+    def _call(self, name: str, request: Proto, kind: type[Answered], until: float) -> Answered:
+        """Call the SuperLink; one that does not answer or fails is asked again until Unix time ``until``, when nobody waits any more.
+
+        That repeats no effect: all is content-addressed. A SuperLink that was killed is away for half a minute and more.
+        """
+        while True:
             try:
                 return self._superlink.call(name, request, kind, MAX_ANSWER)
             except SuperLinkError as error:
-                if error.status != UNREACHABLE or not left:
+                if error.status not in FOR_THE_MOMENT or self._clock() >= until or self._stop.is_set():
                     raise
             self._sleep(PAUSE_S)
-        raise AssertionError("not reached")

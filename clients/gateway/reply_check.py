@@ -37,6 +37,7 @@ _SEALED_OF: Mapping[str, frozenset[str]] = {
     envelope.CHECK_TYPE: frozenset({envelope.CHECK}),
     envelope.REVEAL_TYPE: frozenset({envelope.REVEAL}),
     envelope.BLAME_TYPE: frozenset({envelope.BLAME}),
+    envelope.WEIGHT_TYPE: frozenset({envelope.WEIGHT}),
     envelope.CKKS_TYPE: frozenset({envelope.CKKS}),
 }
 """Names of what may be in the sealed record of a reply to each type of message."""

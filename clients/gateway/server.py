@@ -1,4 +1,4 @@
-"""The gateway's HTTP server on the loopback interface: bounded bodies, known paths, everything else 403."""
+"""The gateway's HTTP server: bounded bodies, known paths, everything else 403."""
 
 from __future__ import annotations
 
@@ -61,13 +61,18 @@ async def _read(request: Request, limit: int) -> bytes | None:
     return bytes(body)
 
 
-def server(gateway: Gateway, log: OutgoingLog, port: int) -> uvicorn.Server:
-    """Return a server that serves on ``port`` of the loopback interface when it is run."""
+def server(gateway: Gateway, log: OutgoingLog, port: int, host: str = LOOPBACK) -> uvicorn.Server:
+    """Return a server that serves on ``port`` of ``host`` when it is run.
+
+    Whoever reaches the port can speak as the SuperNode: any ``host`` but the loopback interface's needs a network that
+    nothing but the SuperNode is in.
+    """
     config = uvicorn.Config(
         application(gateway, log),
-        host=LOOPBACK,
+        host=host,
         port=port,
         loop="asyncio",
+        log_config=None,  # its lines come out as ours do
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -35,15 +35,14 @@ MAX_ERROR = 1 << 16  # bytes
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
-def node_key(keys: Path) -> ec.EllipticCurvePrivateKey:
-    """Return the node key in ``keys/supernode.pem``, made on the first call with ``supernode.pub`` beside it.
+def node_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the node key in a PEM file, made on the first call with its public half beside it, ``.pub``.
 
-    The public half is what ``flwr supernode register`` wants.
+    The public half is what the coordinator enrols (``flwr supernode register``).
 
     Raises:
         InputError: The file is no such key.
     """
-    path = keys / "supernode.pem"
     if not path.exists():
         fresh = ec.generate_private_key(ec.SECP384R1())
         public = fresh.public_key().public_bytes(
@@ -52,7 +51,7 @@ def node_key(keys: Path) -> ec.EllipticCurvePrivateKey:
         private = fresh.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        write_atomically(keys / "supernode.pub", public + b"\n")
+        write_atomically(path.with_suffix(".pub"), public + b"\n")
         write_atomically(path, private, 0o600)
     try:
         found = serialization.load_pem_private_key(path.read_bytes(), password=None)

@@ -20,6 +20,7 @@ from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.ckks_files import CkksFiles
 from clients.node.ckks_holder import Holder
 from clients.node.policy import decide_ckks
+from clients.node.view import check_pledge
 from fl_core.errors import VerificationError
 from fl_core.models import decode_model, encode_model, model_digest, vector_length
 from fl_core.models.step import apply_step
@@ -285,6 +286,7 @@ class CkksDesk:
     def _allow(self, terms: Terms, holders: int, run: bytes, number: int) -> None:
         done = self._files.rounds_done(run, before=number)
         usage = self._node.usage_of(run, number, self._node.data_of(terms.task).commitment, done)
+        check_pledge(self._reader, run, self._me, self._node.data_of(terms.task).commitment)
         decision = decide_ckks(self._node.policy, terms=terms, holders=holders, usage=usage)
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.node.accepted import accepted_terms
 from clients.node.data_sets import commitment_of, find
-from clients.node.house import accepted_terms, load_policy
+from clients.node.house import load_policy
 from clients.node.register_view import read_register
 from fl_core.errors import InputError
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.node.accepted import accepted_terms
 from clients.node.data_sets import commitment_of
-from clients.node.house import accepted_terms, load_ledger, load_policy
+from clients.node.house import ledger_at_hand, load_policy
 from clients.node.policy import DAY_S, Ruling, Usage, ask_of, rulings
 from clients.node.register_view import Contributed, read_register
 from fl_core.errors import InputError
@@ -87,7 +88,7 @@ def _uses(contributions: Iterable[Contributed], commitment: bytes) -> list[Contr
 
 def _run(folder: Path, run: str) -> tuple[bytes, Terms]:
     """Return the one run on the ledger whose id begins with ``run``, and its terms, which the holder has accepted."""
-    address = load_ledger(folder)
+    address = ledger_at_hand(folder)
     if address is None:
         raise InputError("the node follows no ledger.", fix="Name the run's terms document with --terms.")
     opened = open_ledger(address)

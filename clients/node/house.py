@@ -26,27 +26,34 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clients.errors import NodeStateError
+from clients.node.accepted import AcceptedTerms
 from clients.node.ckks_files import CkksFiles
 from clients.node.data_sets import DEFAULT, check, stored
 from clients.node.key_files import RENEWAL, SETS_KEPT, key_sets, read_passphrase
-from clients.node.ledger_access import LedgerAccess, follow_embedded, open_external
+from clients.node.ledger_access import (
+    LedgerAccess,
+    at_hand,
+    board_at_hand,
+    follow_embedded,
+    follow_over_relay,
+    open_external,
+)
 from clients.node.logbook import Logbook, account_of
 from clients.node.manifest import NO_DATA, Manifest
 from clients.node.policy import Policy
 from clients.node.policy_file import read_policy
 from clients.node.prekeys import Prekeys
 from clients.node.register import Register
+from clients.node.register_view import expect_not_restored
+from clients.node.relay_client import RelayClient
 from clients.node.service import DataSet, Node
-from fl_core.errors import InputError, SutureError
-from fl_core.protocol.terms import MAX_TERMS, Terms
+from fl_core.errors import InputError
 from fl_core.randomness import SEED_SIZE, RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
 from fl_core.secret import Secret
 from ledger.address import LedgerAddress
-from ledger.board import FolderBoard
+from ledger.chain.embedded.executed import ExecutedBlocks
 from ledger.files import write_atomically
-from ledger.papers import PublicFolder
 from ledger.signer import KeystoreSigner, Signer, create_keystore, keystore_address, read_keystore
 from ledger.standing import Standing, read_standing
 
@@ -81,6 +88,11 @@ class House:
     ledger: LedgerAddress | None
     data: Mapping[str, DataSet]
     signers: tuple[Signer, ...] = ()
+
+    @property
+    def newest_signer(self) -> Signer:
+        """The key that signs for the account outside rounds."""
+        return self.signers[-1] if self.signers else self.account
 
 
 def create_house(
@@ -145,7 +157,7 @@ def open_house(folder: Path) -> House:
     Raises:
         InputError: It is no node folder, a file is missing or malformed, or a key does not open.
     """
-    config = _read_config(folder / "node.toml")
+    config = read_node_toml(folder / "node.toml")
     keys = folder / "keys"
     passphrase = read_passphrase(folder)
     account, rotated = KeystoreSigner(keys / "account.json", passphrase), key_sets(folder)
@@ -193,7 +205,7 @@ def load_policy(folder: Path) -> Policy:
     Raises:
         InputError: It is no node's folder, or the policy is malformed.
     """
-    return read_policy_section(_read_config(folder / "node.toml"), folder)
+    return read_policy_section(read_node_toml(folder / "node.toml"), folder)
 
 
 def open_account(folder: Path) -> Signer:
@@ -233,35 +245,62 @@ def load_name(folder: Path) -> str:
     Raises:
         InputError: It is no node's folder, or has no name.
     """
-    name = _read_config(folder / "node.toml").get("name")
+    name = read_node_toml(folder / "node.toml").get("name")
     if not isinstance(name, str):
         raise InputError(f"{folder / 'node.toml'} has no name.", fix='Add a line: name = "..."')
     return name
 
 
 def load_ledger(folder: Path) -> LedgerAddress | None:
-    """Read which ledger the node in a folder follows; opens no key.
+    """Read which ledger the node in a folder follows, as ``node.toml`` says; opens no key.
 
     Raises:
         InputError: It is no node's folder, or the section is malformed.
     """
-    section = _read_config(folder / "node.toml").get("ledger")
+    section = read_node_toml(folder / "node.toml").get("ledger")
     try:
         return None if section is None else LedgerAddress(**section)
     except (TypeError, ValueError) as error:
         raise InputError(f"{folder / 'node.toml'}: [ledger] is not valid ({error}).") from error
 
 
-def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -> Node:
+def ledger_at_hand(folder: Path) -> LedgerAddress | None:
+    """Read where the ledger of the node in a folder can be read on this machine; opens no key.
+
+    Raises:
+        InputError: It is no node's folder, or the section is malformed.
+    """
+    ledger = load_ledger(folder)
+    return None if ledger is None else at_hand(ledger, folder / CHAIN)
+
+
+def open_node(
+    house: House,
+    *,
+    clock: Callable[[], int],
+    random: RandomSource,
+    relay: RelayClient | None = None,
+    executed: ExecutedBlocks | None = None,
+) -> Node:
     """Open the node that lives in ``house``; it follows an embedded chain in the background until it is closed.
+
+    Args:
+        house: Its opened folder.
+        clock: Unix time in seconds.
+        random: Fresh randomness.
+        relay: Where blocks of an embedded chain and checkpoints come from; by default the files that ``node.toml`` names.
+        executed: Where other nodes in this process leave what a block makes; by default this one is alone.
 
     Raises:
         InputError: The ledger cannot be opened.
         LedgerError: It is another chain or contract, or was refused.
-        NodeStateError: The register or an accepted terms document is damaged.
+        NodeStateError: The register or an accepted terms document is damaged, or the register was restored from a backup.
     """
     logbook = Logbook(house.folder, house.account.address, clock=clock)
-    access = None if house.ledger is None else open_ledger(house, house.ledger, logbook, clock=clock)
+    expect_not_restored(house.folder, house.account.address)
+    access = None
+    if house.ledger is not None:
+        access = open_ledger(house, house.ledger, logbook, clock=clock, relay=relay, executed=executed)
     prekeys = Prekeys(house.folder / "prekeys", random=random, clock=clock)
     renewal = house.folder / RENEWAL
     if renewal.exists():
@@ -277,13 +316,14 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
         register=Register(house.folder),
         logbook=logbook,
         policy=house.policy,
-        terms=accepted_terms(house.folder),
+        terms=AcceptedTerms(house.folder),
         data=house.data,
         clock=clock,
         random=random,
         settle_ledger=_nothing if access is None else access.settle,
         close_ledger=_nothing if access is None else access.close,
         ckks=CkksFiles(house.folder / "ckks"),
+        behind_s=0.0 if access is None else access.behind_s,
     )
     if access is not None and access.following is not None:
         access.following.start()
@@ -291,9 +331,15 @@ def open_node(house: House, *, clock: Callable[[], int], random: RandomSource) -
 
 
 def open_ledger(
-    house: House, ledger: LedgerAddress, logbook: Logbook, *, clock: Callable[[], int]
+    house: House,
+    ledger: LedgerAddress,
+    logbook: Logbook,
+    *,
+    clock: Callable[[], int],
+    relay: RelayClient | None = None,
+    executed: ExecutedBlocks | None = None,
 ) -> LedgerAccess:
-    """Open a ledger for the node that lives in ``house``.
+    """Open a ledger for the node that lives in ``house``; an embedded one over the relay where there is one.
 
     Raises:
         InputError: It cannot be opened.
@@ -301,14 +347,12 @@ def open_ledger(
     """
     if ledger.path is None:
         return open_external(ledger)
+    signer, me = house.newest_signer, house.account.address
+    wanted, note, copy = house.policy.checkpoints, logbook.note_checkpoint, house.folder / CHAIN
+    if relay is not None:
+        return follow_over_relay(ledger, copy, signer, relay, me=me, clock=clock, wanted=wanted, note=note)
     return follow_embedded(
-        ledger,
-        house.folder / CHAIN,
-        house.signers[-1] if house.signers else house.account,
-        me=house.account.address,
-        clock=clock,
-        wanted=house.policy.checkpoints,
-        note=logbook.note_checkpoint,
+        ledger, copy, signer, me=me, clock=clock, wanted=wanted, note=note, executed=executed
     )
 
 
@@ -325,7 +369,7 @@ def read_copy(house: House) -> Standing | None:
         house.folder / CHAIN,
         chain_id=ledger.chain_id,
         contract=bytes.fromhex(ledger.contract),
-        board=FolderBoard(PublicFolder(ledger.path.parent).checkpoints),
+        board=board_at_hand(ledger, house.folder / CHAIN),
         wanted=house.policy.checkpoints,
     )
 
@@ -334,34 +378,12 @@ def _nothing() -> None:
     """There is nothing to let go of."""
 
 
-def store_terms(folder: Path, terms: Terms) -> None:
-    """Remember terms that the holder accepted; called before the acceptance goes to the ledger."""
-    write_atomically(folder / "terms" / f"{terms.digest.hex()}.json", terms.encode(), PRIVATE)
-
-
-def accepted_terms(folder: Path) -> dict[bytes, Terms]:
-    """Return the accepted terms by digest.
+def read_node_toml(path: Path) -> dict[str, Any]:
+    """Return a ``node.toml`` as parsed.
 
     Raises:
-        NodeStateError: A document is damaged.
+        InputError: It cannot be read or is no TOML.
     """
-    found = {}
-    for path in sorted((folder / "terms").glob("*.json")):
-        try:
-            terms = Terms.decode(_read(path, MAX_TERMS))
-        except SutureError as error:
-            raise NodeStateError(
-                f"{path} is damaged ({error}).", fix="Accept the run's terms again."
-            ) from error
-        if terms.digest.hex() != path.stem:
-            raise NodeStateError(
-                f"{path} holds other terms than its name says.", fix="Accept the terms again."
-            )
-        found[terms.digest] = terms
-    return found
-
-
-def _read_config(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read(path, MAX_CONFIG).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -225,14 +225,18 @@ def account_of(folder: Path) -> bytes:
     return account
 
 
-def read_logbook(folder: Path) -> Iterator[tuple[Entry, State]]:
+def read_logbook(folder: Path, account: bytes | None = None) -> Iterator[tuple[Entry, State]]:
     """Return the entries of the logbook in a node's folder, checked, without changing anything.
+
+    Args:
+        folder: The folder.
+        account: Whose logbook it must be, 20 bytes; by default the one that the folder's keystore names.
 
     Raises:
         InputError: It is no node's folder, or the file cannot be read.
         NodeStateError: The logbook was altered.
     """
-    account, path = account_of(folder), folder / FILE
+    account, path = account or account_of(folder), folder / FILE
     if not path.exists():
         return
     try:

@@ -7,17 +7,14 @@ names are in ``docs/reference/metrics.md``; the format is version 0.0.4 of the e
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from fl_core.errors import InputError
+from suture_fl.scrapes import ScrapeServer
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Upper ends of the histogram of answering times, in seconds."""
 
@@ -90,71 +87,16 @@ def _family(name: str, kind: str, about: str) -> tuple[str, str]:
     return f"# HELP {name} {about}", f"# TYPE {name} {kind}"
 
 
-class MetricsServer:
-    """Answers ``GET /metrics`` on a loopback address until it is closed.
+class MetricsServer(ScrapeServer):
+    """Answers ``GET /metrics`` on a loopback address until it is closed; see :class:`~suture_fl.scrapes.ScrapeServer`.
 
     Args:
         metrics: What to show.
-        place: ``"127.0.0.1:9464"``; only loopback addresses are taken, since nobody is asked who they are.
+        place: ``"127.0.0.1:9464"``.
 
     Raises:
         InputError: The address is none, is not a loopback address, or is taken.
     """
 
     def __init__(self, metrics: Metrics, place: str) -> None:
-        host, _, port = place.rpartition(":")
-        fix = "Give a loopback address, for instance 127.0.0.1:9464; a proxy can carry it further."
-        try:
-            if not ipaddress.ip_address(host).is_loopback or not 0 <= int(port) < 1 << 16:
-                raise ValueError(place)
-            self._server = _Server((host, int(port)), _Handler)
-        except ValueError as error:
-            raise InputError(f"{place!r} is no loopback address and port.", fix=fix) from error
-        except OSError as error:
-            raise InputError(f"metrics cannot be served at {place} ({error.strerror}).", fix=fix) from error
-        self._server.metrics = metrics
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            name="suture-metrics",
-            kwargs={"poll_interval": 0.2},
-            daemon=True,
-        )
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        """The port."""
-        return int(self._server.server_address[1])
-
-    def close(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    metrics: Metrics
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    server_version = "suture-node"
-    sys_version = ""
-    timeout = 10.0
-
-    def do_GET(self) -> None:
-        """Answer with the metrics, or 404."""
-        if self.path != "/metrics":
-            self.send_error(404)
-            return
-        body = self.server.metrics.text().encode()
-        self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPE)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: scrapes are no events."""
+        super().__init__(metrics.text, place)

@@ -36,6 +36,7 @@ class Policy:
         max_rounds_per_data_set: Most contributions from one data set ever, in all runs; 0 for no limit.
         max_epsilon: Largest privacy loss of a run; 0 for no limit. With a limit, runs that state no loss are refused.
         allow_blame_opening: Whether runs may show single values of updates when somebody spoilt a sum.
+        allow_weight_opening: Whether runs may pay by examples, which shows everybody this holder's number of examples.
         bundles: Digests of the app bundles that may be named by terms, hexadecimal; none for all.
         expires: Unix time in seconds from which on this policy allows nothing; 0 for never.
         data: Task -> name of the data set that it uses; ``records`` where none is named.
@@ -54,6 +55,7 @@ class Policy:
     max_rounds_per_data_set: int = 0
     max_epsilon: float = 0.0
     allow_blame_opening: bool = True
+    allow_weight_opening: bool = True
     bundles: tuple[str, ...] = ()
     expires: int = 0
     data: tuple[tuple[str, str], ...] = ()
@@ -104,6 +106,7 @@ class Ask:
         threshold: Members whose shares open a single update; 0 where that is not known before the round, or not so.
         shared_key: Whether all holders of the run have its key (the CKKS mode).
         blame_opening: Whether terms allow it.
+        weight_opening: Whether terms pay by examples.
         bundle: Digest of the app bundle, hexadecimal, or empty.
         epsilon: Privacy loss of the whole run; None where the terms state none.
         usage: What was done before.
@@ -115,6 +118,7 @@ class Ask:
     threshold: int = 0
     shared_key: bool = False
     blame_opening: bool = False
+    weight_opening: bool = False
     bundle: str = ""
     epsilon: float | None = None
     usage: Usage = field(default_factory=Usage)
@@ -282,6 +286,13 @@ def _rest(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
             "the policy allows no blame opening, the terms do",
         ),
         _ruling(
+            "allow_weight_opening",
+            "allowed" if policy.allow_weight_opening else "nobody learns the number of examples",
+            "pays by examples: everybody learns them" if ask.weight_opening else "no weight is opened",
+            policy.allow_weight_opening or not ask.weight_opening,
+            "the policy lets nobody know the number of examples, the terms pay by them",
+        ),
+        _ruling(
             "bundles",
             f"one of {[bundle[:16] for bundle in policy.bundles]}" if policy.bundles else "any",
             ask.bundle[:16] or "code that is installed with the node",
@@ -308,7 +319,9 @@ def ask_of(terms: Terms, usage: Usage, *, shared_key: bool, threshold: int = 0) 
         holders=terms.n_min,
         threshold=threshold,
         shared_key=shared_key,
-        blame_opening=terms.blame_opening and not shared_key,  # such rounds have none, whatever the terms say
+        # a run with a shared key has neither, whatever the terms say
+        blame_opening=terms.blame_opening and not shared_key,
+        weight_opening=terms.opens_weights and not shared_key,
         bundle=terms.bundle,
         usage=usage,
     )
@@ -332,6 +345,7 @@ def decide(
         holders=header.n_min,
         threshold=header.threshold,
         blame_opening=terms.blame_opening,
+        weight_opening=terms.opens_weights,
         bundle=terms.bundle,
         usage=usage or Usage(rounds_done=rounds_done),
     )

@@ -1,10 +1,11 @@
 """The once-only register: what this node has sent, on disk before it was sent.
 
-Three rules are kept here, whatever the callers do:
+Four rules are kept here, whatever the callers do:
 
 * one contribution per round: a second one is refused, a retry gets the stored bytes;
+* the weight that a contribution commits to is opened for one included set, in bytes that were made with the contribution;
 * one accepted set and one included set per round: the node answers for the set that it answered first, for no other, ever;
-* both are committed with ``synchronous=FULL`` before the bytes are returned.
+* all are committed with ``synchronous=FULL`` before the bytes are returned.
 
 A restored backup of a node must not bring this file back (``docs/explanation/threat-model.md``).
 """
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.frames import drop_unnoted
 from fl_core.errors import LocalProtocolError
 from fl_core.protocol.phases import (
     ClientPhase,
@@ -46,6 +49,9 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE TABLE IF NOT EXISTS anchors (
     header BLOB PRIMARY KEY REFERENCES contributions (header), entries INTEGER NOT NULL, hidden BLOB NOT NULL,
     data_set BLOB NOT NULL, at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS weights (
+    header BLOB PRIMARY KEY REFERENCES contributions (header), contribution BLOB NOT NULL, opening BLOB NOT NULL, about BLOB
 ) WITHOUT ROWID;
 """
 
@@ -86,6 +92,38 @@ class Anchor:
     hidden: bytes
     data_set: bytes
     at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWeight:
+    """What opens the weight of a contribution; stored with it only under terms that pay by examples.
+
+    Attributes:
+        contribution: Digest of the statement that the holder signed.
+        opening: The encoded opening.
+    """
+
+    contribution: bytes
+    opening: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFrame:
+    """What is stored about a frame besides its bytes.
+
+    Attributes:
+        size: How many bytes.
+        weight_salt: Opens its weight commitment.
+        metrics_salt: Opens the commitment to its counters.
+        anchor: What it binds and uses, if that is known.
+        weight: What opens its weight, under terms that pay by examples.
+    """
+
+    size: int
+    weight_salt: bytes
+    metrics_salt: bytes
+    anchor: Anchor | None = None
+    weight: KeptWeight | None = None
 
 
 class Register:
@@ -159,8 +197,8 @@ class Register:
             PolicyRefusal: This node accepted no header with that digest.
         """
         query = (
-            "SELECT over, frame FROM headers LEFT JOIN contributions ON contributions.header = digest"
-            " WHERE digest=?"
+            "SELECT over, frame, about FROM headers LEFT JOIN contributions ON contributions.header = digest"
+            " LEFT JOIN weights ON weights.header = digest WHERE digest=?"
         )
         with self._lock:
             row = self._db.execute(query, (header,)).fetchone()
@@ -168,7 +206,9 @@ class Register:
             raise PolicyRefusal("this node accepted no header with that digest")
         if row[0]:
             return ClientPhase.OVER
-        return ClientPhase.BEGUN if row[1] is None else ClientPhase.CONTRIBUTED
+        if row[1] is None:
+            return ClientPhase.BEGUN
+        return ClientPhase.CONTRIBUTED if row[2] is None else ClientPhase.OPENED
 
     def frame(self, header: bytes) -> bytes | None:
         """Return the stored frame of a round, or None when there is none yet.
@@ -209,22 +249,77 @@ class Register:
         stored = self.frame(header)
         if stored is not None:
             return stored
-        digest = self._frames.put(frame)
+        contribution = NewFrame(
+            size=len(frame), weight_salt=weight_salt, metrics_salt=metrics_salt, anchor=anchor
+        )
+
+        def write(file: BinaryIO) -> NewFrame:
+            file.write(frame)
+            return contribution
+
+        return self.store_written(header, write)
+
+    def store_written(self, header: bytes, write: Callable[[BinaryIO], NewFrame]) -> bytes:
+        """Like :meth:`store_contribution`, of a frame that ``write`` writes to an empty file, so that it is not in memory.
+
+        Raises:
+            PolicyRefusal: As there.
+            Exception: Whatever ``write`` raised; then nothing is stored.
+        """
+        digest, new = self._frames.put_written(write)
         with self._alone():
             if self.frame(header) is None:
                 advance_client(self.client_phase(header), ClientStep.CONTRIBUTE)
                 self._db.execute(
                     "INSERT INTO contributions VALUES (?, ?, ?, ?, ?)",
-                    (header, digest, len(frame), weight_salt, metrics_salt),
+                    (header, digest, new.size, new.weight_salt, new.metrics_salt),
                 )
-                if anchor is not None:
+                if new.anchor is not None:
+                    anchor = new.anchor
                     self._db.execute(
                         "INSERT INTO anchors VALUES (?, ?, ?, ?, ?)",
                         (header, anchor.entries, anchor.hidden, anchor.data_set, anchor.at),
                     )
+                if new.weight is not None:
+                    self._db.execute(
+                        "INSERT INTO weights VALUES (?, ?, ?, NULL)",
+                        (header, new.weight.contribution, new.weight.opening),
+                    )
         stored = self.frame(header)
         assert stored is not None
         return stored
+
+    def contribution(self, header: bytes) -> bytes:
+        """Return the digest of the statement that the holder signed in a round whose weight can be opened.
+
+        Raises:
+            PolicyRefusal: There is no such contribution.
+        """
+        with self._lock:
+            row = self._db.execute("SELECT contribution FROM weights WHERE header=?", (header,)).fetchone()
+        if row is None:
+            raise PolicyRefusal("this node made no contribution to that round whose weight may be opened")
+        return bytes(row[0])
+
+    def open_weight(self, header: bytes, about: bytes) -> bytes:
+        """Record that a weight is opened for the included set with root ``about``; return the bytes that may be sent.
+
+        Raises:
+            PolicyRefusal: There is none to open, it was opened for another included set, or the round is over.
+        """
+        query = "SELECT about, opening FROM weights WHERE header=?"
+        with self._alone():
+            row, phase = self._db.execute(query, (header,)).fetchone(), self.client_phase(header)
+            if row is None:
+                raise PolicyRefusal("this node made no contribution to that round whose weight may be opened")
+            if phase is ClientPhase.OVER:
+                raise PolicyRefusal("this round is over: a newer one was begun")
+            if phase is ClientPhase.CONTRIBUTED:
+                advance_client(phase, ClientStep.OPEN)
+                self._db.execute("UPDATE weights SET about=? WHERE header=?", (about, header))
+            elif bytes(row[0]) != about:
+                raise PolicyRefusal("this node has opened its weight for another set of this round")
+        return bytes(row[1])
 
     def sent(self, header: bytes) -> Sent:
         """Return what the logbook says about the stored contribution of a round.
@@ -258,13 +353,23 @@ class Register:
             return int(self._db.execute(query, (data_set, since, run, number)).fetchone()[0])
 
     def drop_frames(self, run: bytes, before: int) -> None:
-        """End the rounds of ``run`` before round ``before`` and delete their frames; that they were made stays recorded."""
+        """End the rounds of ``run`` before round ``before``; delete their frames and the weights that nobody asked for.
+
+        That they were made stays recorded. Frames that a killed process left without a record go as well.
+        """
         query = "SELECT frame FROM contributions JOIN headers ON contributions.header = digest WHERE run=? AND round<?"
         with self._lock:
             self._db.execute("UPDATE headers SET over=1 WHERE run=? AND round<? AND over=0", (run, before))
+            self._db.execute(
+                "DELETE FROM weights WHERE about IS NULL AND header IN"
+                " (SELECT digest FROM headers WHERE run=? AND over=1)",
+                (run,),
+            )
             rows = self._db.execute(query, (run, before)).fetchall()
+            noted = {bytes(digest).hex() for (digest,) in self._db.execute("SELECT frame FROM contributions")}
         for (digest,) in rows:
             self._frames.path_of(bytes(digest)).unlink(missing_ok=True)
+        drop_unnoted(self._frames, noted)
 
     def member_phase(self, header: bytes) -> MemberPhase:
         """Return where this node stands as a member of a round's committee."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clients.errors import NodeStateError
+from clients.node.logbook import read_logbook
 from fl_core.protocol.phases import MemberStep
 from ledger.logbook import Entry, Kind
 
@@ -20,13 +21,19 @@ _CONTRIBUTIONS = """
 SELECT run, round, frame, sent, entries, hidden, data_set, at FROM headers
 JOIN contributions ON contributions.header = digest LEFT JOIN anchors ON anchors.header = digest ORDER BY run, round
 """
+WEIGHT = "weight opening"
 _QUESTIONS = {
     Kind.CHECK.value: MemberStep.CHECK.value,
     Kind.REVEAL.value: MemberStep.REVEAL.value,
     Kind.BLAME.value: MemberStep.BLAME.value,
+    Kind.WEIGHT.value: WEIGHT,
 }
 """What the register calls the question that an entry of the logbook answers."""
 _ANSWERS = "SELECT run, round, question FROM answers JOIN headers ON answers.header = digest"
+_WEIGHTS = (
+    f"SELECT run, round, '{WEIGHT}' FROM weights JOIN headers ON weights.header = digest"  # noqa: S608 - a constant
+    " WHERE about IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,7 @@ def read_register(folder: Path) -> RegisterView:
             headers = database.execute("SELECT run, round FROM headers").fetchall()
             rows = database.execute(_CONTRIBUTIONS).fetchall() if "anchors" in tables else []
             answers = database.execute(_ANSWERS).fetchall()
+            answers += database.execute(_WEIGHTS).fetchall() if "weights" in tables else []
     except sqlite3.DatabaseError as error:
         raise NodeStateError(
             f"{path} cannot be read ({error}).",
@@ -124,3 +132,20 @@ def contradictions(entries: Iterable[Entry], register: RegisterView) -> list[str
         elif entry.kind in _QUESTIONS and (*place, _QUESTIONS[entry.kind]) not in register.answers:
             found.append(f"{where} is not in the register")
     return found
+
+
+def expect_not_restored(folder: Path, account: bytes) -> None:
+    """Check, before a node answers anybody, that its register is not older than its logbook.
+
+    Whatever leaves the house is in the register before it is in the logbook, so no crash makes such a difference.
+
+    Raises:
+        NodeStateError: The logbook says that something was sent that the register does not know; or one of them is damaged.
+    """
+    entries = (entry for entry, _ in read_logbook(folder, account))
+    problems = contradictions(entries, read_register(folder))
+    if problems:
+        raise NodeStateError(
+            f"{folder / 'register.sqlite'} was restored from a backup, or lost: {problems[0]}.",
+            fix="Rotate the node's keys and start with an empty register; `suture-node log verify` lists what is missing.",
+        )

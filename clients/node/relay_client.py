@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,8 +47,15 @@ PAUSE_S, MAX_PAUSE_S = 0.5, 20.0
 """Seconds between two tries while the relay does not answer; doubles up to the second number."""
 GRACE_S = 0.5
 REPEATED = 409
+TRIES = 8
+"""How often a call is signed anew when another one of the same member came first."""
 
-_METHODS = {DutyKind.CHECK: Method.CHECK, DutyKind.REVEAL: Method.REVEAL, DutyKind.BLAME: Method.BLAME}
+_METHODS = {
+    DutyKind.CHECK: Method.CHECK,
+    DutyKind.REVEAL: Method.REVEAL,
+    DutyKind.BLAME: Method.BLAME,
+    DutyKind.WEIGHT: Method.WEIGHT,
+}
 log = logging.getLogger("suture.node.relay")
 
 
@@ -72,7 +79,8 @@ class RelayClient:
         certificates: PEM file of the authorities to trust; None takes the system's.
         chain_id: Chain of the ledger.
         contract: Address of its contract.
-        account: Signs calls as the member.
+        account: Signs calls; the key that is registered for the member.
+        member: The member's account, where another key signs for it since a rotation.
         clock: Unix time in seconds.
 
     Raises:
@@ -87,6 +95,7 @@ class RelayClient:
         chain_id: int,
         contract: bytes,
         account: Signer,
+        member: bytes | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         parts = urlsplit(url)
@@ -107,6 +116,7 @@ class RelayClient:
         )
         self._url = url.rstrip("/") + PATH
         self._chain_id, self._contract, self._account = chain_id, contract, account
+        self._member = account.address if member is None else member
         self._clock = clock
         self._lock = threading.Lock()
         self._stamp = 0
@@ -128,20 +138,26 @@ class RelayClient:
             return bytes(received)
 
     def stream(self, kind: CallKind, payload: bytes, wait_s: float = 0.0) -> Iterator[bytes]:
-        """Make one call and yield what comes back piece by piece; nothing when there is nothing. Raises as :meth:`call`."""
+        """Make one call and yield what comes back piece by piece. Raises as :meth:`call`, also when there is nothing."""
         with self._opened(kind, payload, wait_s) as response:
-            if response is not None:
-                yield from response.iter_raw()
+            if response is None:
+                raise RelayError("the relay has nothing of that kind", httpx.codes.NOT_FOUND)
+            yield from response.iter_raw()
 
     @contextmanager
     def _opened(self, kind: CallKind, payload: bytes, wait_s: float) -> Iterator[httpx.Response | None]:
         timeout = httpx.Timeout(STEP_S + wait_s, connect=CONNECT_S)
         headers = {"content-type": "application/octet-stream", "accept-encoding": "identity"}
         try:
-            body = self._signed(kind, payload).encode()
-            with self._client.stream(
-                "POST", self._url, content=body, headers=headers, timeout=timeout
-            ) as response:
+            with ExitStack() as open_now:
+                for left in reversed(range(TRIES)):
+                    body = self._signed(kind, payload).encode()
+                    response = open_now.enter_context(
+                        self._client.stream("POST", self._url, content=body, headers=headers, timeout=timeout)
+                    )
+                    if response.status_code != REPEATED or not left:
+                        break
+                    open_now.close()  # another thread's call overtook this one, which had no effect
                 if response.status_code == httpx.codes.OK:
                     yield response
                 elif response.status_code in (httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND):
@@ -149,14 +165,19 @@ class RelayClient:
                 else:
                     status = response.status_code
                     raise RelayError(f"the relay refused a call with status {status}", status)
-        except (httpx.HTTPError, OSError) as error:
+        except (
+            httpx.HTTPError,
+            httpx.StreamError,
+            OSError,
+            RuntimeError,
+        ) as error:  # the last: it was closed
             raise RelayError(f"the relay does not answer ({type(error).__name__})") from error
 
     def _signed(self, kind: CallKind, payload: bytes) -> Call:
         with self._lock:
             self._stamp = max(self._stamp + 1, int(self._clock() * 1000))
             stamp = self._stamp
-        member = self._account.address
+        member = self._member
         signature = self._account.sign_digest(
             call_digest(self._chain_id, self._contract, member, kind, stamp, payload)
         )
@@ -226,6 +247,7 @@ class RelayBoard:
 
     def __init__(self, client: RelayClient) -> None:
         self._client = client
+        self._away = False
 
     def publish(self, checkpoint: bytes) -> None:
         """Leave this member's checkpoint at the relay.
@@ -242,10 +264,14 @@ class RelayBoard:
         """Return all members' newest checkpoints, none of them verified; none while the relay is away."""
         try:
             found = self._client.call(CallKind.CHECKPOINTS, b"", limit=MAX_CHECKPOINTS)
-            return () if found is None else read_checkpoints(found)
+            read = () if found is None else read_checkpoints(found)
         except (RelayError, DecodeError) as error:
-            log.warning("no checkpoints from the relay: %s", error)
+            if not self._away:
+                log.warning("no checkpoints from the relay: %s", error)
+            self._away = True
             return ()
+        self._away = False
+        return read
 
 
 class Duties:
@@ -315,7 +341,9 @@ class Duties:
         try:
             data = self._node.call(_METHODS[duty.kind], duty.request)
         except SutureError as error:
-            log.warning("%s refused: %s", duty.kind.name.lower(), error)
+            log.warning("%s refused: %s", duty.kind.name.lower(), error, extra={"event": "duty-refused"})
             return Answer(number=duty.number, given=False, data=b"")
-        log.info("%s answered (%d bytes)", duty.kind.name.lower(), len(data))
+        log.info(
+            "%s answered (%d bytes)", duty.kind.name.lower(), len(data), extra={"event": "duty-answered"}
+        )
         return Answer(number=duty.number, given=True, data=data)

@@ -20,6 +20,10 @@ from ledger.archive import Archive
 
 _FRAMES = "SELECT frame, sent FROM contributions JOIN headers ON contributions.header = digest WHERE over=0"
 _ANSWERS = "SELECT question, answer FROM answers JOIN headers ON answers.header = digest WHERE over=0"
+_WEIGHTS = (
+    "SELECT opening FROM weights JOIN headers ON weights.header = digest WHERE about IS NOT NULL AND over=0"
+)
+"""Only weights that the node decided to open; one that it keeps is nothing that may be sent."""
 _BUSY_S = 10.0
 _NAMES = {
     MemberStep.CHECK.value: envelope.CHECK,
@@ -69,7 +73,8 @@ class SealedFolder:
                 sqlite3.connect(f"{self._register.resolve().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
             ) as db:
                 frames = db.execute(_FRAMES).fetchall()
-                answers = db.execute(_ANSWERS).fetchall()
+                answers = [(_NAMES[name], answer) for name, answer in db.execute(_ANSWERS)]
+                answers += [(envelope.WEIGHT, opening) for (opening,) in db.execute(_WEIGHTS)]
         except sqlite3.OperationalError:  # made a moment ago, without tables yet
             return ()
         except sqlite3.DatabaseError as error:
@@ -80,7 +85,7 @@ class SealedFolder:
         for name, answer in answers:
             data = bytes(answer)
             digest = hashlib.sha256(data).digest()
-            found.append(SealedBytes(name=_NAMES[name], digest=digest, size=len(data), answer=data))
+            found.append(SealedBytes(name=name, digest=digest, size=len(data), answer=data))
         return tuple(item for item in found if item.answer is not None or item.digest in self._frames)
 
     def read(self, item: SealedBytes) -> Iterator[bytes]:

@@ -170,10 +170,10 @@ class _Handler(socketserver.BaseRequestHandler):
         try:
             return 0, self.server.node.call(Method(code), payload)
         except NodeError as error:
-            log.info("refused: %s", error)
+            log.info("refused: %s", error, extra={"event": "call-refused"})
             return 1, str(error).encode()
         except SutureError as error:
-            log.warning("failed: %s", error)
+            log.warning("failed: %s", error, extra={"event": "call-failed"})
             return 2, str(error).encode()
         except Exception:  # a bug of ours must not take the node down; its text could hold anything
             log.exception("a call failed inside the node")

@@ -3,7 +3,8 @@
 One round, as this class sees it: :meth:`Node.begin` checks the header against the ledger, the accepted terms and the
 policy and hands out an order; :meth:`Node.protect` turns the glue's update into a stored, sealed frame;
 :meth:`Node.check`, :meth:`Node.reveal` and :meth:`Node.blame` answer the coordinator's questions to a committee member, once
-each. The glue gets digests, orders and sealed bytes; keys, salts and single shares never leave this object.
+each; :meth:`Node.weight` opens the holder's weight where the terms that it accepted pay by examples. The glue gets digests, orders
+and sealed bytes; keys and single shares never leave this object, salts only that of such a weight.
 
 Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
 """
@@ -26,17 +27,18 @@ from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.bundles import AcceptedBundles
 from clients.node.ckks import answer_ckks
 from clients.node.ckks_files import CkksFiles
+from clients.node.contribution import NewContribution, tell_not_accepted
 from clients.node.logbook import Logbook
 from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
-from clients.node.register import Anchor, Register
-from clients.node.view import accepted_set, committed_sets, ledger_view, signer_at, signers_of
+from clients.node.register import Register
+from clients.node.view import accepted_set, check_pledge, committed_sets, ledger_view, signer_at, signers_of
+from clients.node.weight import answer_weight
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
 from fl_core.protocol.blame import answer_blame
 from fl_core.protocol.blame_messages import BlameRequest
 from fl_core.protocol.check_messages import CheckRequest
-from fl_core.protocol.client import contribute
 from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
 from fl_core.protocol.member import answer
@@ -55,9 +57,6 @@ from ledger.records import EMPTY_ADDRESS
 from ledger.signer import Signer
 
 log = logging.getLogger("suture.node")
-
-MUCH_CLIPPED = 0.01
-"""Share of an update beyond which its clipping is a warning: the clips are too small for this holder's data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +89,7 @@ class Node:
         signers: Keys that sign in rounds, by address, the newest last: the account's own, and those of rotations.
         close_ledger: Lets go of the ledger.
         ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
+        behind_s: For how many seconds a record is waited for that the ledger's source may not have yet.
     """
 
     name: str
@@ -108,6 +108,7 @@ class Node:
     signers: Mapping[bytes, Signer] = field(default_factory=dict)
     close_ledger: Callable[[], None] = lambda: None
     ckks: CkksFiles | None = None
+    behind_s: float = 0.0
     _bundles: list[AcceptedBundles] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -124,6 +125,8 @@ class Node:
                 return self.check(QuestionCall.decode(payload))
             if method is Method.BLAME:
                 return self.blame(QuestionCall.decode(payload))
+            if method is Method.WEIGHT:
+                return self.weight(QuestionCall.decode(payload))
             if method is Method.REVEAL:
                 return self.reveal(QuestionCall.decode(payload))
             if method is Method.CKKS:
@@ -140,8 +143,9 @@ class Node:
             self.logbook.close()
 
     def status(self) -> bytes:
-        """Return who this node is and which prekey shares for it are sealed to next, as JSON. Public facts only."""
-        values = {"name": self.name, "account": self.account.address.hex()}
+        """Return who this node is, its transport key and the prekey for its next shares, as JSON. Public facts only."""
+        account, transport = self.account.address.hex(), self.transport.public.hex()
+        values = {"name": self.name, "account": account, "transport": transport}
         if self.reader is not None:
             prekey = self._prekey(self.reader).encode()
             if not self.logbook.has(Kind.PREKEY, hashlib.sha256(prekey).digest()):
@@ -175,11 +179,11 @@ class Node:
         Raises:
             DecodeError: The header is malformed.
             VerificationError: A check of the header failed.
-            PolicyRefusal: The holder's policy forbids it, or the terms were never accepted here.
+            PolicyRefusal: The holder's policy forbids it, the terms were never accepted here, or with another data set.
         """
         header = RoundHeader.decode(call.header)
         reader = self.settled_reader()
-        view = ledger_view(reader, header)
+        view = ledger_view(reader, header, self.behind_s)
         terms = self._accepted(view.terms)
         model = hashlib.sha256(call.model).digest()
         check_header(header, view=view, terms=terms, model=model, me=self.account.address, now=self.clock())
@@ -191,6 +195,7 @@ class Node:
         )
         if not decision.allowed:
             raise PolicyRefusal(decision.reason)
+        check_pledge(reader, header.run, self.account.address, self.data_of(terms.task).commitment)
         epoch = self._own_epoch(header)
         self.register.accept_header(header.digest, header.run, header.round, call.header)
         if epoch is not None:
@@ -211,33 +216,28 @@ class Node:
         stored = self.register.frame(header.digest)
         if stored is not None:
             return self._send_frame(header, stored)
-        data = self.data_of(self._terms_of(header).task)
+        terms = self._terms_of(header)
+        data = self.data_of(terms.task)
         if call.examples > data.records:
             raise PolicyRefusal(f"the data set has {data.records} records, not {call.examples}")
         prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
         signers = signers_of(self.settled_reader(), header)
         check_seats(header, prekeys, signers=signers, notary=self._notary(header))
-        logged = self.logbook.state()
-        prepared = contribute(
-            header,
+        update = np.frombuffer(call.update, dtype="<f4").astype(np.float32, copy=False)
+        contribution = NewContribution(
+            header=header,
             me=self.account.address,
-            update=np.frombuffer(call.update, dtype="<f4").astype(np.float32),
-            examples=call.examples,
-            counters=call.counters,
-            dataset=data.commitment,
-            transport_keys=tuple(prekey.public for prekey in prekeys),
+            update=update,
+            call=call,
+            keys=tuple(prekey.public for prekey in prekeys),
+            data_set=data.commitment,
             signer=self._signer(header),
             random=self.random,
-            log_head=logged.head,
+            logged=self.logbook.state(),
+            at=self.clock(),
+            opens_weight=terms.opens_weights,
         )
-        stored = self.register.store_contribution(
-            header.digest,
-            prepared.frame.encode(),
-            prepared.weight_salt.reveal(),
-            prepared.metrics_salt.reveal(),
-            Anchor(entries=logged.count, hidden=prepared.hidden, data_set=data.commitment, at=self.clock()),
-        )
-        _tell_clipped(header, prepared.clipped)
+        stored = self.register.store_written(header.digest, contribution.write)
         return self._send_frame(header, stored)
 
     def check(self, call: QuestionCall) -> bytes:
@@ -249,7 +249,7 @@ class Node:
         """
         request = CheckRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
-        committed = accepted_set(self.settled_reader(), header)
+        committed = accepted_set(self.settled_reader(), header, self.behind_s)
         stored = self.register.answer(MemberStep.CHECK, header.digest, committed.root)
         if stored is not None:
             return self.send(Kind.CHECK, header.run, header.round, stored)
@@ -279,7 +279,7 @@ class Node:
         """
         request = RevealRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
-        committed = committed_sets(self.settled_reader(), header)
+        committed = committed_sets(self.settled_reader(), header, self.behind_s)
         stored = self.register.answer(MemberStep.REVEAL, header.digest, committed.included_root)
         if stored is not None:
             return self.send(Kind.REVEAL, header.run, header.round, stored)
@@ -311,7 +311,7 @@ class Node:
         reader = self.settled_reader()
         if not self._accepted(reader.origin(header.run).terms).blame_opening:
             raise PolicyRefusal("the terms of this run allow no blame opening")
-        committed, about = committed_sets(reader, header), request.place.digest
+        committed, about = committed_sets(reader, header, self.behind_s), request.place.digest
         stored = self.register.answer(MemberStep.BLAME, header.digest, about)
         if stored is not None:
             return self.send(Kind.BLAME, header.run, header.round, stored)
@@ -326,6 +326,18 @@ class Node:
         )
         stored = self.register.store_answer(MemberStep.BLAME, header.digest, about, answered.encode(), b"")
         return self.send(Kind.BLAME, header.run, header.round, stored)
+
+    def weight(self, call: QuestionCall) -> bytes:
+        """Open the weight of this holder's contribution, see :func:`clients.node.weight.answer_weight`."""
+        header, stored = answer_weight(
+            call.request,
+            me=self.account.address,
+            register=self.register,
+            reader=self.settled_reader(),
+            policy=self.policy,
+            accepted=self.accepted,
+        )
+        return self.send(Kind.WEIGHT, header.run, header.round, stored)
 
     def plain(self, task: bytes) -> Order:
         """Hand out an order for a run without protection, if the policy allows such runs at all.
@@ -351,7 +363,7 @@ class Node:
         mine = accepted.get(self.account.address)
         if mine is None:
             if self.register.has_contributed(header.digest):
-                log.warning("round %d: the coordinator did not accept this node's contribution", header.round)
+                tell_not_accepted(header)
             return
         acceptance = Acceptance(
             run=header.run, round=header.round, member=self.account.address, contribution=mine
@@ -486,10 +498,3 @@ class Node:
                 fix="After `suture-node keys rotate` restart the node; finish an interrupted rotation by running it again.",
             )
         return self.signers[address]
-
-
-def _tell_clipped(header: RoundHeader, clipped: int) -> None:
-    """Tell the holder which share of its update was clipped; it stays in the house, for it says something of one update."""
-    share = clipped / header.parameters
-    level = logging.WARNING if share > MUCH_CLIPPED else logging.INFO
-    log.log(level, "round %d: %.3f %% of the update's values were clipped", header.round, 100 * share)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from clients.node.accepted import accepted_terms
 from clients.node.data_sets import erased, stored
-from clients.node.house import House, accepted_terms
+from clients.node.house import CHAIN, House
+from clients.node.ledger_access import at_hand
 from clients.node.logbook import read_logbook
 from clients.node.policy import DAY_S
 from clients.node.policy_file import doubts
@@ -146,7 +148,7 @@ def ask_ledger(house: House) -> LedgerFacts | None:
         return None
     terms, me = accepted_terms(house.folder), house.account.address
     try:
-        opened = open_ledger(house.ledger)
+        opened = open_ledger(at_hand(house.ledger, house.folder / CHAIN))
         try:
             reader = opened.reader
             keys, consents, claimed, balance = reader.keys(me), {}, {}, {}

@@ -24,6 +24,7 @@ MEANINGS = {
     "max_rounds_per_data_set": "Most contributions from one data set ever, in all runs; 0 for no limit.",
     "max_epsilon": "Largest privacy loss of a run; 0 for no limit.",
     "allow_blame_opening": "Whether runs may show single values of updates when somebody spoilt a sum.",
+    "allow_weight_opening": "Whether runs may pay by examples, which shows everybody your number of examples.",
     "bundles": "SHA-256 of the app bundles that terms may name; none for all.",
     "expires": "Unix time from which on this policy allows nothing; 0 for never.",
     "data": "Task and name of the data set that it uses, for tasks that do not use the data set records.",

@@ -106,13 +106,16 @@ def load_hospital(path: Path, name: str) -> Hospital:
 
     Args:
         path: A CSV file with at least the columns of the UCI data set that are used; it may hold other hospitals too.
-        name: The hospital, as in the column ``hospital``.
+        name: The hospital, as in the column ``hospital``. A file of one hospital is that hospital's, whatever the file calls it:
+            a holder's name in a run need not be the one in its records.
 
     Raises:
         InputError: The file is missing, unreadable or lacks a column, a cell has no legal value, no row belongs to the
-            hospital, or too few of its rows are complete.
+            hospital in a file of several, or too few of its rows are complete.
     """
     hospitals = load_hospitals(path)
+    if len(hospitals) == 1:
+        return next(iter(hospitals.values()))
     if name not in hospitals:
         raise InputError(
             f"{path} has no hospital {name!r}; it has {', '.join(sorted(hospitals))}.",

@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fl_core.errors import InputError
 from fl_core.models import Tensors
+
+if TYPE_CHECKING:  # they bring torch, which only whoever trains loads
+    from clients.training.local import Score, Trained
 
 Settings = Mapping[str, float | int | str]
 
@@ -41,31 +45,52 @@ class Task:
 
     Attributes:
         counters: Names of its counters.
+        settings: Names of the settings that it needs, and the type that each is read as; it knows no others.
         run: Trains; takes model, data file, settings, round number and the holder's name.
         initial: Makes the model of round 0.
     """
 
     counters: tuple[str, ...]
+    settings: Mapping[str, type]
     run: Callable[[Tensors, Path, Settings, int, str], TrainingResult]
     initial: Callable[[], dict[str, npt.NDArray[np.float32]]]
 
 
+SETTINGS: Mapping[str, type] = {"updates": int, "batch_size": int, "learning_rate": float, "seed": int}
+"""What the tasks on the heart data are told: local updates in a round, examples in an update, step size, and order of the examples."""
 CORRECT = "test-correct"
 TOTAL = "test-total"
 
 
 def _heart_disease() -> Task:
+    from clients.training.local import evaluate, local_training
+    from clients.training.model import initial_model
+
+    return _on_heart_disease(evaluate, local_training, initial_model)
+
+
+def _wide_heart_disease() -> Task:
+    from clients.training.wide import evaluate, initial_model, train
+
+    return _on_heart_disease(evaluate, train, initial_model)
+
+
+def _on_heart_disease(
+    evaluate: Callable[..., Score],
+    train: Callable[..., Trained],
+    initial: Callable[[], dict[str, npt.NDArray[np.float32]]],
+) -> Task:
+    """Return a task on a hospital's patients: score the model that came on the test part, then train it on the other."""
     import torch
 
     from clients.training.heart_disease import load_hospital
-    from clients.training.local import evaluate, local_training, training_seed
-    from clients.training.model import initial_model
+    from clients.training.local import training_seed
 
     def run(tensors: Tensors, data: Path, settings: Settings, number: int, holder: str) -> TrainingResult:
         torch.set_num_threads(1)
         hospital = load_hospital(data, holder)
         score = evaluate(tensors, hospital.test)
-        trained = local_training(
+        trained = train(
             tensors,
             hospital.train,
             seed=training_seed(int(settings["seed"]), number, holder),
@@ -75,10 +100,13 @@ def _heart_disease() -> Task:
         )
         return TrainingResult(trained.tensors, trained.examples, (score.correct, score.total))
 
-    return Task(counters=(CORRECT, TOTAL), run=run, initial=initial_model)
+    return Task(counters=(CORRECT, TOTAL), settings=SETTINGS, run=run, initial=initial)
 
 
-_TASKS: Mapping[str, Callable[[], Task]] = {"heart-disease": _heart_disease}
+_TASKS: Mapping[str, Callable[[], Task]] = {
+    "heart-disease": _heart_disease,
+    "heart-disease-wide": _wide_heart_disease,  # 11 million parameters; for measurements
+}
 
 
 def load_task(name: str) -> Task:
@@ -98,7 +126,7 @@ def _check_heart_disease(path: Path) -> None:
     load_hospitals(path)
 
 
-_CHECKS: Mapping[str, Callable[[Path], None]] = {"heart-disease": _check_heart_disease}
+_CHECKS: Mapping[str, Callable[[Path], None]] = dict.fromkeys(_TASKS, _check_heart_disease)
 
 
 def task_names() -> frozenset[str]:

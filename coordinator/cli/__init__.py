@@ -12,7 +12,19 @@ from __future__ import annotations
 import typer
 
 from coordinator import parameters_command
-from coordinator.cli import demo, pause, relay
+from coordinator.cli import (
+    alive,
+    certificates,
+    demo,
+    launch,
+    metrics,
+    objection,
+    pause,
+    rehearse,
+    relay,
+    run_end,
+    run_view,
+)
 from suture_fl.commandline import run
 from suture_fl.lazy import add_group
 from suture_fl.version import Version
@@ -25,9 +37,21 @@ cli = typer.Typer(
     rich_markup_mode="rich",
 )
 cli.command(epilog=demo.EPILOG)(demo.demo)
+cli.command(epilog=launch.LAUNCH)(launch.launch)
+cli.command(epilog=launch.RESUME)(launch.resume)
+cli.command(epilog=run_view.STATUS)(run_view.status)
+cli.command(epilog=run_view.WATCH)(run_view.watch)
+cli.command(epilog=run_view.NODES)(run_view.nodes)
+cli.command(epilog=run_end.FETCH)(run_end.fetch)
+cli.command(epilog=run_end.ABORT)(run_end.abort)
 cli.command(epilog=relay.EPILOG)(relay.relay)
+cli.command(epilog=alive.EPILOG)(alive.alive)
+cli.command(epilog=certificates.EPILOG)(certificates.certificates)
+cli.command(epilog=rehearse.EPILOG)(rehearse.rehearse)
+cli.command(epilog=metrics.EPILOG)(metrics.metrics)
 cli.command(epilog=parameters_command.EPILOG)(parameters_command.parameters)
 cli.command(epilog=pause.EPILOG)(pause.pause)
+cli.command(epilog=objection.EPILOG)(objection.objection)
 add_group(
     cli, "keys", "coordinator.cli.keys:app", help="Accounts in keystore files, and registered signing keys."
 )
@@ -39,6 +63,9 @@ add_group(
 )
 add_group(
     cli, "member", "coordinator.cli.governance:member", help="Who takes part, with which roles and keys."
+)
+add_group(
+    cli, "superlink", "coordinator.cli.superlink:app", help="Flower's SuperLink for production, and its door."
 )
 add_group(cli, "vote", "coordinator.cli.governance:vote", help="Propose acts and vote for them.")
 add_group(

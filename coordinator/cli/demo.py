@@ -15,6 +15,8 @@ import typer
 from coordinator.demo.options import Protection
 from fl_core.errors import InputError
 from suture_fl.interruptions import INTERRUPTIONS
+from suture_fl.json_log import log_to_stderr
+from suture_fl.log_option import JsonLogs
 from suture_fl.report import starting
 
 EXIT_AUDIT_FAILED = 3
@@ -88,6 +90,21 @@ def demo(
             show_default=False,
         ),
     ] = None,
+    rewards: Annotated[
+        str,
+        typer.Option(
+            help="'equal' (default) or 'by-examples'. With 'by-examples' each hospital's number of examples becomes public."
+        ),
+    ] = "equal",
+    curves: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write training curves for TensorBoard into this folder, round by round; needs the extra 'curves'.",
+            show_default=False,
+        ),
+    ] = None,
+    json_logs: JsonLogs = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Train a heart disease model across four real hospitals, protected, on a ledger, and audit the result.
@@ -98,7 +115,9 @@ def demo(
     seconds for 15 rounds. The engine 'deployment' runs the same app with
     real processes and takes about 20 seconds a round, hence fewer rounds.
     """
-    starting(quiet=as_json)
+    starting(quiet=as_json or json_logs)
+    if json_logs:
+        log_to_stderr(as_json=True)
     from coordinator.demo.options import ROUNDS, DemoOptions, Engine
     from coordinator.demo.preflight import check_import_names, check_python, preflight
 
@@ -122,6 +141,8 @@ def demo(
         drop=drop,
         port=port,
         ledger_url=ledger_url,
+        curves=curves,
+        rewards=_rewards(rewards, _protection(protection, plain)),
     )
     preflight(options)  # also what the demo begins with; here before seconds of imports
     from coordinator.demo.show import show_demo
@@ -144,6 +165,22 @@ def _protection(name: str | None, plain: bool) -> Protection:
     if plain and name not in (None, Protection.NONE.value):
         raise InputError(f"--plain means --protection none, which contradicts --protection {name}.")
     return Protection.NONE if plain else Protection(name or Protection.LATTICE.value)
+
+
+def _rewards(policy: str, protection: Protection) -> str:
+    """Return the reward policy that the options name.
+
+    Raises:
+        InputError: There is none of that name, or the protection pays nothing by it.
+    """
+    from fl_core.protocol.terms import BY_EXAMPLES
+    from ledger.rewards import RewardPolicy
+
+    if policy not in {known.value for known in RewardPolicy}:
+        raise InputError(f"--rewards is 'equal' or 'by-examples', not {policy!r}.")
+    if policy == BY_EXAMPLES and protection is not Protection.LATTICE:
+        raise InputError("--rewards by-examples needs --protection lattice: nothing is paid without it.")
+    return policy
 
 
 def _temporary_folder() -> Path:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordinator.context import LEDGER_PATIENCE_S
 from coordinator.demo.ckks import ckks_terms
 from coordinator.demo.holders import Hospital, TrainingTask
 from coordinator.demo.options import DemoOptions
+from coordinator.demo.preflight import MAX_FOUNDERS, OFFICES
+from coordinator.run_chain import LEDGER_PATIENCE_S
 from fl_core.digests import Label, digest
 from fl_core.models import encode_model, model_digest, specs_of
 from fl_core.protocol.rules import least_n_min
@@ -87,7 +88,7 @@ def write_terms(options: DemoOptions, task: TrainingTask, hospitals: int, bundle
         clip_floor=CLIP_FLOOR,
         clip_factor=CLIP_FACTOR,
         n_min=least_n_min(hospitals),
-        reward_policy="equal",
+        reward_policy=options.rewards,
         reward_per_round=REWARD_PER_ROUND,
         bundle=bundle,
         blame_opening=True,
@@ -112,18 +113,24 @@ def found_consortium(
     )
     connection, where, close = _open_chain(options.ledger_url, public, clock)
     try:
-        founders = {hospital.account: Role.HOLDER for hospital in hospitals}
+        first = hospitals[: MAX_FOUNDERS - OFFICES]
+        founders = {hospital.account: Role.HOLDER for hospital in first}
         founders[coordinator.signer.address] = Role.COORDINATOR
         founders[researcher.signer.address] = Role.RESEARCHER
         founders[auditor.signer.address] = Role.AUDITOR
+        threshold = len(founders) // 2 + 1
         contract = deploy_ledger(
             connection,
             coordinator.signer,
             coordinator.folder / "outbox.sqlite",
             founders=founders,
-            threshold=len(founders) // 2 + 1,
+            threshold=threshold,
         )
-        for hospital in hospitals:
+        for hospital in first:
+            hospital.join(connection, contract, where)
+        for hospital in hospitals[len(first) :]:
+            for voter in first[:threshold]:
+                voter.vote_in(hospital.account)
             hospital.join(connection, contract, where)
         run, token = _fund(connection, contract, coordinator, researcher, options, terms)
         for hospital in hospitals:

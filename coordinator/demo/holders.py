@@ -39,6 +39,8 @@ class Hospital(Protocol):
 
     def join(self, connection: Web3Connection, contract: bytes, chain: str) -> None: ...  # noqa: D102
 
+    def vote_in(self, account: bytes) -> None: ...  # noqa: D102
+
     def accept(self, run: bytes, terms: Terms) -> None: ...  # noqa: D102
 
     def serve_in_process(self) -> str: ...  # noqa: D102
@@ -72,6 +74,7 @@ class TrainingTask(Protocol):
     """A training task; ``clients.training.tasks.Task``."""
 
     counters: tuple[str, ...]
+    settings: Mapping[str, type]
     initial: Callable[[], dict[str, npt.NDArray[np.float32]]]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from flwr.app import Message, MessageType
@@ -56,10 +58,25 @@ def run_in_process(
         listener: Called with every event.
     """
     doors = [hospital.serve_in_process() for hospital in hospitals]
-    run_local(
-        make_server_app(listener),
-        cast(Handler, load(CLIENT_APP)),
-        [{"door": door} for door in doors],
-        config,
-        faults=DiesInRound(len(hospitals) - 1, drop),
-    )
+    with _collector_spared():
+        run_local(
+            make_server_app(listener),
+            cast(Handler, load(CLIENT_APP)),
+            [{"door": door} for door in doors],
+            config,
+            faults=DiesInRound(len(hospitals) - 1, drop),
+        )
+
+
+@contextmanager
+def _collector_spared() -> Iterator[None]:
+    """Keep the cycle collector from walking over all that torch, py-evm and the rest brought in, again and again.
+
+    Four nodes' ledgers and the coordinator live in this one process and make many short-lived objects.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

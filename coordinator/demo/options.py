@@ -48,6 +48,8 @@ class DemoOptions:
         protection: What protects the updates.
         drop: Round in the middle of which the last hospital dies for good; 0 for none.
         port: Port of the SuperLink; None for any free one.
+        rewards: Reward policy of the terms, see :mod:`ledger.rewards`.
+        curves: Folder for training curves; None for none.
         ledger_url: Node of an external chain that the ledger is put on; a chain in the public folder when None.
     """
 
@@ -62,6 +64,8 @@ class DemoOptions:
     drop: int
     port: int | None
     ledger_url: str | None = None
+    curves: Path | None = None
+    rewards: str = "equal"
 
     @property
     def plain(self) -> bool:

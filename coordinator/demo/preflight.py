@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from coordinator.curves.file import check_out
 from coordinator.demo.hints import command, safe_path
 from coordinator.demo.holders import choose, hospital_files
 from coordinator.demo.options import MAX_ROUNDS, DemoOptions, Engine, Protection
@@ -214,6 +215,8 @@ def preflight(options: DemoOptions) -> dict[str, bytes]:
         reserve([options.port])
     if options.ckks:
         tenseal()
+    if options.curves is not None:
+        check_out(options.curves)
     check_ledger(options)
     files = hospital_files(options.table, options.data)
     chosen = choose(list(files), options.hospitals)

@@ -11,7 +11,7 @@ from pathlib import Path
 from coordinator import app
 from coordinator.demo.ckks import ckks_rounds
 from coordinator.demo.consortium import SCRYPT_COST, found_consortium, write_terms
-from coordinator.demo.deployed_run import prepare_bundle, run_deployed
+from coordinator.demo.deployed_run import Deployed, prepare_bundle, run_deployed
 from coordinator.demo.holders import Hospital, comparison, hospital_factory, training_task
 from coordinator.demo.local_run import run_in_process
 from coordinator.demo.options import DemoOptions, Engine, Protection
@@ -124,8 +124,9 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
             "records": [h.records for h in hospitals],
         }
     )
-    deployed = options.engine is Engine.DEPLOYMENT
-    bundle = prepare_bundle(options.folder.absolute() / "bundle", app.SETTINGS) if deployed else None
+    bundle = None
+    if options.engine is Engine.DEPLOYMENT:
+        bundle = prepare_bundle(options.folder.absolute() / "bundle", app.SETTINGS)
     terms, model = write_terms(
         options, training_task(TASK), len(hospitals), bundle.sha256.hex() if bundle is not None else ""
     )
@@ -134,18 +135,17 @@ def _run(options: DemoOptions, hospitals: Sequence[Hospital], listener: Listener
     if bundle is None:
         run_in_process(hospitals, config, drop=options.drop, listener=listener)
     else:
-        nodes = [node_folder(options.folder, i, h.name) for i, h in enumerate(hospitals, start=1)]
-        run_deployed(
-            options.folder / "deployment",
-            nodes,
-            config,
+        deployed = Deployed(
+            folder=options.folder / "deployment",
+            nodes=[node_folder(options.folder, i, h.name) for i, h in enumerate(hospitals, start=1)],
             bundle=bundle,
             port=options.port,
             drop=options.drop,
             gateways=options.protection is Protection.LATTICE,  # nothing but sealed frames passes them
             events=events,
-            listener=listener,
+            relay=options.folder if uses_relay(options) else None,
         )
+        run_deployed(deployed, config, listener)
     for hospital in hospitals:
         hospital.close()
     return _finish(options, hospitals, terms, listener)
@@ -166,6 +166,12 @@ def _found(
     return options.folder / "coordinator" / "events.jsonl"
 
 
+def uses_relay(options: DemoOptions) -> bool:
+    """Return whether the committee is asked over a relay: where there are processes, and a ledger in the public folder."""
+    lattice = options.protection is Protection.LATTICE
+    return options.engine is Engine.DEPLOYMENT and lattice and options.ledger_url is None
+
+
 def run_config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
     """Return the ServerApp's settings: its defaults, and what the demo decides itself."""
     return {
@@ -177,6 +183,8 @@ def run_config(options: DemoOptions, nodes: int) -> dict[str, Setting]:
         app.REVEAL_DEADLINE: REVEAL_DEADLINE_S[options.engine],
         app.PROTECTION: options.protection.value,
         app.POLL: POLL_S[options.engine],
+        app.RELAY: uses_relay(options),
+        app.CURVES: "" if options.curves is None else str(options.curves.resolve()),
     }
 
 

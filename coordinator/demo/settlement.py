@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from coordinator.context import RunContext, open_run
-from coordinator.history import earned, newest_finalised
+from coordinator.history import earned, newest_paying
 from coordinator.vouching import Support, collect_checkpoints
 from fl_core.randomness import RandomSource
 from ledger.merkle import reward_leaf
@@ -49,7 +49,8 @@ def seal_run(folder: Path, *, clock: Callable[[], int], random: RandomSource) ->
 
 
 def _claim_all(run: RunContext) -> dict[str, int]:
-    number, cumulative = newest_finalised(run), earned(run)
+    number = newest_paying(run)
+    cumulative = earned(run, number)
     if not cumulative:
         return {}
     tree = rewards_tree(run.run, cumulative)

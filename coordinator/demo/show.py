@@ -15,6 +15,7 @@ from coordinator.demo.run import DemoResult, run_demo
 from coordinator.demo.screen import Screen
 from coordinator.demo.summary import print_summary
 from coordinator.store.events import Event
+from ledger.audit.node_reading import NodeReading
 from ledger.audit.verify import Report, verify
 from ledger.chain.connection import Web3Connection
 
@@ -46,7 +47,11 @@ def show_demo(options: DemoOptions, *, as_json: bool) -> bool:
         audited = options.protection is Protection.LATTICE
         if audited:
             screen.step("auditing: every aggregate is recomputed from the archived ciphertexts")
-        node = None if options.ledger_url is None else Web3Connection(options.ledger_url)
+        node = (
+            None
+            if options.ledger_url is None
+            else NodeReading({"the node": Web3Connection(options.ledger_url)})
+        )
         report = verify(options.folder, node=node) if audited else None
     ended = time.perf_counter()
     seconds = {

@@ -14,12 +14,13 @@ from coordinator.demo.hints import command, safe_path
 from coordinator.demo.options import DemoOptions, Protection
 from coordinator.demo.run import DemoResult
 from fl_core.models import model_digest
-from ledger.address import shown
 from ledger.audit.checks.table import CHECKS
 from ledger.audit.findings import Verdict
+from ledger.audit.node_reading import NodeReading
 from ledger.audit.trace import Lineage, trace
 from ledger.audit.verify import Report
 from ledger.chain.connection import Web3Connection
+from ledger.chain.http import shown
 from ledger.papers import PublicFolder
 from suture_fl.report import one_line
 
@@ -49,7 +50,7 @@ def print_summary(
     console.print(_rewards(result))
     console.print("\n[bold]Lineage[/]")
     url = options.ledger_url
-    node = None if url is None else Web3Connection(url)
+    node = None if url is None else NodeReading({"the node": Web3Connection(url)})
     console.print(_lineage(trace(model_digest(model.read_bytes()), options.folder, node=node)))
     _print_audit(console, report)
     console.print(

@@ -1,22 +1,28 @@
 """The real thing on one machine: a SuperLink, a SuperNode per hospital, and the hospital's own helper processes.
 
+The SuperLink is the one of production (:mod:`~coordinator.engines.superlink`): TLS, enrolled keys, a database, a SuperExec of its own, and a
+front that passes fleet calls only, which is all that hospitals reach.
+
 :class:`Deployment` is a context manager. Entering it starts everything and waits until everything is ready; leaving it,
 by whatever way, leaves no process behind (:mod:`~coordinator.engines.supervisor`). In between, :meth:`Deployment.run`
 submits an app bundle and follows it to its end, and :meth:`Deployment.kill_node` takes a hospital off the network.
 
 Under the given work folder::
 
+    certificates/            an authority for 127.0.0.1 and its server certificate
+    superlink.sqlite         the SuperLink's state, and superexec.secret
     flower/config.toml       Flower's home of the SuperLink and of the flwr commands
     flower/node-<i>/         Flower's home of SuperNode i: each installs the bundle for itself
-    logs/<process>.log       output of superlink, supernode-<i>, helper-<i>-<k>, and of each flwr command
+    logs/<process>.log       output of superlink, superexec, superlink-front, supernode-<i>, gateway-<i>, helper-<i>-<k>, and of each flwr command
     run-config.toml          the settings of the last run
 
-It speaks plain HTTP on 127.0.0.1 and is for demonstrations and tests. It does not follow rounds: what happens inside a
+It is for demonstrations and tests: everything runs as one user, and on 127.0.0.1. It does not follow rounds: what happens inside a
 run is the business of the apps.
 """
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 import time
@@ -25,14 +31,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from coordinator.certificates import make_certificates
 from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
-from coordinator.engines.hospitals import Hospital
+from coordinator.engines.hospitals import Hospital, Reach
+from coordinator.engines.node_key import make_node_key
 from coordinator.engines.ports import LOOPBACK, reserve
 from coordinator.engines.readiness import Ready, accepts, healthy, listens, says
 from coordinator.engines.settings import Setting, encode_settings
+from coordinator.engines.superlink import FRONT, SUPEREXEC, SUPERLINK, SuperLink
 from coordinator.engines.supervised import Supervised, tail
 from coordinator.errors import EngineError, NotReady, ProcessDied, RunTimedOut
+from fl_core.randomness import SystemRandomSource
 
 POLL_S = 0.1
 STATUS_EVERY_S = 20.0
@@ -40,6 +50,10 @@ STATUS_EVERY_S = 20.0
 
 COMMAND_S = 60.0
 """Seconds within which a ``flwr`` command answers."""
+
+LASTING_ONES = (SUPERLINK, SUPEREXEC, FRONT)
+"""Without any of these a run goes no further."""
+NODE_KEY = "node.pem"
 
 _log = logging.getLogger(__name__)
 
@@ -64,9 +78,9 @@ class Deployment:
     Args:
         folder: Work folder; is created.
         hospitals: One entry per SuperNode.
-        port: The SuperLink's port; ``None`` takes a free one.
+        port: The port of the SuperLink's front; ``None`` takes a free one.
         environment: Variables for every process, for instance thread limits or a Python path.
-        start_s: Seconds within which each stage of the start (helpers and SuperLink; SuperNodes) is ready.
+        start_s: Seconds within which each stage of the start (helpers and SuperLink; keys; SuperNodes) is ready.
     """
 
     def __init__(
@@ -85,7 +99,7 @@ class Deployment:
         self._start_s = start_s
         self._processes: Supervised | None = None
         self._killed: set[str] = set()
-        self.port = 0
+        self._superlink: SuperLink | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -108,12 +122,14 @@ class Deployment:
             NotReady: A process did not get ready in time.
         """
         ports = [hospital.port for hospital in self._hospitals]
-        self.port, *rest = reserve([self._requested_port, *ports, *(None for _ in self._hospitals)])
+        port, inner, *rest = reserve([self._requested_port, None, *ports, *(None for _ in self._hospitals)])
         node_ports, gateway_ports = rest[: len(ports)], rest[len(ports) :]
-        self._write_homes()
+        self._superlink = self._write_files(port, inner)
         self._processes = Supervised(self._logs)
         try:
-            self._start_first_stage(gateway_ports)
+            self._start_first_stage(self._superlink, gateway_ports)
+            self._start(SUPEREXEC, self._superlink.superexec(), self._home())
+            self.enrol([self._public_key(index) for index in range(len(self._hospitals))])
             self._start_nodes(node_ports, gateway_ports)
         except BaseException:
             self.close()
@@ -124,8 +140,8 @@ class Deployment:
         if self._processes is not None:
             self._processes.close()
 
-    def _start_first_stage(self, gateway_ports: Sequence[int]) -> None:
-        """Start the helpers, the gateways and the SuperLink side by side."""
+    def _start_first_stage(self, superlink: SuperLink, gateway_ports: Sequence[int]) -> None:
+        """Start the helpers, the gateways, the SuperLink and its front side by side."""
         waits: dict[str, Ready] = {}
         for index, hospital in enumerate(self._hospitals):
             for number, helper in enumerate(hospital.helpers):
@@ -135,24 +151,64 @@ class Deployment:
                 waits[name] = accepts(helper.socket)
             if hospital.gateway is not None:
                 name, port = f"gateway-{index}", gateway_ports[index]
-                self._start(name, hospital.gateway(f"http://{LOOPBACK}:{self.port}", port), self._home(index))
+                self._start(name, hospital.gateway.command(self.reach, port), self._home(index))
                 waits[name] = listens(port)
-        self._start("superlink", flower_commands.superlink(self.port), self._home())
-        waits["superlink"] = healthy(self.port)
+        self._start(SUPERLINK, superlink.superlink(), self._home())
+        waits[SUPERLINK] = healthy(superlink.inner, superlink.certificates.authority)
+        self._start(FRONT, superlink.front(), self._home())
+        waits[FRONT] = listens(superlink.port)
         self._wait(waits)
 
     def _start_nodes(self, ports: Sequence[int], gateway_ports: Sequence[int]) -> None:
         waits: dict[str, Ready] = {}
         for index, (hospital, port) in enumerate(zip(self._hospitals, ports, strict=True)):
             name = f"supernode-{index}"
-            door = self.port if hospital.gateway is None else gateway_ports[index]
-            command = flower_commands.supernode(door, port, hospital.config)
+            if hospital.gateway is None:
+                key, authority = self._home(index) / NODE_KEY, self.reach.authority
+                command = flower_commands.supernode(
+                    self.port, port, hospital.config, authority=authority, key=key
+                )
+            else:
+                command = flower_commands.gated_supernode(gateway_ports[index], port, hospital.config)
             if hospital.user is not None:
                 os.chown(self._home(index), *hospital.user)
                 command = flower_commands.as_user(command, *hospital.user)
             self._start(name, command, self._home(index))
             waits[name] = says(self.log_of(name), flower_commands.NODE_READY)
         self._wait(waits)
+
+    # ------------------------------------------------------------------ keys
+
+    @property
+    def port(self) -> int:
+        """The front's port; 0 before the start."""
+        return 0 if self._superlink is None else self._superlink.port
+
+    @property
+    def reach(self) -> Reach:
+        """How SuperNodes and gateways reach the SuperLink."""
+        assert self._superlink is not None, "a deployment is started before anybody reaches it"
+        address = f"https://{LOOPBACK}:{self._superlink.port}"
+        return Reach(address, self._superlink.certificates.authority)
+
+    def enrol(self, public_keys: Sequence[Path]) -> None:
+        """Have the SuperLink know SuperNodes by the public keys in these files.
+
+        Raises:
+            EngineError: Flower refuses one.
+        """
+        names = {f"flwr-register-{index}": key for index, key in enumerate(public_keys)}
+        for name, key in names.items():
+            self._start(name, flower_commands.register(key), self._home())
+        for name, key in names.items():
+            self._ended(name)
+            if self._supervised.status()[name] != 0:
+                raise EngineError(f"Flower does not enrol {key}. It says: {tail(self.log_of(name))}")
+
+    def _public_key(self, index: int) -> Path:
+        """Return the file with the public key of a hospital; one without a gateway gets a key now."""
+        gateway = self._hospitals[index].gateway
+        return gateway.public_key if gateway is not None else make_node_key(self._home(index) / NODE_KEY)
 
     # ------------------------------------------------------------------ runs
 
@@ -199,7 +255,7 @@ class Deployment:
                 next_status = time.monotonic() + STATUS_EVERY_S
                 if self._stream_ended(name):
                     self._start(name, flower_commands.follow(run_id), self._home())
-            self._check_alive("superlink")
+            self._check_alive(*LASTING_ONES)
             time.sleep(POLL_S)
         raise RunTimedOut(
             f"Run {run_id} did not end within {timeout_s:g} s. The ServerApp's output ends: {tail(self.log_of(name))}",
@@ -222,7 +278,7 @@ class Deployment:
 
     def died(self) -> tuple[str, ...]:
         """Return the names of lasting processes that ended although nobody killed them."""
-        lasting = ("superlink", "supernode-", "gateway-", "helper-")
+        lasting = (*LASTING_ONES, "supernode-", "gateway-", "helper-")
         status = self._supervised.status()
         return tuple(
             sorted(
@@ -257,12 +313,15 @@ class Deployment:
         home = self._folder / "flower"
         return home if index is None else home / f"node-{index}"
 
-    def _write_homes(self) -> None:
+    def _write_files(self, port: int, inner: int) -> SuperLink:
         self._logs.mkdir(parents=True, exist_ok=True)
         for index in range(len(self._hospitals)):
             self._home(index).mkdir(parents=True, exist_ok=True)
-        self._home().mkdir(exist_ok=True)
-        (self._home() / "config.toml").write_text(flower_commands.home_config(self.port), "utf-8")
+        now = datetime.datetime.now(datetime.UTC)
+        certificates = make_certificates(self._folder / "certificates", [LOOPBACK], now=now)
+        superlink = SuperLink(folder=self._folder, certificates=certificates, inner=inner, port=port)
+        superlink.prepare(SystemRandomSource())
+        return superlink
 
     def _start(self, name: str, command: Sequence[str], home: Path) -> None:
         self._supervised.start(name, command, child_environment(home, self._environment), self._folder)
@@ -270,16 +329,20 @@ class Deployment:
     def _command(self, name: str, command: Sequence[str]) -> str:
         """Run a command to its end and return its output."""
         self._start(name, command, self._home())
+        self._ended(name)
+        return self.log_of(name).read_text("utf-8", "replace")
+
+    def _ended(self, name: str) -> None:
+        """Wait for the end of a command."""
         end = time.monotonic() + COMMAND_S
         while self._supervised.status()[name] is None:
-            self._check_alive("superlink")
+            self._check_alive(SUPERLINK)
             if time.monotonic() >= end:
                 self._supervised.kill([name])
                 raise NotReady(
                     f"{name} did not end within {COMMAND_S:g} s. Its log ends: {tail(self.log_of(name))}"
                 )
             time.sleep(POLL_S)
-        return self.log_of(name).read_text("utf-8", "replace")
 
     def _wait(self, waits: Mapping[str, Ready]) -> None:
         """Wait until each named process is ready; notice at once when one ends instead."""

@@ -27,6 +27,10 @@ FLOWER_VARIABLES: Mapping[str, str] = MappingProxyType(
 )
 """What every process of ours that imports Flower must have in its environment."""
 
+FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
+"""For glibc's allocator: every call of Flower's grid runs in a thread of its own, and an arena of each keeps what a model's bytes
+took. Without it a ServerApp held 1.35 GB where it now holds 0.97 GB (11 million parameters, 4 nodes). Other allocators ignore it."""
+
 FLOWER_LOGGER = "flwr"
 
 
@@ -48,7 +52,7 @@ def child_environment(
         extra: Variables that win over all others.
         parent: The environment to start from.
     """
-    child = {name: value for name, value in parent.items() if not name.startswith("FLWR_")}
+    child = {**FEW_ARENAS, **{name: value for name, value in parent.items() if not name.startswith("FLWR_")}}
     child.update(FLOWER_VARIABLES)
     child["FLWR_HOME"] = str(home)
     child["PYTHONUNBUFFERED"] = "1"
@@ -78,3 +82,15 @@ def quiet_flower(level: int = logging.WARNING) -> Iterator[None]:
     finally:
         for handler, usual in levels.items():
             handler.setLevel(usual)
+
+
+def flower_logs_as_json() -> None:
+    """Have Flower's warnings and errors come out where ours do, as JSON; call it after Flower and the log were set up.
+
+    What it tells below that is drawn as a page for people, and the coordinator's own lines say the same.
+    """
+    logger = logging.getLogger(FLOWER_LOGGER)
+    for handler in [one for one in logger.handlers if isinstance(one, logging.StreamHandler)]:
+        logger.removeHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = True

@@ -7,26 +7,29 @@ Flower's own ``send_and_receive`` collects all replies in a list and looks every
 - ends at its deadline, whatever happens. A grid call can block for minutes (a node that freezes while it uploads a reply
   that is already visible), so every call runs in a thread of its own that is left behind if it does not come back; other
   nodes are served meanwhile;
+- asks again where the SuperLink failed for the moment (:data:`PAUSES_S`); its calls are content-addressed, so that repeats no effect;
 - answers for every message exactly once, with a reply or with the reason why there is none. A node that fails is an
   answer, not an exception: drop-outs are normal.
 
-It does not retry and does not look into a reply. The clock and the sleep are arguments.
+It does not ask a node twice and does not look into a reply. The clock and the sleep are arguments.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Generic, NamedTuple, TypeVar
 
+import httpx
 from flwr.app import Error, Message
 from flwr.serverapp import Grid
 
 from coordinator.errors import GridFailed
 
 T = TypeVar("T")
+A = TypeVar("A")
 
 POLL_S = 0.005
 """Seconds between two looks right after something arrived; grows by half at each look that finds nothing."""
@@ -34,8 +37,15 @@ POLL_S = 0.005
 MAX_POLL_S = 0.5
 """Seconds between two looks when nothing has arrived for a while."""
 
+AT_ONCE = "answers_at_once"
+"""Attribute of a grid whose calls wait for nothing: they need no thread of their own."""
+
 PATIENCE_S = 5.0
 """Seconds that one pull may take before the other nodes are looked at again; the pull goes on meanwhile."""
+
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds before a call is repeated that the SuperLink answered with an internal error: its database waits at most five seconds for a
+writer before it, which many uploads at once exceed. Flower itself repeats what got no answer, or came from a proxy."""
 
 MAX_DETAIL = 300
 """Characters that are kept of a node's own error text."""
@@ -98,6 +108,7 @@ def exchange(
     sleep: Callable[[float], None] = time.sleep,
     patience_s: float = PATIENCE_S,
     max_poll_s: float = MAX_POLL_S,
+    pauses_s: Sequence[float] = PAUSES_S,
 ) -> Iterator[Answer]:
     """Send ``messages`` and yield one :class:`Answer` for each, in the order of arrival.
 
@@ -114,13 +125,16 @@ def exchange(
         sleep: Called with the seconds until the next look.
         patience_s: Real seconds that one pull may take before the others are looked at again.
         max_poll_s: Longest pause between two looks; short where looking costs nothing.
+        pauses_s: Real seconds before each repetition of a call that failed for the moment.
 
     Raises:
-        GridFailed: A call of the grid raised.
+        GridFailed: A call of the grid raised, for good.
     """
     if window is not None and window < 1:
         raise ValueError(f"a window holds at least one message; got {window}")
-    return _Exchange(grid, messages, window, clock, patience_s, max_poll_s).answers(deadline_s, sleep)
+    return _Exchange(grid, messages, window, clock, patience_s, max_poll_s, pauses_s).answers(
+        deadline_s, sleep
+    )
 
 
 class _Exchange:
@@ -134,6 +148,7 @@ class _Exchange:
         clock: Callable[[], float],
         patience_s: float,
         max_poll_s: float,
+        pauses_s: Sequence[float],
     ) -> None:
         self._grid = grid
         self._messages = iter(messages)
@@ -142,6 +157,7 @@ class _Exchange:
         self._clock = clock
         self._patience_s = patience_s
         self._max_poll_s = max_poll_s
+        self._pauses_s = pauses_s
         self._pending: dict[str, int] = {}
         self._pulls: dict[str, _Call[list[Message]]] = {}
         self._end = 0.0
@@ -182,7 +198,7 @@ class _Exchange:
         while self._next is not None and self._room() and (left := self._left()) > 0:
             message = self._take()
             node_id = message.metadata.dst_node_id
-            push = _Call("push a message", _push_one, self._grid, message)
+            push = self._call("push a message", _push_one, message)
             if not push.done_within(left):
                 yield Answer(node_id, None, Why.DEADLINE)
             elif message_id := push.result():
@@ -190,15 +206,17 @@ class _Exchange:
             else:
                 yield Answer(node_id, None, Why.REFUSED)
 
+    def _call(self, purpose: str, function: Callable[[Grid, A], T], argument: A) -> _Call[T]:
+        alone = not getattr(self._grid, AT_ONCE, False)
+        return _Call(purpose, _insist, self._pauses_s, function, self._grid, argument, alone=alone)
+
     def _look(self) -> Iterator[Answer]:
         """Look once at every unanswered message, pulling at most one reply at a time."""
         for message_id in list(self._pending):
             if (left := self._left()) <= 0:
                 return
             patience = 0.0 if message_id in self._pulls else min(self._patience_s, left)
-            pull = self._pulls.pop(message_id, None) or _Call(
-                "pull a reply", _pull_one, self._grid, message_id
-            )
+            pull = self._pulls.pop(message_id, None) or self._call("pull a reply", _pull_one, message_id)
             if not pull.done_within(patience):
                 self._pulls[message_id] = pull
                 continue
@@ -218,6 +236,18 @@ def _pull_one(grid: Grid, message_id: str) -> list[Message]:
     return list(grid.pull_messages([message_id]))[:1]
 
 
+def _insist(pauses_s: Sequence[float], function: Callable[[Grid, A], T], grid: Grid, argument: A) -> T:
+    """Call ``function``, and again after each pause as long as the SuperLink says that it failed."""
+    for pause in pauses_s:
+        try:
+            return function(grid, argument)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+                raise
+        time.sleep(pause)
+    return function(grid, argument)
+
+
 def _answer(node_id: int, reply: Message) -> Answer:
     if reply.has_error():
         return Answer(node_id, None, *read_error(reply.error))
@@ -225,9 +255,9 @@ def _answer(node_id: int, reply: Message) -> Answer:
 
 
 class _Call(Generic[T]):
-    """One call of the grid in a daemon thread, so that it can be left behind when it does not come back."""
+    """One call of the grid, ``alone`` in a daemon thread, so that it can be left behind when it does not come back."""
 
-    def __init__(self, purpose: str, function: Callable[..., T], *arguments: object) -> None:
+    def __init__(self, purpose: str, function: Callable[..., T], *arguments: object, alone: bool) -> None:
         self._purpose = purpose
         self._done = threading.Event()
         self._results: list[T] = []
@@ -241,7 +271,10 @@ class _Call(Generic[T]):
             finally:
                 self._done.set()
 
-        threading.Thread(target=call, name="grid-call", daemon=True).start()
+        if alone:
+            threading.Thread(target=call, name="grid-call", daemon=True).start()
+        else:
+            call()
 
     def done_within(self, seconds: float) -> bool:
         return self._done.wait(seconds)

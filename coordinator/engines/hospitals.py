@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from coordinator.engines.settings import Setting
 from coordinator.errors import EngineError
@@ -37,6 +38,26 @@ class Helper:
             )
 
 
+class Reach(NamedTuple):
+    """How a SuperLink is reached: its address, and the PEM file of the authority that vouches for it."""
+
+    address: str
+    authority: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The process between a SuperNode and the SuperLink.
+
+    Attributes:
+        command: Makes the command from how the SuperLink is reached, and a port of its own.
+        public_key: File with the public key by which the SuperLink is to know the node; is there when the gateway is ready.
+    """
+
+    command: Callable[[Reach, int], Sequence[str]]
+    public_key: Path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hospital:
     """One SuperNode and what belongs to it.
@@ -46,12 +67,12 @@ class Hospital:
         helpers: Processes that must be ready before the SuperNode starts.
         port: The SuperNode's own port, for its ClientApps only; ``None`` takes a free one.
         user: User and group number that the SuperNode and its ClientApps run as; ``None`` is our own. Needs root.
-        gateway: Makes the command of the process through which the SuperNode reaches the SuperLink, from the SuperLink's
-            address and a port of its own; ``None`` lets the SuperNode reach it directly.
+        gateway: The process through which the SuperNode reaches the SuperLink; ``None`` lets the SuperNode reach it directly,
+            with a key that the deployment makes.
     """
 
     config: Mapping[str, Setting] = field(default_factory=dict)
     helpers: Sequence[Helper] = ()
     port: int | None = None
     user: tuple[int, int] | None = None
-    gateway: Callable[[str, int], Sequence[str]] | None = None
+    gateway: Gateway | None = None

@@ -75,6 +75,9 @@ class LocalGrid(Grid):
         wall_clock: Unix time in seconds, for times to live.
     """
 
+    answers_at_once = True
+    """For :func:`.exchange.exchange`: no call waits for anything."""
+
     def __init__(
         self,
         client_app: Handler,

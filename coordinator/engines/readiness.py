@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -33,15 +34,23 @@ def accepts(path: Path) -> Ready:
     return ready
 
 
-def healthy(port: int) -> Ready:
-    """Ask whether a SuperLink on the loopback interface says that it is healthy; proxies are passed by."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def healthy(port: int, authority: Path) -> Ready:
+    """Ask whether a SuperLink on the loopback interface says that it is healthy; proxies are passed by.
+
+    Args:
+        port: Its port.
+        authority: PEM file of the authority that vouches for it.
+    """
+    trust = ssl.create_default_context(cafile=str(authority))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+    )
 
     def ready() -> bool:
         try:
-            with opener.open(f"http://{LOOPBACK}:{port}/health", timeout=_PROBE_S) as answer:
+            with opener.open(f"https://{LOOPBACK}:{port}/health", timeout=_PROBE_S) as answer:
                 return int(answer.status) == 200
-        except OSError:  # refused, reset, timed out, or an HTTP error
+        except OSError:  # refused, reset, timed out, not trusted, or an HTTP error
             return False
 
     return ready

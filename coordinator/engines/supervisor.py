@@ -18,7 +18,6 @@ Only the standard library is used, so that it starts in a few dozen milliseconds
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
@@ -30,7 +29,16 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from coordinator.engines.processes import descendants, ended_children, kill_family, send, send_to_groups
+from suture_fl.processes import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_PDEATHSIG,
+    descendants,
+    ended_children,
+    kill_family,
+    prctl,
+    send,
+    send_to_groups,
+)
 
 GRACE_S = 3.0
 """Seconds between asking processes to end and killing them."""
@@ -41,26 +49,13 @@ KILL_S = 10.0
 TICK_S = 0.5
 """Seconds between two looks at whether the parent still exists, should the pipe not say so."""
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-
 
 class _Stopped(Exception):
     """The parent is gone, or a signal asked the supervisor to end."""
 
 
-def prctl(option: int, value: int) -> bool:
-    """Call Linux's ``prctl(option, value)``; return whether it exists and worked."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)) == 0
-    except (AttributeError, OSError):
-        return False
-
-
 def _die_with_parent() -> None:
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Supervisor:
@@ -198,7 +193,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     supervisor = Supervisor()
 
     def note(_number: int, _frame: FrameType | None) -> None:

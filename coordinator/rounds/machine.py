@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from coordinator.errors import RoundFailed
 from coordinator.rounds.blame import BlameMachine
+from coordinator.rounds.weights import WeightMachine
 from fl_core.errors import LocalProtocolError, VerificationError
 from fl_core.protocol.blame import find_place
 from fl_core.protocol.check_messages import CheckAnswer, CheckRequest
@@ -275,6 +276,21 @@ class RoundMachine:
             signers=self._signers,
             notary=self._notary,
             ciphertext_of=ciphertext_of,
+        )
+
+    def weights(self, opened: Opened) -> WeightMachine:
+        """Return the round's machine of opened weights, for terms that pay by examples.
+
+        Raises:
+            LocalProtocolError: The sum is not open.
+        """
+        self._expect_phase(Phase.REVEALED, "weights are opened after the sum")
+        assert self._included is not None
+        members = set(self._included.members)
+        return WeightMachine(
+            self.header,
+            included=tuple(a for a in self.accepted if a.leaf.statement.member in members),
+            weight_units=opened.aggregate.weight_units,
         )
 
     def finalise(self) -> None:

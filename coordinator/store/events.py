@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 Event = dict[str, Any]
-"""``{"event": kind, ...}``; values are JSON scalars and lists of them."""
+"""``{"event": kind, "at": Unix time in seconds, ...}``; values are JSON scalars and lists of them."""
+
+Listener = Callable[[Event], None]
 
 
 class EventLog:
@@ -21,24 +24,28 @@ class EventLog:
 
     Args:
         path: The file.
-        listener: Called with every event, in the thread that emits it.
+        listeners: Called with every event, in the thread that emits it; None is nobody.
+        clock: Unix time in seconds.
     """
 
-    def __init__(self, path: Path, listener: Callable[[Event], None] | None = None) -> None:
+    def __init__(
+        self, path: Path, *listeners: Listener | None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._file = path.open("a", encoding="utf-8")
         if _ends_within_a_line(path):
             self._file.write("\n")
-        self._listener = listener
+        self._listeners = tuple(listener for listener in listeners if listener is not None)
+        self._clock = clock
         self._lock = threading.Lock()
 
     def emit(self, event: str, **values: object) -> None:
         """Append one event."""
-        entry: Event = {"event": event, **values}
+        entry: Event = {"event": event, "at": round(self._clock(), 3), **values}
         with self._lock:
             self._file.write(json.dumps(entry) + "\n")
             self._file.flush()
-        if self._listener is not None:
-            self._listener(entry)
+        for listener in self._listeners:
+            listener(entry)
 
     def close(self) -> None:
         """Close the file."""

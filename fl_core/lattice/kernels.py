@@ -293,3 +293,8 @@ def multiply_add(
     for i in range(np.uint64(out.shape[0])):
         product = reduce_once(multiply_lazy(x[i], factor, quotient, q), q)
         out[i] = reduce_once(product + addend[i], q)  # < 2q before
+
+
+def stored_in() -> str | None:
+    """Return the folder where these loops are kept compiled for the next process, None where there is none."""
+    return cast(str | None, multiply_add.stats.cache_path)  # type: ignore[attr-defined]

@@ -5,7 +5,15 @@ aggregation sees one vector, the tensors joined in the order of their names.
 """
 
 from fl_core.models.artifact import decode_model, encode_model, model_digest
-from fl_core.models.tensors import Tensors, TensorSpec, flatten, specs_of, unflatten, vector_length
+from fl_core.models.tensors import (
+    Tensors,
+    TensorSpec,
+    flatten,
+    same_model,
+    specs_of,
+    unflatten,
+    vector_length,
+)
 
 __all__ = [
     "TensorSpec",
@@ -14,6 +22,7 @@ __all__ = [
     "encode_model",
     "flatten",
     "model_digest",
+    "same_model",
     "specs_of",
     "unflatten",
     "vector_length",

@@ -38,5 +38,6 @@ def apply_step(
     vector = flatten(tensors)
     if vector.shape != update.shape:
         raise LocalProtocolError(f"the update has {update.size} values, the model {vector.size}")
-    summed = (vector.astype(np.float64) + update.astype(np.float64)).astype(np.float32)
-    return unflatten(summed, specs_of(tensors))
+    # numpy adds in float64 and rounds to the vector's own type, a cache's worth at a time: no copies of the whole in between
+    np.add(vector, update, out=vector, dtype=np.float64, casting="same_kind")
+    return unflatten(vector, specs_of(tensors))

@@ -81,6 +81,21 @@ def vector_length(specs: Sequence[TensorSpec]) -> int:
     return sum(spec.size for spec in specs)
 
 
+def same_model(one: Tensors, other: Tensors) -> bool:
+    """Return whether two models have the same names and shapes and, bit by bit, the same values.
+
+    Raises:
+        LocalProtocolError: A tensor is not float32, or its name or shape is not allowed.
+    """
+    return specs_of(one) == specs_of(other) and all(
+        np.array_equal(_bits(one[name]), _bits(other[name])) for name in one
+    )
+
+
+def _bits(tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+    return np.ascontiguousarray(tensor).view(np.uint32)
+
+
 def flatten(tensors: Tensors) -> npt.NDArray[np.float32]:
     """Join ``tensors`` in the order of their names.
 

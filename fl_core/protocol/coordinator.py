@@ -154,12 +154,12 @@ class Collector:
             leaf=frame.leaf,
             digest=self._notary.digest(statement),
             box_digests=tuple(digest(Label.BOX, box) for box in frame.boxes),
-            check_rows=frame.ciphertext[: CHECK_ELEMENTS * self._layout.element_bytes],
+            check_rows=bytes(frame.ciphertext[: CHECK_ELEMENTS * self._layout.element_bytes]),
         )
         self._accepted[sender] = accepted
         return accepted
 
-    def exclude(self, member: bytes, ciphertext: bytes) -> None:
+    def exclude(self, member: bytes, ciphertext: bytes | memoryview) -> None:
         """Take an accepted client's ciphertext out of the sum again, once; it stays in V.
 
         Raises:

@@ -23,6 +23,9 @@ from fl_core.quantise import Block
 from fl_core.randomness import SEED_SIZE, RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
 
+_PADDING = bytes(1)
+"""Ends a signature: Ed25519's have 64 bytes, the ledger's 65."""
+
 
 class DryNotary:
     """Signs and verifies for all parties of a dry run."""
@@ -43,8 +46,10 @@ class DryNotary:
         return digest(Label.AGGREGATE, type(statement).__name__.encode(), *values)
 
     def verify(self, statement: Statement, signature: bytes, signer: bytes) -> None:
-        """Check a signature; the last of its 65 bytes is padding."""
+        """Check a signature; the last of its 65 bytes is padding, and zero."""
         try:
+            if signature[64:] != _PADDING:
+                raise InvalidSignature
             self._keys[signer].verify(signature[:64], self.digest(statement))
         except (InvalidSignature, KeyError) as error:
             raise VerificationError("the signature was not made by this key", party=signer.hex()) from error
@@ -65,7 +70,7 @@ class Party:
 
     def sign(self, statement: Statement) -> bytes:
         """Return a signature of 65 bytes."""
-        return self.key.sign(self.notary.digest(statement)) + b"\x00"
+        return self.key.sign(self.notary.digest(statement)) + _PADDING
 
 
 def make_parties(count: int, random: RandomSource, notary: DryNotary) -> tuple[Party, ...]:

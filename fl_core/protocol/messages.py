@@ -35,6 +35,7 @@ from fl_core.protocol.statements import (
 )
 
 MAX_BOX = 36_864  # bytes; a share of 4,096 coefficients is 28,672 or (P4096g) 32,768, HPKE adds 1,136
+LEAF_BYTES = 2 + 4 + ADDRESS_SIZE + 8 * DIGEST_SIZE + SIGNATURE_SIZE
 MAX_LEAF = 1024
 MAX_REQUEST = 1 << 29  # bytes; 10,000 boxes of 30 KB and as many leaves
 MAX_REVEAL = 1 << 16
@@ -96,25 +97,32 @@ def boxes_digest_of(digests: tuple[bytes, ...]) -> bytes:
     return digest(Label.BOXES, *digests)
 
 
+def frame_head(leaf: bytes, boxes: tuple[bytes, ...], ciphertext_bytes: int) -> bytes:
+    """Return what a frame begins with: everything but the ciphertext, which is the rest of it."""
+    w = Writer()
+    w.uint(VERSION, 2)
+    w.opaque(leaf, MAX_LEAF)
+    w.count(len(boxes), MAX_COMMITTEE)
+    for box in boxes:
+        w.opaque(box, MAX_BOX)
+    w.uint(ciphertext_bytes, 8)
+    return w.bytes()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """What a client sends: the leaf, one sealed share per seat, and the ciphertext."""
+    """What a client sends: the leaf, one sealed share per seat, and the ciphertext.
+
+    The ciphertext of a decoded frame is a read-only view of the frame's bytes: it may be large, and is not copied.
+    """
 
     leaf: Leaf
     boxes: tuple[bytes, ...]
-    ciphertext: bytes
+    ciphertext: bytes | memoryview
 
     def encode(self) -> bytes:
         """Return the canonical bytes."""
-        w = Writer()
-        w.uint(VERSION, 2)
-        w.opaque(self.leaf.encode(), MAX_LEAF)
-        w.count(len(self.boxes), MAX_COMMITTEE)
-        for box in self.boxes:
-            w.opaque(box, MAX_BOX)
-        w.uint(len(self.ciphertext), 8)
-        w.fixed(self.ciphertext, len(self.ciphertext))
-        return w.bytes()
+        return frame_head(self.leaf.encode(), self.boxes, len(self.ciphertext)) + self.ciphertext
 
     @classmethod
     def decode(cls, data: bytes, *, ciphertext_bytes: int) -> Self:
@@ -131,7 +139,7 @@ class Frame:
         size = r.uint(8)
         if size != ciphertext_bytes:
             raise DecodeError(f"frame: a ciphertext of this round has {ciphertext_bytes} bytes, not {size}")
-        ciphertext = r.fixed(size)
+        ciphertext = r.view(size)
         r.end()
         return cls(leaf=leaf, boxes=boxes, ciphertext=ciphertext)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fl_core.digests import Label, digest
+from fl_core.digests import Label, digest, digest_of_pieces
 from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.protocol.header import RoundHeader
@@ -20,6 +20,9 @@ from fl_core.protocol.setup import layout_of, quantiser_of
 from fl_core.secagg import shamir
 from fl_core.secagg.decrypt import NO_SUM, decrypt
 from fl_core.secagg.fold import Accumulator
+
+_PIECE, _SUM_BYTES = 1 << 15, 8
+"""Sums that are turned and hashed at a time, so that they stay in the cache; bytes of one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -45,7 +48,11 @@ class Aggregate:
     @property
     def digest(self) -> bytes:
         """Digest of the integer sums and their number."""
-        return digest(Label.AGGREGATE, self.count.to_bytes(4, "big"), self.sums.astype(">i8").tobytes())
+        pieces = (
+            self.sums[at : at + _PIECE].astype(">i8").tobytes() for at in range(0, self.sums.size, _PIECE)
+        )
+        size, count = self.sums.size * _SUM_BYTES, self.count.to_bytes(4, "big")
+        return digest_of_pieces(Label.AGGREGATE, count, size=size, pieces=pieces)
 
 
 def fold(header: RoundHeader, ciphertexts: Iterable[bytes]) -> tuple[npt.NDArray[np.uint64], int]:

@@ -59,6 +59,7 @@ class ClientPhase(Enum):
 
     BEGUN = "begun"  # header checked and accepted: it may train
     CONTRIBUTED = "contributed"  # one frame is stored; only its bytes are ever sent for this round
+    OPENED = "opened"  # its weight is open too, under terms that pay by examples; frame and weight are sent again as stored
     OVER = "over"  # the frame is dropped, that it was made stays known: nothing is sent any more
 
 
@@ -66,13 +67,16 @@ class ClientStep(Enum):
     """What moves a client on."""
 
     CONTRIBUTE = "contribute"
+    OPEN = "open"
     FORGET = "forget"
 
 
 CLIENT: dict[tuple[ClientPhase, ClientStep], ClientPhase] = {
     (ClientPhase.BEGUN, ClientStep.CONTRIBUTE): ClientPhase.CONTRIBUTED,
     (ClientPhase.BEGUN, ClientStep.FORGET): ClientPhase.OVER,
+    (ClientPhase.CONTRIBUTED, ClientStep.OPEN): ClientPhase.OPENED,
     (ClientPhase.CONTRIBUTED, ClientStep.FORGET): ClientPhase.OVER,
+    (ClientPhase.OPENED, ClientStep.FORGET): ClientPhase.OVER,
 }
 
 

@@ -1,9 +1,9 @@
 """What travels between a node and the relay beside the coordinator: signed calls one way, duties the other.
 
-A node connects outward and asks for its duties (:class:`Duty`: a question of the share check, the reveal or a blame opening); its answer
-goes back in a second call. Every :class:`Call` is signed by the member over everything in it: ledger, member, what is asked, a stamp and
-the payload. The stamp is the member's clock in milliseconds and grows with every call; the relay takes each once, in order, within
-:data:`WINDOW_S` of its own clock, so nobody can repeat a call or keep one for later.
+A node connects outward and asks for its duties (:class:`Duty`: a question of the share check, the reveal, a blame opening or for the
+holder's weight); its answer goes back in a second call. Every :class:`Call` is signed by the member over everything in it: ledger, member,
+what is asked, a stamp and the payload. The stamp is the member's clock in milliseconds and grows with every call; the relay takes each
+once, in order, within :data:`WINDOW_S` of its own clock, so nobody can repeat a call or keep one for later.
 
 Duties are not signed: the relay could invent one. The node checks a duty as it checks the same question in a Flower message, against the
 round that it began, the member signatures in it and the sets on the ledger, and answers once whoever asks.
@@ -49,6 +49,7 @@ class DutyKind(Enum):
     CHECK = 1
     REVEAL = 2
     BLAME = 3
+    WEIGHT = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

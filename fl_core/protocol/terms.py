@@ -19,6 +19,8 @@ from fl_core.secagg.layout import MAX_LENGTH
 
 MAX_TERMS = 1 << 20  # bytes
 FORMAT = "suture-terms-v1"
+BY_EXAMPLES = "by-examples"
+"""The reward policy that divides by weights, which the holders open for it (:mod:`fl_core.protocol.weights`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Terms:
         clip_floor: Smallest clip of later rounds.
         clip_factor: Later clips are this many times the last aggregate's root mean square.
         n_min: Least number of contributions in an included set.
-        reward_policy: How a round's reward is divided; ``"equal"``.
+        reward_policy: How a round's reward is divided; ``"equal"`` or ``"by-examples"`` (:mod:`ledger.rewards`).
         reward_per_round: Token units (10^-18 token) paid per finalised round.
         blame_opening: Whether the committee may open one coefficient of each update of a round whose sum somebody spoilt,
             to find out who (:mod:`fl_core.protocol.blame`); it shows two or three values of each update.
@@ -87,6 +89,11 @@ class Terms:
             raise ValueError("tensors are sorted by name and named once")
         if sum(spec.size for spec in self.tensors) + 1 + len(self.counters) > MAX_LENGTH:
             raise ValueError(f"parameters, weight and counters are at most {MAX_LENGTH} values")
+
+    @property
+    def opens_weights(self) -> bool:
+        """Whether who accepts these terms agrees to open its weight, and with it its number of examples, after each round."""
+        return self.reward_policy == BY_EXAMPLES and self.reward_per_round > 0
 
     @property
     def digest(self) -> bytes:

@@ -278,9 +278,8 @@ def _quantise_block(
         high = min(low + _CHUNK, block.size)
         stream.fill(noise[: high - low])
         values = out[: high - low]
-        clipped, more_broken = round_values(
-            update[low:high], noise[: high - low], block.clip, scale, offset, values
-        )
+        part = np.require(update[low:high], requirements="A")  # in a message, numbers begin anywhere
+        clipped, more_broken = round_values(part, noise[: high - low], block.clip, scale, offset, values)
         broken += int(more_broken)
         if not broken:
             yield Quantised(values, int(clipped))

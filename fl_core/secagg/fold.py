@@ -92,22 +92,21 @@ class Accumulator:
     def _add(self, rows: Bytes, at: int) -> bool:
         """Add to the sums from row ``at`` on; return whether a coefficient is too large."""
         limit, q = np.uint64(self.layout.max_wire), np.uint64(self.layout.params.modulus)
+        if self.layout.coefficient_bytes == _LAZY_WIDTH:
+            return bool(kernels.add_rows(*_words(rows), limit, self._sums[at : at + len(rows)]))
         excess = False
         for first, block in _blocks(rows):
             sums = self._sums[at + first :][: len(block)]
-            if self.layout.coefficient_bytes == _LAZY_WIDTH:
-                excess |= bool(kernels.add_rows(block, limit, sums))
-            else:
-                excess |= bool(kernels.add_rows_modulo(block, limit, q, sums))
+            excess |= bool(kernels.add_rows_modulo(block, limit, q, sums))
         return excess
 
     def _subtract(self, rows: Bytes) -> None:
+        if self.layout.coefficient_bytes == _LAZY_WIDTH:
+            kernels.subtract_rows(*_words(rows), self._sums)
+            return
         for first, block in _blocks(rows):
             sums = self._sums[first : first + len(block)]
-            if self.layout.coefficient_bytes == _LAZY_WIDTH:
-                kernels.subtract_rows(block, sums)
-            else:
-                kernels.subtract_rows_modulo(block, np.uint64(self.layout.params.modulus), sums)
+            kernels.subtract_rows_modulo(block, np.uint64(self.layout.params.modulus), sums)
 
 
 def _aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.uint64]:
@@ -115,6 +114,11 @@ def _aligned_zeros(rows: int, columns: int) -> npt.NDArray[np.uint64]:
     words = np.zeros(rows * columns + _CACHE_LINE // 8, np.uint64)
     start = -words.ctypes.data % _CACHE_LINE // 8
     return words[start : start + rows * columns].reshape(rows, columns)
+
+
+def _words(rows: Bytes) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint16]]:
+    """View rows as words of 32 and of 16 bits, which may not be aligned."""
+    return rows.view(np.uint32), rows.view(np.uint16)
 
 
 def _blocks(rows: Bytes) -> Iterator[tuple[int, Bytes]]:

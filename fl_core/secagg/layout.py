@@ -18,7 +18,8 @@ W    planes, in order                                                      for e
 ===  ====================================================================  =============================
 
 A coefficient is canonical if it is at most :attr:`Layout.max_wire`; :class:`~fl_core.secagg.fold.Accumulator` enforces
-that. N is a multiple of eight, so every plane is aligned to its words if the ciphertext is aligned to four bytes.
+that. N is a multiple of eight, so every plane is aligned to its words if the ciphertext is aligned to four bytes. In a frame it is not
+always, and only the running sum copes with that.
 
 Where Delta divides q - 1 (PACK15 and whatever else drops 5 bits, mostly) the ciphertext is exactly that of BFV with plain
 modulus t = (q-1)/Delta. Elsewhere it is so up to a rounding of Delta*m that Layout's check (3) leaves room for: messages

@@ -47,8 +47,26 @@ NoColor = Annotated[
     bool, typer.Option("--no-color", help="Print no colours; so does NO_COLOR in the environment.")
 ]
 Rpc = Annotated[
-    str | None,
-    typer.Option("--rpc", metavar="URL", help="JSON-RPC node of an external ledger.", show_default=False),
+    list[str] | None,
+    typer.Option(
+        "--rpc",
+        metavar="URL",
+        help="JSON-RPC node of an external ledger; name several, which must agree.",
+        show_default=False,
+    ),
+]
+Validators = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--validators",
+        metavar="0x…",
+        help="Validators of a QBFT chain that must have sealed the block.",
+        show_default=False,
+    ),
+]
+Genesis = Annotated[
+    Path | None,
+    typer.Option("--genesis", metavar="FILE", help="genesis.json that names them.", show_default=False),
 ]
 _FOLDER = "The public folder, or the folder that contains it as 'public'."
 
@@ -63,22 +81,25 @@ def verify(
         bool, typer.Option("--fail-fast", help="Stop after the first check that fails.")
     ] = False,
     rpc: Rpc = None,
+    validators: Validators = None,
+    genesis: Genesis = None,
     no_color: NoColor = False,
 ) -> None:
     """Make all checks on a public folder and give a verdict for each.
 
     DIR is the public folder, or the folder that contains it as 'public'. Every model is computed again from the archived
     ciphertexts, bit for bit. A check that builds on one that failed is skipped. Exit code 0 means that all checks were
-    made and passed. A run whose ledger is an external chain needs the address of a node.
+    made and passed. A run whose ledger is an external chain needs the address of a node, or better of several.
     """
     starting(quiet=as_json)
-    from ledger.audit.node_access import open_node
+    from ledger.audit.node_access import open_nodes
     from ledger.audit.verify import verify as audit
 
     errors = Console(stderr=True, no_color=no_color or None)
     try:
         with INTERRUPTIONS.something_to_tidy_up(), screen.progress(errors) as watch:
-            report = audit(folder, node=open_node(rpc, folder), fail_fast=fail_fast, watch=watch)
+            node = open_nodes(rpc or (), folder, validators=validators or (), genesis=genesis)
+            report = audit(folder, node=node, fail_fast=fail_fast, watch=watch)
     except (InputError, OSError) as error:
         _give_up(error, as_json=as_json)
     if as_json:
@@ -96,6 +117,8 @@ def trace(
     ],
     folder: Annotated[Path, typer.Option("--in", metavar="DIR", help=_FOLDER)],
     rpc: Rpc = None,
+    validators: Validators = None,
+    genesis: Genesis = None,
     as_json: AsJson = False,
     no_color: NoColor = False,
 ) -> None:
@@ -107,15 +130,14 @@ def trace(
     """
     starting(quiet=as_json)
     from ledger.archive import MAX_OBJECT_BYTES
-    from ledger.audit.node_access import open_node
+    from ledger.audit.node_access import open_nodes
     from ledger.audit.trace import trace as follow
     from ledger.seal import hash_file
 
     try:
         with INTERRUPTIONS.something_to_tidy_up():
-            lineage = follow(
-                hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder, node=open_node(rpc, folder)
-            )
+            node = open_nodes(rpc or (), folder, validators=validators or (), genesis=genesis)
+            lineage = follow(hash_file(model.resolve(), MAX_OBJECT_BYTES).sha256, folder, node=node)
     except OSError as error:
         _give_up(InputError(f"{model} cannot be read ({error.strerror})."), as_json=as_json)
     except InputError as error:
@@ -218,6 +240,7 @@ for _command, _example in (
     (records_cli.members, records_cli.MEMBERS),
     (records_cli.votes, records_cli.VOTES),
     (records_cli.consents, records_cli.CONSENTS),
+    (records_cli.objections, records_cli.OBJECTIONS),
     (records_cli.budgets, records_cli.BUDGETS),
     (records_cli.rewards, records_cli.REWARDS),
 ):

@@ -23,8 +23,8 @@ from fl_core.protocol.terms import MAX_TERMS, Terms
 from ledger.archive import Archive
 from ledger.audit.chain import FolderChain, copy_chain
 from ledger.audit.chronicle import Chronicle, read_chronicle
+from ledger.audit.node_reading import NodeReading
 from ledger.audit.papers import RoundFacts, RunFacts, read_round, read_run
-from ledger.chain.connection import Web3Connection
 from ledger.chain.ports import Reading
 from ledger.papers import PublicFolder, SealPaper
 from ledger.reader import LedgerReader
@@ -43,7 +43,7 @@ class Evidence:
         node: Where the ledger is read, if it is an external chain; the folder's own copy is when None.
     """
 
-    def __init__(self, public: PublicFolder, node: Web3Connection | None = None) -> None:
+    def __init__(self, public: PublicFolder, node: NodeReading | None = None) -> None:
         self.public = public
         self.node = node
         self.archive = Archive(public.archive)

@@ -19,6 +19,7 @@ class Asked:
     at_least: int | None
     validators: tuple[str, ...]
     genesis: Path | None
+    epoch_length: int | None
     genesis_hash: str | None
     witness: tuple[str, ...]
     checkpoints: Path | None

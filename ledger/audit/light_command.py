@@ -51,11 +51,25 @@ def light(
     ] = None,
     validators: Annotated[
         list[str] | None,
-        typer.Option("--validators", metavar="0x…", help="Validators of a QBFT chain.", show_default=False),
+        typer.Option(
+            "--validators",
+            metavar="0x…",
+            help="Validators of a QBFT chain, now or earlier.",
+            show_default=False,
+        ),
     ] = None,
     genesis: Annotated[
         Path | None,
         typer.Option("--genesis", metavar="FILE", help="genesis.json that names them.", show_default=False),
+    ] = None,
+    epoch_length: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch-length",
+            min=1,
+            help="Blocks after which its votes on validators lapse. As in --genesis, or 30000.",
+            show_default=False,
+        ),
     ] = None,
     genesis_hash: Annotated[
         str | None, typer.Option("--genesis-hash", metavar="0x…", help="Hash of block 0.", show_default=False)
@@ -116,6 +130,7 @@ def light(
         at_least=at_least,
         validators=tuple(validators or ()),
         genesis=genesis,
+        epoch_length=epoch_length,
         genesis_hash=genesis_hash,
         witness=tuple(witness or ()),
         checkpoints=checkpoints,

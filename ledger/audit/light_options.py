@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -13,6 +14,7 @@ from fl_core.errors import DecodeError, InputError
 from ledger.address import find_ledger
 from ledger.checkpoints import CHECKPOINT_SIZE, MAX_CHECKPOINTS, SignedCheckpoint
 from ledger.light.qbft import ExtraData
+from ledger.light.succession import EPOCH_BLOCKS
 from ledger.light.verify import Pins
 from ledger.records import ADDRESS_SIZE, WORD_SIZE
 
@@ -69,23 +71,58 @@ def read_checkpoints(path: Path) -> tuple[SignedCheckpoint, ...]:
     return tuple(found)
 
 
-def genesis_validators(path: Path) -> frozenset[bytes]:
-    """Return the validators that a QBFT genesis file names.
+def pin_validators(pins: Pins, typed: Iterable[str], genesis: Path | None, epoch_length: int | None) -> Pins:
+    """Add the validators of a QBFT chain that the auditor believes in.
+
+    Args:
+        pins: What is pinned so far.
+        typed: Addresses from ``--validators``.
+        genesis: The network's genesis file, which names them and the length of an epoch.
+        epoch_length: Of ``--epoch-length``; it goes before the one in the file.
 
     Raises:
-        InputError: It is no such file.
+        typer.BadParameter: An address is none.
+        InputError: The file is not that of such a network.
+    """
+    known, length = addresses(typed, "--validators"), EPOCH_BLOCKS
+    if genesis is not None:
+        named, length = genesis_validators(genesis)
+        known |= named
+    return replace(pins, validators=known, epoch_length=epoch_length or length)
+
+
+def genesis_validators(path: Path) -> tuple[frozenset[bytes], int]:
+    """Return the validators that a QBFT genesis file names, and the blocks of an epoch.
+
+    Raises:
+        InputError: It is no such file, or validators of its network are not in headers.
     """
     try:
         document = read_json(_read(path, MAX_GENESIS_BYTES), limit=MAX_GENESIS_BYTES, what="a genesis file")
         if not isinstance(document, dict):
             raise DecodeError("it is no object")
         extra = ExtraData.decode(bytes.fromhex(str(document.get("extraData")).removeprefix("0x")))
+        rules = _object(_object(document.get("config", {})).get("qbft", {}))
+        length = rules.get("epochlength", EPOCH_BLOCKS)
+        if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+            raise DecodeError("its epochlength is no number of blocks")
     except (ValueError, DecodeError) as error:
         raise InputError(
             f"{path} is no genesis file of a QBFT network ({error}).",
             fix="Name the genesis.json of the network.",
         ) from error
-    return frozenset(extra.validators)
+    if "validatorcontractaddress" in rules:
+        raise InputError(
+            f"The network of {path} keeps its validators in a contract, and such seals are not checked.",
+            fix="Leave --genesis out, and name several nodes with --rpc.",
+        )
+    return frozenset(extra.validators), length
+
+
+def _object(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise DecodeError("its config is no object")
+    return value
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from fl_core.errors import InputError
-from ledger.address import shown
 from ledger.archive import MAX_OBJECT_BYTES
 from ledger.audit import light_options as options
 from ledger.audit.light_asked import Asked
 from ledger.audit.light_screen import result_json, show_result
 from ledger.chain.connection import Web3Connection
+from ledger.chain.http import shown
 from ledger.chain.ports import Proving
 from ledger.errors import ChainUnreachable
 from ledger.light.records import Subject
@@ -80,12 +80,8 @@ def _who_vouches(pins: Pins, asked: Asked) -> Pins:
     witnesses = options.addresses(asked.witness, "--witness")
     if bool(witnesses) != (asked.checkpoints is not None):
         raise typer.BadParameter("--witness and --checkpoints go together.")
-    known = options.addresses(asked.validators, "--validators")
-    if asked.genesis is not None:
-        known |= options.genesis_validators(asked.genesis)
     return replace(
-        pins,
-        validators=known,
+        options.pin_validators(pins, asked.validators, asked.genesis, asked.epoch_length),
         witnesses=witnesses,
         checkpoints=() if asked.checkpoints is None else options.read_checkpoints(asked.checkpoints),
         witnesses_needed=asked.witnesses_needed or 2 * len(witnesses) // 3 + 1,

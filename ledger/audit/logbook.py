@@ -7,6 +7,9 @@ The logbook is the holder's, not public; what the public folder proves about it 
 3. Its leaf binds the head that its entry names, of entries before it: so these were not written later.
 4. Every archived answer of the holder is in the logbook, byte for byte.
 
+An opened weight that is in the logbook and not in the papers is no fault, but told: the holder was not paid for that round. Whether the
+answer was lost on its way or withheld, nobody can tell from both.
+
 What stays unproven: entries after the newest anchor can be cut off unseen, rounds that made no model are not in the folder,
 and nobody can show that something left which neither logbook nor folder has. The audit's checks 2, 4, 5 and 6 are made first.
 """
@@ -37,6 +40,7 @@ class LogbookReport:
         entries: How many entries it has.
         head: Head of all of them.
         anchors: Round -> number of entries that the holder's signature of that round covers.
+        weights_lost: Rounds for which the logbook has an opened weight that is not in the papers.
         faults: What is wrong.
     """
 
@@ -45,6 +49,7 @@ class LogbookReport:
     entries: int
     head: bytes
     anchors: dict[int, int]
+    weights_lost: tuple[int, ...] = ()
     faults: tuple[Fault, ...]
 
 
@@ -78,6 +83,9 @@ def verify_logbook(logbook: Path, folder: Path, holder: bytes | None = None) -> 
             entries=len(entries),
             head=heads[-1],
             anchors=anchors,
+            weights_lost=tuple(
+                number for number in evidence.chronicle.finalised if _lost(evidence, number, account, entries)
+            ),
             faults=tuple(findings.faults),
         )
 
@@ -139,6 +147,7 @@ def _check_answers(
         (Kind.CHECK, paper.checks),
         (Kind.REVEAL, paper.reveals),
         (Kind.BLAME, paper.blames),
+        (Kind.WEIGHT, paper.weights),
     ):
         if account in answers:
             findings.expect(
@@ -148,3 +157,10 @@ def _check_answers(
                 number=number,
                 holder=account,
             )
+
+
+def _lost(evidence: Evidence, number: int, account: bytes, entries: Iterable[Entry]) -> bool:
+    """Return whether a weight that the logbook has is missing in the papers of a round that pays by examples."""
+    paper, place = evidence.round(number), (Kind.WEIGHT.value, evidence.run.run.hex(), number)
+    unpaid = evidence.terms.opens_weights and account in paper.included and account not in paper.weights
+    return unpaid and any((entry.kind, entry.run, entry.round) == place for entry in entries)

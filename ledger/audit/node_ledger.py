@@ -1,10 +1,12 @@
-"""The ledger of a run on an external chain, as a node shows it: what check 2 can say without executing anything.
+"""The ledger of a run on an external chain, as nodes show it: what check 2 can say without executing anything.
 
-1. The node serves the chain that ``run.json`` names, and the folder brings no chain of its own.
-2. The code at the contract's address is the shipped artifact, and the contract was created by it.
-3. The run is on the ledger, nobody consented to it before, and it pays in the token that ``run.json`` names, whose code is
-   this version's. How that token was created is not looked at.
-4. Every model record of the run is proven from the header of one block (:mod:`ledger.light`).
+1. The nodes serve the chain that ``run.json`` names, and the folder brings no chain of its own.
+2. They agree on a block; validators sealed it where any are pinned; every block before it follows from it, and the events that
+   all other checks read are those of the blocks' receipts (:mod:`ledger.audit.node_reading`). Views are computed from proven storage.
+3. The code at the contract's address is the shipped artifact, and the contract was created by it.
+4. The run is on the ledger as the event of its creation has it, nobody consented to it before, and it pays in the token that
+   ``run.json`` names, whose code is this version's. How that token was created is not looked at.
+5. Every model record of the run is proven from the header of that block (:mod:`ledger.light`).
 """
 
 from __future__ import annotations
@@ -12,17 +14,16 @@ from __future__ import annotations
 from ledger.artifacts import load
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings
-from ledger.chain.connection import Web3Connection
+from ledger.audit.node_reading import NodeReading
 from ledger.creation import TOKEN
 from ledger.light.records import RecordProofs
-from ledger.light.verify import LightVerification, Pins
 from ledger.records import EMPTY_ADDRESS
 
 _WORD = 32
 
 
-def check_node(evidence: Evidence, findings: Findings, node: Web3Connection) -> str:
-    """Check the ledger through a node; returns a summary."""
+def check_node(evidence: Evidence, findings: Findings, node: NodeReading) -> str:
+    """Check the ledger through nodes; returns a summary."""
     paper = evidence.public.run.name
     findings.expect(
         node.chain_id == evidence.run.chain_id,
@@ -36,19 +37,28 @@ def check_node(evidence: Evidence, findings: Findings, node: Web3Connection) -> 
     )  # (1)
     if findings.faults:
         return ""
+    node.progress, events = findings.progress, 0
     with findings.at(paper):
-        evidence.reader.check_code()  # (2)
-        evidence.reader.check_creation()
-        _check_run(evidence, findings, node)  # (3)
+        events = sum(1 for _ in node.logs(evidence.run.contract, [], 0, node.block.number))  # (2)
     if findings.faults:
         return ""
-    proven, block = 0, ""
     with findings.at(paper):
-        proven, block = _prove_models(evidence, findings, node)  # (4)
-    return f"external chain, not executed again: {proven} model records proven from block {block} of one node"
+        evidence.reader.check_code()  # (3)
+        evidence.reader.check_creation()
+        _check_run(evidence, findings, node)  # (4)
+    if findings.faults:
+        return ""
+    proven = 0
+    with findings.at(paper):
+        proven = _prove_models(evidence, findings, node)  # (5)
+    how = "proven from headers" if node.proven else "the same at all nodes"
+    return (
+        f"external chain, not executed again: {proven} model records proven, {events} events {how}; "
+        f"{node.vouchers} for block {node.block}"
+    )
 
 
-def _check_run(evidence: Evidence, findings: Findings, node: Web3Connection) -> None:
+def _check_run(evidence: Evidence, findings: Findings, node: NodeReading) -> None:
     chronicle, paper = evidence.chronicle, evidence.public.run.name
     token = chronicle.run.token
     findings.expect(token == evidence.run.token, paper, "the run's rewards are in another token")
@@ -60,16 +70,25 @@ def _check_run(evidence: Evidence, findings: Findings, node: Web3Connection) -> 
             paper,
             "the token is not this version's RewardToken",
         )
+    created = [
+        (v["sponsor"], v["coordinator"], v["terms"], v["token"])
+        for v in (event.values for event in evidence.reader.events("RunCreated"))
+        if v["run"] == chronicle.run.id
+    ]
+    run = chronicle.run
+    findings.expect(
+        created == [(run.sponsor, run.coordinator, run.terms, run.token)],
+        paper,
+        "the run's record is not what the event of its creation says",
+    )
     early = [c for changes in chronicle.consents.values() for c in changes if c.block <= chronicle.created]
     findings.expect(not early, paper, "a consent is older than the run")
 
 
-def _prove_models(evidence: Evidence, findings: Findings, node: Web3Connection) -> tuple[int, str]:
-    """Compare the records of the run's models with their proofs; return how many, and under which block."""
-    head = node.head()
-    pins = Pins(chain_id=node.chain_id, contract=evidence.run.contract, height=head.number, trust_node=True)
-    verification = LightVerification({"the node": node}, pins, now=head.timestamp)
-    proofs = RecordProofs(verification)
+def _prove_models(evidence: Evidence, findings: Findings, node: NodeReading) -> int:
+    """Compare the records of the run's models with their proofs; return how many."""
+    contract = evidence.run.contract
+    proofs = RecordProofs(node.verification(contract), node.state(contract))
     entries = [entry for entry in evidence.chronicle.models.values() if entry.run == evidence.run.run]
     for done, entry in enumerate(entries):
         findings.progress(done, len(entries))
@@ -87,4 +106,4 @@ def _prove_models(evidence: Evidence, findings: Findings, node: Web3Connection) 
                 evidence.public.run.name,
                 f"model 0x{entry.id.hex()} has another parent than the node's proof shows",
             )
-    return len(entries), str(verification.block)
+    return len(entries)

@@ -60,6 +60,7 @@ class RoundFacts:
     reveals: Mapping[bytes, bytes]
     blames: Mapping[bytes, bytes]
     blamed: tuple[bytes, ...]
+    weights: Mapping[bytes, bytes]
     aggregate_key: bytes
     metrics: bytes
     rewards: bytes
@@ -158,6 +159,7 @@ def read_round(public: PublicFolder, number: int) -> RoundFacts:
         reveals=_objects(paper.reveals, "answer"),
         blames=_objects(paper.blames, "blame answer"),
         blamed=tuple(unhex(account, ADDRESS_SIZE, "a named account") for account in paper.blamed),
+        weights=_objects(paper.weights, "opened weight"),
         aggregate_key=unhex(paper.aggregate_key, WORD_SIZE, "the aggregate key"),
         metrics=unhex(paper.metrics, WORD_SIZE, "the metrics"),
         rewards=unhex(paper.rewards, WORD_SIZE, "the rewards") if paper.rewards != "" else b"",

@@ -1,4 +1,4 @@
-"""``suture-audit members``, ``votes``, ``consents``, ``budgets`` and ``rewards``: what a ledger says, read only and without a key.
+"""``suture-audit members``, ``votes``, ``consents``, ``objections``, ``budgets`` and ``rewards``: what a ledger says, read only and without a key.
 
 Chain, contract and code are checked against what is pinned, and the rewards document against its root on the ledger. For the
 rest the node is believed that answers; whoever does not, asks several, or audits the run's public folder with ``verify``, which
@@ -32,6 +32,7 @@ MEMBERS = "Example: suture-audit members suture-demo --json"
 VOTES = "Example: suture-audit votes ledger.toml"
 BUDGETS = "Example: suture-audit budgets suture-demo --json"
 CONSENTS = "Example: suture-audit consents suture-demo --run 1f2e"
+OBJECTIONS = "Example: suture-audit objections ledger.toml --json"
 REWARDS = "Example: suture-audit rewards suture-demo"
 
 
@@ -59,6 +60,14 @@ def consents(place: Place, run: Run = None, as_json: AsJson = False) -> None:
         window.show(consent_history(window, None if run is None else window.run(run).id))
 
 
+def objections(place: Place, run: Run = None, as_json: AsJson = False) -> None:
+    """List every objection: who, to which round of which run, when, and the digest of the statement."""
+    from ledger.views.objections import objections as answer
+
+    with _opened(place, as_json) as window:
+        window.show(answer(window, None if run is None else window.run(run).id))
+
+
 def budgets(place: Place, as_json: AsJson = False) -> None:
     """Show the privacy budget of every data set that the ledger knows: granted, set aside, spent, left; for which runs."""
     from ledger.views.budgets import budgets as answer
@@ -79,14 +88,24 @@ def rewards(
             show_default=False,
         ),
     ] = None,
+    weights: Annotated[
+        bool,
+        typer.Option(
+            "--weights",
+            help="Show also the weights that were opened, round by round, in a run that pays by examples.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what every account earned in a run, was paid, and can claim; exit code 1 if the document is not the ledger's."""
     from ledger.views.rewards import earnings
     from ledger.views.rewards import rewards as answer
+    from ledger.views.weights import with_weights
 
     with _opened(place, as_json) as window:
-        window.show(answer(window, earnings(window, window.run(run), source)))
+        found = earnings(window, window.run(run), source)
+        said = answer(window, found)
+        window.show(with_weights(window, found, source, said) if weights else said)
 
 
 @contextmanager

@@ -213,6 +213,7 @@ def logbook_json(report: LogbookReport) -> Json:
         "entries": report.entries,
         "head": report.head.hex(),
         "anchors": {str(number): entries for number, entries in report.anchors.items()},
+        "weights_lost": list(report.weights_lost),
         "faults": [_fault_json(fault, {}) for fault in report.faults],
     }
 
@@ -229,6 +230,16 @@ def show_logbook(console: Console, report: LogbookReport) -> None:
             f"{report.entries - newest} are not signed for yet."
         ),
         soft_wrap=True,
+    )
+    for number in report.weights_lost:
+        console.print(Text(lost_weight(number)), soft_wrap=True)
+
+
+def lost_weight(number: int) -> str:
+    """Return what is said of an opened weight that the papers of a round do not have."""
+    return (
+        f"The weight that was opened in round {number} is not in the papers, so the round did not pay this holder: the answer was "
+        "lost on its way or withheld. Ask the coordinator."
     )
 
 

@@ -15,9 +15,9 @@ from ledger.audit.checks.table import LEDGER
 from ledger.audit.chronicle import ModelEntry
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Fault, Findings
+from ledger.audit.node_reading import NodeReading
 from ledger.audit.papers import open_folder
 from ledger.audit.verify import perform
-from ledger.chain.connection import Web3Connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Lineage:
     faults: tuple[Fault, ...]
 
 
-def trace(artifact: bytes, path: Path, *, node: Web3Connection | None = None) -> Lineage:
+def trace(artifact: bytes, path: Path, *, node: NodeReading | None = None) -> Lineage:
     """Trace a model file in the public folder that ``path`` is or contains.
 
     Args:

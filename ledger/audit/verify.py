@@ -26,8 +26,8 @@ from ledger.audit.checks import (
 from ledger.audit.checks.table import CHECKS, Check
 from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Findings, Outcome, Verdict
+from ledger.audit.node_reading import NodeReading
 from ledger.audit.papers import open_folder
-from ledger.chain.connection import Web3Connection
 
 Run = Callable[[Evidence, Findings], str]
 Watch = Callable[[Check, int, int], None]
@@ -77,7 +77,7 @@ def _ignore(check: Check, done: int, total: int) -> None:
 
 
 def verify(
-    path: Path, *, node: Web3Connection | None = None, fail_fast: bool = False, watch: Watch = _ignore
+    path: Path, *, node: NodeReading | None = None, fail_fast: bool = False, watch: Watch = _ignore
 ) -> Report:
     """Audit the public folder that ``path`` is or contains.
 

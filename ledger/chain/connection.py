@@ -27,10 +27,10 @@ from web3.providers.base import BaseProvider, JSONBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.chain.abi import Function, revert_reason
-from ledger.chain.http import NodeProvider, Waiting, say_nothing
+from ledger.chain.http import NodeProvider, refusal, shown
 from ledger.chain.jsonrpc import Json, MalformedJson, data, quantity, to_bytes, to_int, to_list, to_object
-from ledger.chain.ports import Call, Connection, Fees, Log, Mined, RpcHandler, Sent
-from ledger.errors import ChainUnreachable, LedgerError, Reverted, WrongChain
+from ledger.chain.ports import Call, Connection, Fees, Log, Mined, RpcHandler, Sent, Waiting, say_nothing
+from ledger.errors import ChainUnreachable, LedgerError, Reverted, Underpriced, WrongChain
 from ledger.records import Head
 
 __all__ = ["Call", "Connection", "Fees", "Log", "Mined", "RpcHandler", "Web3Connection"]
@@ -40,6 +40,18 @@ LOG_BLOCKS = 5_000
 _REVERTED = 3
 """JSON-RPC error code of a reverted call, with the output as data (geth, Besu, anvil, the embedded chain)."""
 _KNOWN = ("already known", "known transaction", "already imported", "alreadyknown", "already in", "in cache")
+_POOR = ("insufficient funds", "upfront cost exceeds", "insufficient balance")
+"""How nodes say that an account cannot pay for gas (geth and anvil, Besu, Erigon)."""
+_CHEAP = (
+    "underpriced",
+    "less than block base fee",
+    "less than the current basefee",
+    "less than the current base fee",
+    "below current base fee",
+    "below configured minimum gas price",
+    "feetoolow",
+)
+"""How nodes say that a transaction offers too little (geth and anvil, Besu, Nethermind)."""
 _FAILED = (
     "execution",
     "out of gas",
@@ -76,7 +88,7 @@ class Web3Connection:
         chain_id: The chain it must be, when known.
         timeout_s: For each HTTP request.
         patience_s: For how long a node that does not answer is asked again before :class:`ChainUnreachable`.
-        waiting: Told when that takes long; see :data:`.http.Waiting`.
+        waiting: Told when that takes long; see :data:`.ports.Waiting`.
 
     Raises:
         WrongChain: The node serves another chain.
@@ -93,16 +105,17 @@ class Web3Connection:
         waiting: Waiting = say_nothing,
     ) -> None:
         provider: BaseProvider
+        self._place = f"The node {shown(endpoint)}" if isinstance(endpoint, str) else "The chain"
         if isinstance(endpoint, str):
             provider = NodeProvider(endpoint, timeout_s=timeout_s, patience_s=patience_s, waiting=waiting)
         else:
             provider = _HandlerProvider(endpoint)
         self._manager = Web3(provider, middleware=[]).manager
-        with _asking("eth_chainId"):
+        with self._asking("eth_chainId"):
             self._chain_id = to_int(self._request("eth_chainId"))
         if chain_id is not None and self._chain_id != chain_id:
             raise WrongChain(
-                f"The node serves chain {self._chain_id}, asked for was {chain_id}.",
+                f"{self._place} serves chain {self._chain_id}, asked for was {chain_id}.",
                 fix="Give the address of a node of the right chain.",
             )
 
@@ -112,6 +125,28 @@ class Web3Connection:
     def _request(self, method: str, *params: object) -> object:
         """Send one request and return its result; raises web3's errors."""
         return cast(object, self._manager.request_blocking(RPCEndpoint(method), list(params)))
+
+    @contextmanager
+    def _asking(self, method: str, function: str = "") -> Iterator[None]:
+        """Turn every failure of one request into our errors; ``function`` is set where a contract may refuse."""
+        try:
+            yield
+        except Web3RPCError as error:
+            answer = _answer(error)
+            words = str(answer.get("message"))
+            if function and (answer.get("code") == _REVERTED or words.lower().startswith(_FAILED)):
+                raise Reverted(function, _reason(answer, words)) from error
+            raise ChainUnreachable(
+                f"{self._place} answered {method} with: {words}.", fix="Try again later."
+            ) from error
+        except OSError as error:  # everything of requests
+            what, fix = refusal(error)
+            raise ChainUnreachable(f"{self._place} did not answer {method}: {what}.", fix=fix) from error
+        except (Web3Exception, MalformedJson) as error:
+            raise ChainUnreachable(
+                f"{self._place} answered {method} with something unreadable: {error}.",
+                fix="Use another node.",
+            ) from error
 
     def _block(self, tag: str) -> Json | None:
         found = self._request("eth_getBlockByNumber", tag, False)
@@ -131,7 +166,7 @@ class Web3Connection:
 
     def head(self) -> Head:
         """Return the newest block."""
-        with _asking("eth_getBlockByNumber"):
+        with self._asking("eth_getBlockByNumber"):
             block = self._newest()
             return Head(
                 number=to_int(block.get("number")),
@@ -141,13 +176,13 @@ class Web3Connection:
 
     def block_hash(self, number: int) -> bytes | None:
         """Return the hash at a height, or None when there is no block."""
-        with _asking("eth_getBlockByNumber"):
+        with self._asking("eth_getBlockByNumber"):
             block = self._block(quantity(number))
             return None if block is None else to_bytes(block.get("hash"), 32)
 
     def block_time(self, number: int) -> int | None:
         """Return the time of the block at a height, in Unix seconds, or None when there is none."""
-        with _asking("eth_getBlockByNumber"):
+        with self._asking("eth_getBlockByNumber"):
             block = self._block(quantity(number))
             return None if block is None else to_int(block.get("timestamp"))
 
@@ -162,7 +197,7 @@ class Web3Connection:
             DecodeError: The answer is not what the function returns.
         """
         message = {"to": data(address), "data": data(function.call_data(*arguments))}
-        with _asking("eth_call", function.name):
+        with self._asking("eth_call", function.name):
             output = to_bytes(
                 self._request("eth_call", message, "latest" if block is None else quantity(block))
             )
@@ -196,7 +231,7 @@ class Web3Connection:
             "address": data(address),
             "topics": [None if topic is None else data(topic) for topic in topics],
         }
-        with _asking("eth_getLogs"):
+        with self._asking("eth_getLogs"):
             found = [_log(to_object(item)) for item in to_list(self._request("eth_getLogs", query))]
             if any(item.address != address or not first <= item.block_number <= last for item in found):
                 raise MalformedJson("logs that were not asked for")
@@ -204,12 +239,12 @@ class Web3Connection:
 
     def code(self, address: bytes) -> bytes:
         """Return the code at an address; empty when there is none."""
-        with _asking("eth_getCode"):
+        with self._asking("eth_getCode"):
             return to_bytes(self._request("eth_getCode", data(address), "latest"))
 
     def transaction(self, tx_hash: bytes) -> Sent | None:
         """Return a transaction of a block, or None when the node has none with this hash."""
-        with _asking("eth_getTransactionByHash"):
+        with self._asking("eth_getTransactionByHash"):
             answer = self._request("eth_getTransactionByHash", data(tx_hash))
             if answer is None:
                 return None
@@ -225,14 +260,26 @@ class Web3Connection:
     # ---------------------------------------------------------------- proving
     def raw_block(self, number: int | None) -> Json | None:
         """Return a block (the newest when None) as the node describes it, or None; see :class:`.ports.Proving`."""
-        with _asking("eth_getBlockByNumber"):
+        with self._asking("eth_getBlockByNumber"):
             return self._block("latest" if number is None else quantity(number))
 
     def raw_proof(self, address: bytes, slots: Sequence[int], number: int) -> Json:
         """Return what the node answers to eth_getProof; see :class:`.ports.Proving`."""
-        with _asking("eth_getProof"):
+        with self._asking("eth_getProof"):
             words = [data(slot.to_bytes(32, "big")) for slot in slots]
             return to_object(self._request("eth_getProof", data(address), words, quantity(number)))
+
+    def raw_transactions(self, number: int) -> list[Json]:
+        """Return the transactions of a block as the node describes them; see :class:`.ports.Proving`."""
+        with self._asking("eth_getBlockByNumber"):
+            block = to_object(self._request("eth_getBlockByNumber", quantity(number), True))
+            return [to_object(item) for item in to_list(block.get("transactions"))]
+
+    def raw_receipts(self, number: int) -> list[Json]:
+        """Return what the node answers to eth_getBlockReceipts; see :class:`.ports.Proving`."""
+        with self._asking("eth_getBlockReceipts"):
+            answer = self._request("eth_getBlockReceipts", quantity(number))
+            return [to_object(item) for item in to_list(answer)]
 
     # ---------------------------------------------------------------- sending
     def estimate_gas(self, call: Call) -> int:
@@ -241,13 +288,13 @@ class Web3Connection:
         Raises:
             Reverted: It would fail.
         """
-        with _asking("eth_estimateGas", call.function):
+        with self._asking("eth_estimateGas", call.function):
             return to_int(self._request("eth_estimateGas", _message(call)))
 
     def revert_reason(self, call: Call, block: int) -> str:
         """Return why a call fails on the state after a block, or an empty string."""
         try:
-            with _asking("eth_call", call.function):
+            with self._asking("eth_call", call.function):
                 self._request("eth_call", _message(call), quantity(block))
         except Reverted as error:
             return error.reason
@@ -257,12 +304,12 @@ class Web3Connection:
 
     def nonce(self, address: bytes) -> int:
         """Return how many transactions of an account are in blocks."""
-        with _asking("eth_getTransactionCount"):
+        with self._asking("eth_getTransactionCount"):
             return to_int(self._request("eth_getTransactionCount", data(address), "latest"))
 
     def fees(self) -> Fees:
         """Return what to offer for gas now; see the module docstring."""
-        with _asking("eth_getBlockByNumber"):
+        with self._asking("eth_getBlockByNumber"):
             base = self._newest().get("baseFeePerGas")
             if base is None:
                 return Fees(gas_price=to_int(self._request("eth_gasPrice")))
@@ -274,24 +321,34 @@ class Web3Connection:
     def send_raw(self, raw: bytes) -> None:
         """Hand signed bytes to the node; bytes that it knows already are accepted bytes.
 
-        A node that says the nonce is wrong may have the transaction in a block by now: the receipt tells, and no error
-        is raised here.
+        A node that says the nonce is wrong may have the transaction in a block by now; one that holds another transaction
+        with this nonce, and wants more before it lets go of it, may put that one into a block. The receipt tells, and no
+        error is raised here.
 
         Raises:
+            Underpriced: The node wants more for gas.
             LedgerError: The node refuses these bytes for good.
             ChainUnreachable: The node did not answer.
         """
-        with _asking("eth_sendRawTransaction"):
+        with self._asking("eth_sendRawTransaction"):
             try:
                 self._request("eth_sendRawTransaction", data(raw))
             except Web3RPCError as error:
                 words = str(_answer(error).get("message"))
+                if "replacement" in words.lower():
+                    return
+                if any(word in words.lower() for word in _CHEAP):
+                    raise Underpriced(f"The node refused a transaction: {words.rstrip('.')}.") from error
                 if not any(word in words.lower() for word in (*_KNOWN, "nonce")):
-                    raise LedgerError(f"The node refused a transaction: {words}.") from error
+                    poor = any(word in words.lower() for word in _POOR)
+                    raise LedgerError(
+                        f"The node refused a transaction: {words.rstrip('.')}.",
+                        fix="Give the account money for gas, then do the same again." if poor else "",
+                    ) from error
 
     def receipt(self, tx_hash: bytes) -> Mined | None:
         """Return where a transaction is, or None while it is in no block."""
-        with _asking("eth_getTransactionReceipt"):
+        with self._asking("eth_getTransactionReceipt"):
             answer = self._request("eth_getTransactionReceipt", data(tx_hash))
             if answer is None:
                 return None
@@ -328,29 +385,6 @@ def _answer(error: Web3RPCError) -> Json:
     """Return the error object that the node sent."""
     answer = (error.rpc_response or {}).get("error")
     return cast(Json, answer) if isinstance(answer, dict) else {"message": str(answer or error)}
-
-
-@contextmanager
-def _asking(method: str, function: str = "") -> Iterator[None]:
-    """Turn every failure of one request into our errors; ``function`` is set where a contract may refuse."""
-    try:
-        yield
-    except Web3RPCError as error:
-        answer = _answer(error)
-        words = str(answer.get("message"))
-        if function and (answer.get("code") == _REVERTED or words.lower().startswith(_FAILED)):
-            raise Reverted(function, _reason(answer, words)) from error
-        raise ChainUnreachable(
-            f"The node answered {method} with: {words}.", fix="Try again later."
-        ) from error
-    except OSError as error:  # everything of requests
-        raise ChainUnreachable(
-            f"The node did not answer {method}: {type(error).__name__}.", fix="Try again later."
-        ) from error
-    except (Web3Exception, MalformedJson) as error:
-        raise ChainUnreachable(
-            f"The node answered {method} with something unreadable: {error}.", fix="Use another node."
-        ) from error
 
 
 def _reason(answer: Json, words: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import cast
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -21,6 +22,7 @@ from web3.types import RPCEndpoint, RPCResponse
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 from ledger.chain.jsonrpc import MalformedJson, to_object
+from ledger.chain.ports import Waiting, say_nothing
 
 MAX_ANSWER_BYTES = 64 << 20
 """Longest answer; the longest honest ones are 10,000 logs, about 10 megabytes."""
@@ -31,14 +33,29 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
 _UNTOLD_S = 1.0
 _OVERLOADED = 429
+_DENIED = (401, 403)
 _BROKEN = 500
 
-Waiting = Callable[[str, float], None]
-"""Told before each pause, once a node has been away for more than a second: what is wrong, and for how many seconds."""
+
+def shown(url: str) -> str:
+    """Return a URL without what may be secret in it: its user, path and query."""
+    parts = urlsplit(url)
+    try:
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:  # it is no port, and whoever asks the node will say so
+        port = ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
-def say_nothing(reason: str, seconds: float) -> None:
-    """Nobody listens."""
+def refusal(error: BaseException) -> tuple[str, str]:
+    """Return in words what an HTTP request failed with, and what to do; both without the URL."""
+    response = error.response if isinstance(error, requests.HTTPError) else None
+    if response is None:
+        return type(error).__name__, "Check its address and that it runs, or try again later."
+    words = f"HTTP {response.status_code}"
+    if response.status_code in _DENIED:
+        return words, "It wants a user and a password: write the URL as http(s)://USER:PASSWORD@HOST."
+    return words, "Ask whoever runs it, then try again."
 
 
 class NodeProvider(HTTPProvider):

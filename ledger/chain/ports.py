@@ -6,13 +6,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ledger.chain.abi import Function
 from ledger.chain.jsonrpc import Json
 from ledger.records import Head
+
+Waiting = Callable[[str, float], None]
+"""Told before each pause, once a node or a block has been waited for rather long: what is wrong, and for how many seconds."""
+
+
+def say_nothing(reason: str, seconds: float) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +195,14 @@ class Proving(Protocol):
 
     def raw_proof(self, address: bytes, slots: Sequence[int], number: int) -> Json:
         """Return the node's answer to ``eth_getProof`` for the state after a block."""
+        ...
+
+    def raw_transactions(self, number: int) -> list[Json]:
+        """Return the transactions of a block as the node describes them, in full."""
+        ...
+
+    def raw_receipts(self, number: int) -> list[Json]:
+        """Return the node's answer to ``eth_getBlockReceipts``."""
         ...
 
     def logs(self, address: bytes, topics: Sequence[bytes | None], first: int, last: int) -> Iterator[Log]:

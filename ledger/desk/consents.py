@@ -9,7 +9,7 @@ from fl_core.errors import InputError
 from fl_core.protocol.terms import Terms
 from ledger.desk.desk import Desk, Step, effects
 from ledger.records import EMPTY_WORD, Run, RunState
-from ledger.views.runs import Money
+from ledger.views.runs import Money, not_covered
 from ledger.views.terms import terms_in_words
 from ledger.views.window import Answer, Window, table
 
@@ -64,7 +64,9 @@ def give(
     if run.state is not RunState.OPEN:
         raise InputError(f"The run is {run.state.name} and takes no consents.", fix="Look at `run show`.")
     me = desk.account.address
-    for line in terms_in_words(terms, Money.of(desk.reader, run.token).write):
+    money = Money.of(desk.reader, run.token)
+    promised, deposited = terms.reward_per_round * terms.rounds, run.escrow + run.allocated
+    for line in [*terms_in_words(terms, money.write), *not_covered(promised, deposited, money)]:
         desk.note(line)
     committed = dataset()
     if not desk.wishes.dry_run:

@@ -2,7 +2,7 @@
 
 The order is always the same:
 
-1. what a crash left of earlier acts is finished;
+1. what a crash left of earlier acts is finished; where it is the same as what is asked for now, that is the answer;
 2. the call is simulated on the newest state, so that a refusal costs nothing and names its reason;
 3. what would be sent is shown; ``--dry-run`` ends here, without a key and without a passphrase;
 4. the person is asked, unless ``--yes``;
@@ -25,6 +25,7 @@ import typer
 from fl_core.errors import InputError
 from fl_core.secret import Secret
 from ledger.address import LedgerAddress, OpenLedger, open_ledger
+from ledger.desk.begun import done_already
 from ledger.outbox import Outbox
 from ledger.records import Receipt
 from ledger.rehearsal import Rehearsal, Rehearsed
@@ -173,15 +174,19 @@ class Desk(Window):
         """
         writer = None if self.wishes.dry_run else self._writer()
         try:
-            if writer is not None:
-                self._recover(writer)
-            calls = self._rehearse(steps)
-            self._announce(steps, calls)
+            begun = self._recover(writer, steps) if writer is not None else [None] * len(steps)
+            left = [step for step, receipt in zip(steps, begun, strict=True) if receipt is None]
+            calls = self._rehearse(left)
+            self._announce(left, calls)
             if writer is None:
                 self.show(self._planned(steps, calls, extra or {}))
                 return ()
-            confirm("Send?", self.wishes)
-            receipts = tuple(step.send(writer, writer.usable(step.intent)) for step in steps)
+            if left:
+                confirm("Send?", self.wishes)
+            receipts = tuple(
+                receipt or step.send(writer, writer.usable(step.intent))
+                for step, receipt in zip(steps, begun, strict=True)
+            )
         finally:
             if writer is not None:
                 writer.close()
@@ -195,11 +200,13 @@ class Desk(Window):
         )
         return LedgerWriter.through(self.contract, outbox)
 
-    def _recover(self, writer: LedgerWriter) -> None:
-        """Step 1."""
-        for finished in writer.recover():
+    def _recover(self, writer: LedgerWriter, steps: Sequence[Step]) -> list[Receipt | None]:
+        """Step 1; return the receipts of those steps that an earlier command sent."""
+        recovered = writer.recover()
+        for finished in recovered:
             end = "is done" if isinstance(finished.outcome, Receipt) else f"failed: {finished.outcome}"
             self.note(f"note: what an earlier command began, {finished.intent!r}, {end}")
+        return done_already((step.send for step in steps), self.contract, self.account.address, recovered)
 
     def _rehearse(self, steps: Sequence[Step]) -> list[Rehearsed]:
         """Step 2."""
@@ -272,6 +279,11 @@ def receipt_json(receipt: Receipt) -> dict[str, Any]:
         "block": receipt.block_number,
         "gas": receipt.gas_used,
     }
+
+
+def next_nonce(desk: Desk) -> int:
+    """Return the account's next nonce: part of the intent of an act that may be done any number of times."""
+    return desk.connection.nonce(desk.account.address)
 
 
 def effects(window: Window, event: str, **values: object) -> int:

@@ -11,9 +11,10 @@ from typing import Any
 
 from fl_core.digests import Label, digest
 from fl_core.errors import InputError
-from ledger.address import EMBEDDED, LedgerAddress, code_hash, shown, write_address
+from ledger.address import EMBEDDED, LedgerAddress, code_hash, place_of, write_address
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
+from ledger.chain.http import shown
 from ledger.desk.desk import Account, Step, Wishes, confirm, described, planned
 from ledger.fingerprint import fingerprint
 from ledger.records import EMPTY_ADDRESS, Receipt, Role
@@ -200,7 +201,7 @@ def describe(address: LedgerAddress, code: bytes) -> Answer:
     """Return what is pinned about a ledger, and its fingerprint."""
     check = fingerprint(bytes.fromhex(address.contract), code)
     data = {
-        "chain": address.chain if address.path is not None else shown(address.chain),
+        "chain": place_of(address),
         "chain_id": address.chain_id,
         "contract": f"0x{address.contract}",
         "code": f"0x{code.hex()}",

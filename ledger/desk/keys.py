@@ -34,6 +34,8 @@ def make(uri: str, *, scrypt_cost: int = SCRYPT_COST) -> Answer:
     path, passphrase = passphrase_of(uri)
     if path.exists():
         raise InputError(f"{path} exists already.", fix="Choose a new file; keys are not overwritten.")
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder {path.parent}.", fix="Make it first.")
     address = create_keystore(path, passphrase or _new_passphrase(path), scrypt_cost=scrypt_cost)
     return described(path, address)
 

@@ -12,6 +12,7 @@ from fl_core.errors import InputError
 from ledger.desk.desk import Desk, Step
 from ledger.views.rewards import Earnings, earnings, rewards
 from ledger.views.runs import Money
+from ledger.views.weights import with_weights
 from ledger.views.window import Answer, Window
 
 RunId = Annotated[
@@ -30,11 +31,27 @@ Source = Annotated[
         show_default=False,
     ),
 ]
+Weights = Annotated[
+    bool,
+    typer.Option(
+        "--weights",
+        help="Show also the weights that were opened, round by round, in a run that pays by examples.",
+    ),
+]
 
 
-def show(window: Window, run: RunId = None, source: Source = None) -> None:
+def show(window: Window, run: RunId = None, source: Source = None, weights: Weights = False) -> None:
     """Show what every account earned in a run, was paid, and can claim; checked against the ledger."""
-    window.show(rewards(window, earnings(window, window.run(run), source)))
+    tell(window, run, source, weights=weights)
+
+
+def tell(
+    window: Window, run: str | None, source: Path | None, *, weights: bool, only: bytes | None = None
+) -> None:
+    """Show what all accounts earned, or one; and by which weights."""
+    found = earnings(window, window.run(run), source)
+    answer = rewards(window, found, only)
+    window.show(with_weights(window, found, source, answer, only) if weights else answer)
 
 
 def push(desk: Desk, run: RunId = None, source: Source = None) -> None:

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from fl_core.errors import DecodeError, InputError
+from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.protocol.terms import MAX_TERMS, Terms
 from ledger.desk import budgets
-from ledger.desk.desk import Desk, Step
+from ledger.desk.desk import Desk, Step, next_nonce
 from ledger.files import read_plain
 from ledger.records import EMPTY_ADDRESS, Receipt, Role, Run, RunState
 from ledger.rewards import RewardPolicy
@@ -78,11 +79,12 @@ def create(
     document = read_terms(terms)
     paid_in = EMPTY_ADDRESS if token is None else desk.account_of(token)
     money = Money.of(desk.reader, paid_in)
-    amount = document.reward_per_round * document.rounds if escrow is None else money.read(escrow)
+    promised = document.reward_per_round * document.rounds
+    amount = promised if escrow is None else money.read(escrow)
     if amount and token is None:
         raise InputError("The terms promise rewards.", fix="Name the token with --token, or give --escrow 0.")
     run_by = _coordinator(desk) if coordinator is None else desk.account_of(coordinator)
-    for line in terms_in_words(document, money.write):
+    for line in [*terms_in_words(document, money.write), *view.not_covered(promised, amount, money)]:
         desk.note(line)
     plan = _Plan(document, paid_in, amount, budget, run_by, closing_delay * DAY_S)
     _create(desk, plan, money)
@@ -121,6 +123,11 @@ def _create(desk: Desk, plan: _Plan, money: Money) -> None:
         raise InputError(
             f"The terms divide rewards by {plan.terms.reward_policy!r}, which nobody here can do.",
             fix=f"Reward policies are {known}.",
+        )
+    if plan.terms.opens_weights and plan.terms.parameter_set not in PARAMETER_SETS:
+        raise InputError(
+            f"Rounds under {plan.terms.parameter_set} cannot pay by examples: nobody commits to a weight there.",
+            fix="Use the reward policy 'equal', or a lattice parameter set.",
         )
     steps = _approval(desk, plan.token, plan.escrow, money, run)
     words = (
@@ -184,9 +191,8 @@ def _approval(desk: Desk, token: bytes, amount: int, money: Money, run: bytes) -
     if desk.reader.token_allowance(token, desk.account.address, desk.contract) >= amount:
         return []
     words = f"allow the ledger to take {money.write(amount)}"
-    return [
-        Step(words, f"{run.hex()}/approve", lambda w, i: w.approve(token, desk.contract, amount, intent=i))
-    ]
+    intent = f"{run.hex()}/approve/{next_nonce(desk)}"  # another amount, or an allowance that was used up, is another act
+    return [Step(words, intent, lambda w, i: w.approve(token, desk.contract, amount, intent=i))]
 
 
 def _coordinator(desk: Desk) -> bytes:

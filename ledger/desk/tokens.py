@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fl_core.errors import InputError
-from ledger.desk.desk import Desk, Step
+from ledger.desk.desk import Desk, Step, next_nonce
 from ledger.views.members import ever_members
 from ledger.views.runs import Money
 from ledger.views.window import Answer, Window, table
@@ -26,7 +26,7 @@ def create(
     code = creation_code("RewardToken", desk.account.address, units)
     step = Step(
         f"make a token with a cap of {cap}, issued by {desk.name(desk.account.address)}",
-        f"deploy RewardToken {cap}",
+        f"deploy RewardToken {cap}/{next_nonce(desk)}",
         lambda w, i: w.deploy(code, "RewardToken", intent=i),
     )
     desk.act([step], told=lambda receipts: {"token": f"0x{(receipts[0].contract or b'').hex()}"})
@@ -44,9 +44,8 @@ def mint(
     contract, receiver = desk.account_of(token), desk.account.address if to is None else desk.account_of(to)
     money = Money.of(desk.reader, contract)
     units = money.read(amount)
-    supply = desk.reader.token_supply(contract)
     words = f"make {money.write(units)} for {desk.name(receiver)}"
-    intent = f"mint/{contract.hex()}/{supply}/{receiver.hex()}/{units}"
+    intent = f"mint/{contract.hex()}/{receiver.hex()}/{units}/{next_nonce(desk)}"
     desk.act([Step(words, intent, lambda w, i: w.mint(contract, receiver, units, intent=i))])
 
 

@@ -11,7 +11,7 @@ import typer
 from fl_core.errors import InputError
 from ledger.desk.desk import Desk, Step, effects
 from ledger.files import read_plain
-from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Role
+from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Role, RunState
 from ledger.views.proposals import in_words, outlook, proposal_named, proposals
 from ledger.views.window import Window, read_roles
 
@@ -96,8 +96,9 @@ def pause(desk: Desk) -> None:
 def _vote(desk: Desk, act: Act, subject: bytes, roles: Role, info: bytes) -> None:
     proposal = desk.reader.proposal_id(act, subject, roles, info)
     votes, threshold = desk.reader.votes(proposal), desk.reader.threshold()
-    executes = votes + 1 >= threshold
-    if not executes:
+    counted = desk.reader.voted(proposal, desk.account.address)  # of a command that is given again
+    executes = not counted and votes + 1 >= threshold
+    if not (executes or counted):
         _check_executable(desk, act, subject, info)
     words = in_words(desk, act, subject, roles, info)
     desk.note(f"{outlook(votes, threshold)}{': yours' if executes else ''}")
@@ -110,7 +111,7 @@ def _vote(desk: Desk, act: Act, subject: bytes, roles: Role, info: bytes) -> Non
         [step],
         extra={
             "proposal": f"0x{proposal.hex()}",
-            "votes": votes + 1,
+            "votes": votes if counted else votes + 1,
             "threshold": threshold,
             "executes": executes,
         },
@@ -131,12 +132,34 @@ def _check_executable(desk: Desk, act: Act, subject: bytes, info: bytes) -> None
             raise InputError(f"{desk.name(subject)} is {state}.", fix=fix)
         if act is Act.REMOVE and desk.reader.member_count() == 1:
             raise InputError("The last member cannot be removed.", fix=fix)
+        if act is Act.ADMIT:
+            _check_admissible(desk, subject)
     elif act is Act.THRESHOLD and not 1 <= int.from_bytes(info, "big") <= desk.reader.member_count():
         raise InputError(
             f"The threshold is between 1 and {desk.reader.member_count()}, the number of members.", fix=fix
         )
     elif act is Act.UNPAUSE and not desk.reader.paused():
         raise InputError("The ledger is not paused.", fix="There is nothing to do.")
+    elif act is Act.STOP_RUN:
+        run = desk.reader.run(info)
+        if run.state not in (RunState.OPEN, RunState.CLOSING):
+            raise InputError(
+                f"The run is {run.state.name} and cannot be stopped.", fix="Look at `suture run show`."
+            )
+
+
+def _check_admissible(desk: Desk, subject: bytes) -> None:
+    """Refuse to admit what the contract never admits.
+
+    Raises:
+        InputError: It is nobody's account, or a member's signing key.
+    """
+    fix = "Ask who is to be admitted for the account again."
+    if subject == EMPTY_ADDRESS:
+        raise InputError("The zero address is nobody's account.", fix=fix)
+    owner = desk.reader.member_of_signer(subject)
+    if owner not in (None, subject):
+        raise InputError(f"0x{subject.hex()} is a signing key of {desk.name(owner)}.", fix=fix)
 
 
 def _act(text: str) -> Act:

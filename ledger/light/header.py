@@ -77,7 +77,11 @@ class Header:
         fields: RLP's items, in order.
         number: Height.
         parent: Hash of the block before, 32 bytes.
+        miner: Who proposed the block, 20 bytes.
         state_root: Root of the state after the block, 32 bytes.
+        transactions_root: Root of the block's transactions, 32 bytes.
+        receipts_root: Root of the receipts of the block's transactions, 32 bytes.
+        bloom: Bits of every address and topic that the block logged, 256 bytes.
         timestamp: Unix seconds.
         extra_data: Of a BFT block: validators, vote, round and seals (:mod:`ledger.light.qbft`).
         bft: Whether it is a block of QBFT or IBFT 2.0.
@@ -86,7 +90,11 @@ class Header:
     fields: tuple[bytes, ...]
     number: int
     parent: bytes
+    miner: bytes
     state_root: bytes
+    transactions_root: bytes
+    receipts_root: bytes
+    bloom: bytes
     timestamp: int
     extra_data: bytes
     bft: bool
@@ -115,7 +123,11 @@ class Header:
             fields=tuple(fields),
             number=number,
             parent=fields[0],
+            miner=fields[2],
             state_root=fields[3],
+            transactions_root=fields[4],
+            receipts_root=fields[5],
+            bloom=fields[6],
             timestamp=timestamp,
             extra_data=extra,
             bft=mix == BFT_MIX_HASH,

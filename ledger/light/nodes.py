@@ -5,10 +5,10 @@ A node that does not answer is away: it supports nothing, and contradicts nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fl_core.errors import DecodeError
+from fl_core.errors import DecodeError, VerificationError
 from ledger.chain.jsonrpc import MalformedJson, to_bytes
 from ledger.chain.ports import Proving
 from ledger.errors import ChainUnreachable
@@ -108,6 +108,29 @@ class Nodes:
                 )
             block = below
         return block.hash
+
+    def ancestors(self, name: str, start: Block) -> Iterator[Block]:
+        """Yield ``start`` and every block before it, down to block 0: headers of one node, each bound by its child.
+
+        Raises:
+            VerificationError: The node does not show one, or one that does not belong to its child.
+        """
+        block = start
+        yield block
+        while block.number > 0:
+            try:
+                answer = self.connections[name].raw_block(block.number - 1)
+            except ChainUnreachable as error:
+                raise VerificationError(f"{name} cannot be asked: {error.message}") from error
+            if answer is None:
+                raise VerificationError(f"{name} does not show block {block.number - 1}")
+            below = _read(name, answer, block.number - 1)
+            if below.hash != block.header.parent:
+                raise VerificationError(
+                    f"{name}'s block {block.number} does not follow its block {below.number}"
+                )
+            yield below
+            block = below
 
 
 def _read(name: str, answer: dict[str, object], number: int | None) -> Block:

@@ -108,7 +108,7 @@ def prove_account(state_root: bytes, address: bytes, nodes: Nodes) -> Account | 
             storage_root=storage_root,
             code_hash=code_hash,
         )
-    except (rlp.exceptions.DecodingError, ValueError, TypeError) as error:
+    except (rlp.exceptions.DecodingError, ValueError, TypeError, RecursionError) as error:
         raise VerificationError(_NO_PROOF) from error
 
 
@@ -127,7 +127,7 @@ def prove_slot(storage_root: bytes, slot: int, nodes: Nodes) -> int:
             len(value) > WORD_SIZE or value[:1] == b"\0"
         ):  # empty where a node keeps slots that were set to 0 (anvil)
             raise ValueError("not the canonical form of a word")
-    except (rlp.exceptions.DecodingError, ValueError, TypeError) as error:
+    except (rlp.exceptions.DecodingError, ValueError, TypeError, RecursionError) as error:
         raise VerificationError(_NO_PROOF) from error
     return int.from_bytes(value, "big")
 

@@ -88,7 +88,7 @@ class ExtraData:
                 round=int.from_bytes(_sized(rounds, None), "big"),
                 seals=tuple(_sized(item, SEAL_SIZE) for item in _listed(seals)),
             )
-        except (rlp.exceptions.DecodingError, ValueError, TypeError) as error:
+        except (rlp.exceptions.DecodingError, ValueError, TypeError, RecursionError) as error:
             raise DecodeError("QBFT extra data: not (vanity, validators, vote, round, seals)") from error
         if decoded.round >= 1 << (8 * _MAX_ROUND_BYTES) or decoded.encode() != data:
             raise DecodeError("QBFT extra data: not in its canonical form")
@@ -154,15 +154,14 @@ def check_seals(header: Header, validators: frozenset[bytes]) -> frozenset[bytes
     extra = ExtraData.decode(header.extra_data)
     if frozenset(extra.validators) != validators or len(extra.validators) != len(validators):
         raise VerificationError(
-            f"the block is by another set of {len(extra.validators)} validators than the {len(validators)} pinned ones"
+            f"the block is by another set of {len(extra.validators)} validators than the {len(validators)} expected ones",
+            fix="Ask the members who the validators are now.",
         )
     signed = header.hash_with(replace(extra, seals=()).encode())
     signers = frozenset(_signer(signed, seal) for seal in extra.seals) & validators
     needed = quorum(len(validators))
     if len(signers) < needed:
-        raise VerificationError(
-            f"{len(signers)} of the {needed} seals that are needed are by pinned validators"
-        )
+        raise VerificationError(f"{len(signers)} of the {needed} seals that are needed are by its validators")
     return signers
 
 

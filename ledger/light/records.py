@@ -13,7 +13,8 @@ from ledger.artifacts import load
 from ledger.chain.abi import interface
 from ledger.errors import ChainUnreachable
 from ledger.light import slots, table
-from ledger.light.proofs import EMPTY_CODE, MAX_SLOTS, Account, AccountProof, prove_account, prove_slot
+from ledger.light.proofs import EMPTY_CODE
+from ledger.light.state import ContractState
 from ledger.light.table import LightCheckFailed
 from ledger.light.verify import LightVerification, Skip
 from ledger.records import EMPTY_WORD, WORD_SIZE
@@ -43,52 +44,41 @@ class RecordProofs:
 
     Args:
         verification: Checks the block.
+        state: The contract in the state of that block, where somebody has it already.
 
     Raises:
         LightCheckFailed: A check of the block, 10 or 11 failed.
     """
 
-    def __init__(self, verification: LightVerification) -> None:
+    def __init__(self, verification: LightVerification, state: ContractState | None = None) -> None:
         self._verification = verification
         self._pins = verification.pins
         self._block = verification.block
-        self._name = verification.witness_node(self._block.number)
-        self._connection = verification.nodes.connections[self._name]
-        self._account: Account | None = None
+        nodes = verification.nodes.connections
+        name = verification.witness_node(self._block.number)
+        self._connection = nodes[name]
+        self._state = state or ContractState({name: nodes[name]}, self._block, self._pins.contract)
         verification.make(table.ACCOUNT, self._check_account)
         verification.make(table.CODE, self._check_code)
 
     # ------------------------------------------------------------------ proofs
 
-    def _ask(self, wanted: Sequence[int]) -> AccountProof:
-        try:
-            answer = self._connection.raw_proof(self._pins.contract, wanted, self._block.number)
-            return AccountProof.of(answer)
-        except (ChainUnreachable, DecodeError) as error:
-            raise VerificationError(
-                f"{self._name} gives no proof for block {self._block.number}: {error.message}",
-                fix="Use a node that keeps the states of old blocks.",
-            ) from error
-
     def _check_account(self) -> str:
         """(10) The state root leads to the contract's account, and it has code."""
-        nodes = self._ask([]).nodes
-        account = prove_account(self._block.header.state_root, self._pins.contract, nodes)
+        account = self._state.account
         if account is None or account.code_hash == EMPTY_CODE:
             what = "no account" if account is None else "an account without code"
             raise LightCheckFailed(
                 table.ACCOUNT, f"there is {what} at 0x{self._pins.contract.hex()} in block {self._block.number}",
                 fix="Check --contract and --chain-id.",
             )  # fmt: skip
-        self._account = account
         return f"0x{self._pins.contract.hex()} is in the state 0x{self._block.header.state_root.hex()}"
 
     def _check_code(self) -> str:
         """(11) The code is this version's, with this chain and address in it, and the pinned one."""
-        assert self._account is not None, "check 10 comes first"
         domain = Domain(chain_id=self._pins.chain_id, contract=self._pins.contract)
         expected = keccak(load("TrainingLedger").deployed_code({"DOMAIN": domain.separator()}))
-        found = self._account.code_hash
+        found = self._state.code_hash
         if self._pins.code and found != self._pins.code:
             raise LightCheckFailed(
                 table.CODE, f"the code has the hash 0x{found.hex()}, pinned is 0x{self._pins.code.hex()}",
@@ -107,16 +97,7 @@ class RecordProofs:
         Raises:
             VerificationError: The node proves something else, or nothing.
         """
-        assert self._account is not None, "check 10 comes first"
-        found: list[int] = []
-        for first in range(0, len(wanted), MAX_SLOTS):
-            piece = wanted[first : first + MAX_SLOTS]
-            proven = self._ask(piece)
-            for slot in piece:
-                if slot not in proven.slots:
-                    raise VerificationError(f"{self._name} leaves out a slot that was asked for")
-                found.append(prove_slot(self._account.storage_root, slot, proven.slots[slot]))
-        return tuple(found)
+        return self._state.words(wanted)
 
     # ------------------------------------------------------------------ models
 

@@ -16,7 +16,7 @@ from ledger.records import EMPTY_WORD, WORD_SIZE
 
 RUN, ROUND, ARTIFACT, METRICS, AGGREGATE_KEY = range(5)
 """Fields of a model, in order."""
-MODEL_FIELDS = 5
+MODEL_FIELDS, RUN_FIELDS = 5, 9
 _PARENT = 1  # field of a round
 _OPENED_BIT, _UINT32 = 72, 0xFFFF_FFFF
 """Where the number of opened rounds lies in a run's first word (``_packRun``)."""
@@ -56,6 +56,16 @@ def parent_slot(run: bytes, number: int) -> int:
 def run_slot(run: bytes) -> int:
     """Return the slot of a run's numbers; it holds 0 where there is no such run."""
     return map_slot(_variable("_runs"), run)
+
+
+def run_slots(run: bytes) -> tuple[int, ...]:
+    """Return the slots of a run's fields: its numbers, then as in ``RunSlots``."""
+    return tuple((run_slot(run) + field) % 2**256 for field in range(RUN_FIELDS))
+
+
+def balance_slot(owner: bytes) -> int:
+    """Return the slot of an account's balance in a ``RewardToken``."""
+    return map_slot(load("RewardToken").storage_layout["balanceOf"], owner)
 
 
 def opened_rounds(word: int) -> int:

@@ -36,7 +36,9 @@ AGREEMENT: Final = LightCheck(
 )
 GENESIS: Final = LightCheck(number=4, name="genesis", proves="block 0 is the pinned one")
 SEALS: Final = LightCheck(
-    number=5, name="seals", proves="two thirds of the pinned validators sealed the block (QBFT)"
+    number=5,
+    name="seals",
+    proves="two thirds of the validators sealed the block: the pinned ones, or those whom they voted in (QBFT)",
 )
 CHECKPOINTS: Final = LightCheck(
     number=6, name="checkpoints", proves="enough pinned witnesses signed the block, or one that follows it"

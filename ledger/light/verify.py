@@ -16,7 +16,8 @@ from ledger.chain.ports import Proving
 from ledger.checkpoints import SignedCheckpoint
 from ledger.light import table
 from ledger.light.nodes import Block, Nodes
-from ledger.light.qbft import check_seals, quorum
+from ledger.light.qbft import quorum
+from ledger.light.succession import EPOCH_BLOCKS, follow
 from ledger.light.table import LightCheck, LightCheckFailed, Outcome, Verdict
 from ledger.light.witnesses import Signed, newest_by_witness
 from ledger.typed_data import Domain
@@ -34,7 +35,8 @@ class Pins:
         contract: Address of the ledger's contract, 20 bytes.
         code: keccak-256 of its code, or empty: this version's code is demanded anyway.
         genesis: Hash of block 0, or empty.
-        validators: Of a QBFT chain; empty when seals are not looked at.
+        validators: Of a QBFT chain, now or earlier; empty when seals are not looked at.
+        epoch_length: Blocks after which such a chain drops pending votes on validators.
         witnesses: Signing keys of members whose checkpoints count.
         checkpoints: What they signed; of others too, which do not count.
         witnesses_needed: How many of them must vouch.
@@ -52,6 +54,7 @@ class Pins:
     code: bytes = b""
     genesis: bytes = b""
     validators: frozenset[bytes] = frozenset()
+    epoch_length: int = EPOCH_BLOCKS
     witnesses: frozenset[bytes] = frozenset()
     checkpoints: tuple[SignedCheckpoint, ...] = ()
     witnesses_needed: int = 1
@@ -239,15 +242,19 @@ class LightVerification:
         return f"0x{next(iter(pinned)).hex()}"
 
     def _check_seals(self, block: Block) -> str | Skip:
-        """(5) Two thirds of the pinned validators sealed the block."""
-        validators = self.pins.validators
-        if not validators:
+        """(5) Two thirds of the validators sealed the block: the pinned ones, or those that followed them by votes."""
+        pins = self.pins
+        if not pins.validators:
             return Skip("no validators are pinned")
-        signers = check_seals(block.header, validators)
-        self.vouchers.append(f"{len(signers)} validators")
-        return (
-            f"{len(signers)} of {len(validators)} validators sealed it, {quorum(len(validators))} are needed"
-        )
+        ancestors = self.nodes.ancestors(self.witness_node(block.number), block)
+        found = follow(ancestors, pins.validators, pins.epoch_length)
+        signers, validators = len(found.signers), len(found.validators)
+        self.vouchers.append(f"{signers} validators")
+        said = f"{signers} of {validators} validators sealed it, {quorum(validators)} are needed"
+        if not found.changes:
+            return said
+        times = _count(found.changes, "time")
+        return f"{said}; the set changed {times} by votes since block {found.pinned_until}, the last of the pinned ones"
 
     def _check_checkpoints(self, block: Block) -> str | Skip:
         """(6) Enough witnesses signed the block or a descendant; no witness signed one that is not on this chain."""

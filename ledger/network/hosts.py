@@ -13,6 +13,7 @@ from eth_utils.exceptions import ValidationError
 from fl_core.errors import InputError
 from fl_core.randomness import RandomSource
 from fl_core.secret import Secret
+from ledger.typed_data import CURVE_ORDER
 
 P2P_PORT, RPC_PORT = 30303, 8545
 MAX_HOSTS = 100
@@ -22,7 +23,6 @@ _KEY_SIZE, _PUBLIC_SIZE = 32, 64
 _HOST = re.compile(
     r"(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+)(?::(?P<port>\d{1,5}))?(?:=(?P<key>(?:0x)?[0-9a-fA-F]{128}))?"
 )
-_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def new_key(random: RandomSource) -> Secret:
     """Return a fresh node key, 32 bytes."""
     while True:
         key = random.secret(_KEY_SIZE)
-        if 0 < int.from_bytes(key.reveal(), "big") < _ORDER:  # all but one in 2^127 are
+        if 0 < int.from_bytes(key.reveal(), "big") < CURVE_ORDER:  # all but one in 2^127 are
             return key
 
 

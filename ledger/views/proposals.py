@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,24 +36,33 @@ class Proposal:
 
 
 def open_proposals(window: Window) -> list[Proposal]:
-    """Return the proposals of the current era, oldest first; older votes count no more."""
+    """Return the proposals of the current era that can be executed, oldest first; older votes count no more."""
     reader, found = window.reader, dict[bytes, list[Event]]()
     for event in reader.events("Vote"):
         found.setdefault(bytes(event.values["proposal"]), []).append(event)
     proposals = []
     for identity, events in found.items():
         values = events[0].values
+        act = _act(values["act"])
         now = reader.proposal_id(values["act"], values["subject"], values["roles"], values["info"])
-        if now == identity:
-            proposals.append(_proposal(events))
+        if now == identity and act is not None:
+            proposals.append(_proposal(act, events))
     return proposals
 
 
-def _proposal(events: Sequence[Event]) -> Proposal:
+def _act(value: int) -> Act | None:
+    """Return the act that a vote names; None where it names none or several at once, which the contract never executes.
+
+    Any member can cast such a vote: it must not stand in the way of the others.
+    """
+    return Act(value) if value in Act.__members__.values() else None
+
+
+def _proposal(act: Act, events: Sequence[Event]) -> Proposal:
     values = events[0].values
     return Proposal(
         id=bytes(values["proposal"]),
-        act=Act(values["act"]),
+        act=act,
         subject=bytes(values["subject"]),
         roles=Role(values["roles"]),
         info=bytes(values["info"]),
@@ -132,22 +141,27 @@ def as_json(window: Window, proposal: Proposal, threshold: int) -> dict[str, Any
     }
 
 
+def _voted_for(window: Window, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a vote was for, for programs; the act is None where it names no single one."""
+    act = _act(values["act"])
+    if act is None:
+        return {"act": None, "words": f"no act ({values['act']}): it can never be executed"}
+    subject, info = bytes(values["subject"]), bytes(values["info"])
+    return {"act": act.name, "words": in_words(window, act, subject, Role(values["roles"]), info)}
+
+
 def vote_history(window: Window) -> Answer:
     """List every vote ever cast, when, and whether it executed its act."""
     executed = {event.tx_hash for name in EXECUTIONS for event in window.reader.events(name)}
     votes = []
     for event in window.reader.events("Vote"):
         values = event.values
-        act = Act(values["act"])
         votes.append(
             {
                 "block": event.block_number,
                 "time": window.time(event.block_number),
                 "voter": f"0x{bytes(values['voter']).hex()}",
-                "act": act.name,
-                "words": in_words(
-                    window, act, bytes(values["subject"]), Role(values["roles"]), bytes(values["info"])
-                ),
+                **_voted_for(window, values),
                 "votes": values["votes"],
                 "executed": event.tx_hash in executed,
                 "transaction": f"0x{event.tx_hash.hex()}",

@@ -90,7 +90,7 @@ def _newest(window: Window, run: Run) -> tuple[int, bytes]:
 
 
 def _document(window: Window, number: int, source: Path | None) -> bytes:
-    public = window.address.public if source is None else _folder(source)
+    public = public_folder(window, source)
     if public is None and source is None:
         raise InputError(
             "The rewards document is not on the ledger.", fix="Name the run's public folder with --from."
@@ -101,14 +101,23 @@ def _document(window: Window, number: int, source: Path | None) -> bytes:
             return read_plain(source, MAX_DOCUMENT)
         paper = RoundPaper.decode(read_plain(public.round(number), MAX_ROUND_PAPER))
         return Archive(public.archive).get(bytes.fromhex(paper.rewards), MAX_DOCUMENT)
-    except (OSError, ValueError, DecodeError, ArchiveError) as error:
+    except OSError as error:
+        place = source if public is None else public.round(number)
+        raise InputError(
+            f"The rewards of round {number} cannot be read from {place}: {error.strerror}.",
+            fix="Name the newest public folder with --from.",
+        ) from error
+    except (ValueError, DecodeError, ArchiveError) as error:
         raise InputError(
             f"The rewards of round {number} cannot be read ({error}).",
             fix="Name the newest public folder with --from.",
         ) from error
 
 
-def _folder(source: Path) -> PublicFolder | None:
+def public_folder(window: Window, source: Path | None) -> PublicFolder | None:
+    """Return the public folder that a person names, by default the one around the ledger; None where it is none."""
+    if source is None:
+        return window.address.public
     if not source.is_dir():
         return None
     return PublicFolder(source / "public" if (source / "public").is_dir() else source)

@@ -78,6 +78,15 @@ def runs(window: Window) -> Answer:
     return Answer(data, table(rows) if found else ["There is no run on this ledger yet."])
 
 
+def not_covered(promised: int, deposited: int, money: Money) -> list[str]:
+    """Return what people are told where a run's terms promise more than was deposited; nothing where they do not."""
+    if promised <= deposited:
+        return []
+    return [
+        f"note: the terms promise {money.write(promised)} in all, and {money.write(deposited)} are deposited: no more can be paid"
+    ]
+
+
 def run_json(run: Run) -> dict[str, Any]:
     """Return a run for programs; amounts are strings of token units."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fl_core.lattice.parameters import PARAMETER_SETS
-from fl_core.protocol.terms import Terms
+from fl_core.protocol.terms import BY_EXAMPLES, Terms
 
 
 def terms_in_words(terms: Terms, money: Callable[[int], str]) -> list[str]:
@@ -25,6 +25,7 @@ def terms_in_words(terms: Terms, money: Callable[[int], str]) -> list[str]:
         _protection(terms),
         f"A holder with {terms.weight_cap} examples or more counts fully, one with fewer in proportion.",
     ]
+    lines.append(f"Round 1 begins with the model file with the SHA-256 {terms.initial_model}.")
     if terms.counters:
         lines.append(
             f"Besides the update these numbers are summed under encryption: {', '.join(terms.counters)}."
@@ -34,9 +35,16 @@ def terms_in_words(terms: Terms, money: Callable[[int], str]) -> list[str]:
             "If somebody spoils a sum, two or three values of each update may be opened to find out who."
         )
     if terms.reward_per_round:
-        division = {"equal": "in equal parts"}.get(terms.reward_policy, f"by {terms.reward_policy!r}")
+        division = {"equal": "in equal parts", BY_EXAMPLES: "by their numbers of examples"}.get(
+            terms.reward_policy, f"by {terms.reward_policy!r}"
+        )
         lines.append(f"Each model pays {money(terms.reward_per_round)} to its contributors, {division}.")
-    else:
+    if terms.opens_weights:
+        lines.append(
+            f"To be paid by examples you open your weight after each sum: everybody who reads the run's papers learns how many"
+            f" examples you trained on, up to {terms.weight_cap}. Who does not open it is not paid for that round."
+        )
+    if terms.reward_per_round == 0:
         lines.append("The run pays nothing.")
     code = (
         f"the Flower app with the SHA-256 {terms.bundle}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from ledger.address import LedgerAddress, OpenLedger, names_around, open_ledger
 from ledger.records import ADDRESS_SIZE, EMPTY_ADDRESS, WORD_SIZE, Role, Run
 from suture_fl.report import one_line
 
+_ADDRESS = re.compile(r"0x|[0-9a-f]{40}$", re.IGNORECASE)
 LEAST_DIGITS = 4
 """Fewest hexadecimal digits that name a run or a proposal for short."""
 
@@ -87,13 +89,17 @@ class Window:
     def account_of(self, text: str) -> bytes:
         """Return the account that a person names: an address, or a name of the public folder.
 
+        Nobody checks those names. So what looks like an address is one, whatever anybody calls itself, and a name is of one account.
+
         Raises:
-            InputError: There is none, or the address has a typing mistake.
+            InputError: There is none, there are several, or the address has a typing mistake.
         """
-        for account, name in self.names.items():
-            if text.casefold() == name.casefold():
-                return account
-        return read_account(text)
+        found = [account for account, name in self.names.items() if text.casefold() == name.casefold()]
+        if not found or _ADDRESS.match(text):
+            return read_account(text)
+        if len(found) > 1:
+            raise InputError(f"{len(found)} accounts are called {text!r}.", fix="Name it by its address.")
+        return found[0]
 
     def run(self, text: str | None) -> Run:
         """Return the run that a person names by its id or the beginning of it; without a name, the only one.

@@ -15,8 +15,10 @@ import pytest
 from cryptography.hazmat.primitives import hpke
 
 from clients.door import Method
-from clients.errors import PolicyRefusal
+from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.logbook import read_logbook
 from clients.node.register import Register
+from clients.node.register_view import expect_not_restored
 from coordinator.rounds.machine import RoundMachine
 from fl_core.digests import Label
 from fl_core.errors import VerificationError
@@ -27,6 +29,7 @@ from fl_core.randomness import Stream
 from fl_core.secagg import boxes
 from fl_core.secagg.boxes import SEED_BYTES, TransportPrivateKey
 from fl_core.secret import Secret
+from ledger.logbook import Kind
 from ledger.records import RoundState
 from tests.simulators.consortium import MODEL, Consortium, seed
 from tests.simulators.dry_round import DryRound
@@ -62,10 +65,10 @@ def test_different_headers_to_different_clients(consortium):
         consortium.begin(0, replace(header, committee=(header.committee[0], own, *header.committee[2:])))
 
 
-def test_coordinator_silently_drops_a_victim(consortium):
-    """Who is in V holds the coordinator's receipt; but a victim that was left out of V is not told, and its node answers.
+def test_coordinator_silently_drops_a_victim(consortium, caplog):
+    """Who is in V demands the coordinator's receipt; a victim that was left out of V sees it, and its logbook says what it sent.
 
-    Not yet closed: the receipt comes with the request instead of with the contribution.
+    A contribution that came too late looks the same, so its node says so and answers all the same.
     """
     header = consortium.open_round()
     for position in range(4):
@@ -81,6 +84,12 @@ def test_coordinator_silently_drops_a_victim(consortium):
     victim = consortium.request(machine, 0)
     assert RevealRequest.decode(victim).receipt == b""
     assert consortium.reveal(0, victim)
+    assert "the coordinator did not accept this node's contribution" in caplog.text
+    holder = consortium.holders[0]
+    sent = [
+        entry for entry, _ in read_logbook(holder.folder, holder.account) if entry.kind == Kind.FRAME.value
+    ]
+    assert [entry.digest for entry in sent] == [hashlib.sha256(frames[0]).hexdigest()]
 
 
 def test_harvest_now_decrypt_later():
@@ -139,7 +148,12 @@ def test_a_machine_seized_later_opens_no_old_box(consortium):
 
 
 def test_restored_backup_of_a_node(consortium, tmp_path):
-    """Not yet closed at the node: a restored register has forgotten its answer. The ledger's write-once set still stands."""
+    """A register that was rolled back has forgotten its answer. The logbook has not, so the node does not start.
+
+    Where both were rolled back, the member's own checkpoint on the board tells
+    (`test_a_folder_that_was_restored_from_a_backup_signs_nothing`); and what such a node could be asked is
+    only what the ledger says, whose set is written once.
+    """
     machine = consortium.included()
     holder, backup = consortium.holders[0], tmp_path / "backup"
     holder.node.close()
@@ -162,11 +176,15 @@ def test_restored_backup_of_a_node(consortium, tmp_path):
     consortium.facts.rounds[key] = forked
     with pytest.raises(PolicyRefusal, match="the reveal for another set"):
         consortium.reveal(0, smaller.encode())  # the register that remembers refuses even then
-    restored = consortium.start(holder, register=Register(backup))
-    assert restored.call(
-        Method.REVEAL, smaller.encode()
-    )  # a forked ledger and a restored backup together succeed
-    restored.close()
+    holder.node.close()
+    shutil.copy(backup / "register.sqlite", holder.folder / "register.sqlite")
+    with pytest.raises(NodeStateError, match=r"restored from a backup.*the reveal of round 1 is not in"):
+        expect_not_restored(holder.folder, holder.account)  # what comes before a node opens its door
+    restored = consortium.start(
+        holder
+    )  # one whose software leaves that out, on a ledger that was forked, succeeds
+    assert restored.call(Method.REVEAL, smaller.encode())
+    holder.node = restored
 
 
 def test_randomness_misuse():

@@ -39,6 +39,8 @@ FUZZED: dict[str, str] = {
     "fl_core.protocol.messages.RevealRequest.decode": "reveal request",
     "fl_core.protocol.prekeys.SignedPrekey.decode": "prekey",
     "fl_core.protocol.terms.Terms.decode": "terms",
+    "fl_core.protocol.weights.WeightOpening.decode": "weight opening",
+    "fl_core.protocol.weights.WeightRequest.decode": "weight request",
     "fl_core.secagg.boxes._decode": "transport key",
     "fl_core.secagg.boxes.TransportPrivateKey.open": "box",
     "fl_core.secagg.ckks.agreement.KeyPackage.decode": "CKKS key package",
@@ -75,9 +77,13 @@ FUZZED: dict[str, str] = {
 """Decoder -> target. What is not a message of its own is reached through one."""
 
 OTHERWISE: dict[str, str] = {
+    "coordinator.launch.run_file.read_run_file": "a file that the researcher wrote; tests/unit/coordinator/test_run_file.py",
+    "coordinator.launch.state.LaunchFolder.read": "our own file, in a folder for its owner only",
+    "coordinator.engines.superlink_service.enrolled_keys": "our own file, in a folder for its owner only",
     "clients.app._run": "settings of a run without protection; the holder's policy allows none by default",
     "clients.door.receive_message": "nine bytes, then a payload that another decoder reads; tests/unit/clients/test_door.py",
     "clients.gateway.reply_check._names": "an object, a target, then JSON, a target; tests/unit/clients/gateway",
+    "clients.node.gateway_lines.told": "bounded JSON, a target, of the own log; tests/unit/clients/gateway/test_outgoing.py",
     "clients.gateway.reply_check._sealed": "an object, a target, then JSON, a target; tests/unit/clients/gateway",
     "clients.gateway.superlink._refused": "JSON, a target; only a number is taken",
     "clients.node.ckks.CkksDesk.protect": "reads numbers out of a decoded CKKS protect call",
@@ -86,7 +92,8 @@ OTHERWISE: dict[str, str] = {
     "clients.node.house.load_ledger": "a person's file; tests/unit/clients/test_node_commands.py",
     "clients.node.house.load_name": "a person's file; tests/unit/clients/node/test_template.py",
     "clients.node.house.load_policy": "a person's file; tests/unit/clients/node/test_policy_file.py",
-    "clients.node.house._read_config": "a person's file; tests/unit/clients/node/test_house.py",
+    "clients.node.house.read_node_toml": "a person's file; tests/unit/clients/node/test_house.py",
+    "clients.node.network.load_network": "a person's file; tests/unit/clients/node/test_network.py",
     "clients.node.service.Node.protect": "reads numbers out of a decoded protect call",
     "clients.training.heart_disease.load_hospital": "calls parse_hospitals",
     "clients.training.heart_disease.load_hospitals": "calls parse_hospitals",
@@ -99,6 +106,7 @@ OTHERWISE: dict[str, str] = {
     "coordinator.papers.decode_blocks": "our own journal",
     "coordinator.store.boxes.BoxFolder.get": "our own folder, emptied when a round begins",
     "coordinator.store.events._parse": "our own file; tests/unit/coordinator/store/test_events.py",
+    "ledger.fees.offer_of": "transactions that this outbox signed itself; tests/unit/ledger/test_fees.py",
     "ledger.artifacts.load": "a file of the package",
     "ledger.artifacts.parse": "a file of the package; tests/unit/ledger/test_artifacts.py",
     "ledger.audit.papers._refuse_newer": "the format's name of a run paper, which a target reads whole",
@@ -109,6 +117,8 @@ OTHERWISE: dict[str, str] = {
     "ledger.chain.embedded.proof._prove_slot": "our own chain's database",
     "ledger.chain.http.NodeProvider.decode_rpc_response": "JSON, a target, for web3; tests/unit/ledger/test_connection.py",
     "ledger.toml_file.TomlFile.__init__": "a person's file",
+    "ledger.program_signer.read_key_program": "a person's file; tests/unit/ledger/test_program_signer.py",
+    "ledger.signer._names_a_program": "whether a person's key file is the other kind; the same tests",
     "ledger.signer._parse": "a person's key file; tests/unit/ledger/test_signer.py",
 }
 """Decoder -> why the fuzzer does not throw bytes at it."""

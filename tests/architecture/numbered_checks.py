@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from fl_core.protocol import blame, client, coordinator, header_check, member, prekeys, share_check
+from fl_core.protocol import blame, client, coordinator, header_check, member, prekeys, share_check, weights
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "explanation" / "protocol.md"
@@ -18,6 +18,9 @@ CHECKS: dict[str, tuple[Callable[..., object], tuple[object, ...]]] = {
     "Blame checks": (blame.answer_blame, (blame.answer_blame, blame._check_failure)),
     "Blame answer checks": (blame.verify_blame_answer, (blame.verify_blame_answer,)),
     "Header checks": (header_check.check_header, (header_check,)),
+    "Weight request checks": (weights.check_weight_request, (weights.check_weight_request,)),
+    "Weight opening checks": (weights.verify_weight_opening, (weights.verify_weight_opening,)),
+    "Weight sum checks": (weights.verify_weight_sum, (weights.verify_weight_sum,)),
     "Contribution checks": (coordinator.Collector.accept, (coordinator.Collector,)),
     "Share checks": (share_check.answer_check, (share_check.answer_check,)),
     "Check answer checks": (share_check.verify_check_answer, (share_check.verify_check_answer,)),
@@ -64,4 +67,4 @@ def performed(code: object) -> set[int]:
 
 def letters_of_client() -> dict[str, str]:
     """Return the lettered comments of the client's step."""
-    return dict(re.findall(r"# \((\w)\) (.*)", inspect.getsource(client.contribute)))
+    return dict(re.findall(r"# \((\w)\) (.*)", inspect.getsource(client._Job)))

@@ -11,7 +11,16 @@ import pytest
 
 from clients import calls, door
 from fl_core import codec
-from fl_core.protocol import blame_messages, check_messages, exclusions, header, messages, prekeys, terms
+from fl_core.protocol import (
+    blame_messages,
+    check_messages,
+    exclusions,
+    header,
+    messages,
+    prekeys,
+    terms,
+    weights,
+)
 from fl_core.protocol.blame_messages import BlameRequest
 from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.header import RoundHeader
@@ -19,6 +28,7 @@ from fl_core.protocol.messages import Frame, RevealRequest
 from fl_core.protocol.phases import TRANSITIONS, Phase, Step
 from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.statements import BlameStatement, CheckStatement, Contribution, RevealStatement
+from fl_core.protocol.weights import WeightOpening, WeightRequest
 from ledger import checkpoints, documents, papers
 from ledger.chain.embedded import block
 from tests.architecture import numbered_checks
@@ -55,9 +65,9 @@ def test_every_step_that_the_code_cites_has_a_section_and_every_section_a_number
         ):
             cited |= {int(number) for number in re.findall(r"\d+", words)}
     headings = [int(number) for number in re.findall(r"^## Step (\d+):", PROTOCOL, re.MULTILINE)]
-    assert headings == list(range(1, 9))
+    assert headings == list(range(1, 10))
     assert cited <= set(headings)
-    assert {2, 3, 4, 5, 6, 7, 8} <= cited
+    assert {2, 3, 4, 5, 6, 7, 8, 9} <= cited
 
 
 def test_the_diagram_names_the_range_of_every_list_of_checks():
@@ -66,6 +76,9 @@ def test_the_diagram_names_the_range_of_every_list_of_checks():
         ("Seat checks", "seat"),
         ("Blame checks", "blame"),
         ("Blame answer checks", "blame answer"),
+        ("Weight request checks", "weight request"),
+        ("Weight opening checks", "weight opening"),
+        ("Weight sum checks", "weight sum"),
         ("Contribution checks", "contribution"),
         ("Share checks", "share"),
         ("Check answer checks", "check answer"),
@@ -93,7 +106,7 @@ def table(heading: str) -> list[list[str]]:
 
 def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
     modules = (
-        header, messages, prekeys, check_messages, blame_messages, exclusions, terms, calls, papers, documents, codec, door,
+        header, messages, prekeys, check_messages, blame_messages, exclusions, terms, weights, calls, papers, documents, codec, door,
             block, checkpoints,
     )  # fmt: skip
     code = {
@@ -117,6 +130,8 @@ def test_every_limit_on_the_page_is_the_codes_and_none_is_missing():
         ("Prekey", [f.name for f in fields(SignedPrekey)]),
         ("Blame request", [f.name for f in fields(BlameRequest)]),
         ("Blame answer", [*(f.name for f in fields(BlameStatement)), "list", "signature"]),
+        ("Weight request", [f.name for f in fields(WeightRequest)]),
+        ("Weight opening", [f.name for f in fields(WeightOpening)]),
         ("Reveal request", [f.name for f in fields(RevealRequest)]),
         ("Reveal", [*(f.name for f in fields(RevealStatement)), "sum", "signature"]),
     ],

@@ -11,6 +11,7 @@ import pytest
 from ledger.artifacts import NAMES, load
 from tests.contracts.sources import PREFIXES, sentences, source
 
+REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "contracts.md").read_text("utf-8")
 TESTS = "\n".join(path.read_text("utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
 
 
@@ -97,6 +98,61 @@ def test_every_function_that_changes_state_is_called_by_a_test(name: str) -> Non
     ]
     helpers = (Path(__file__).parent / "world.py").read_text("utf-8")
     assert [function for function in changing if f'"{function}"' not in TESTS + helpers] == []
+
+
+def described(section: str) -> Iterator[tuple[str, list[str], str]]:
+    """Yield what a section of the reference describes: a name, its parameters, and the rest of the row of the table."""
+    found = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", REFERENCE, re.DOTALL | re.MULTILINE)
+    assert found is not None, section
+    for line in found[1].splitlines():
+        cells = line.strip("|").split("|")
+        for name, parameters in re.findall(r"`(\w+)\((.*?)\)`", cells[0]):
+            yield name, [part for part in parameters.split(", ") if part], "|".join(cells[1:])
+
+
+def in_the_abi(name: str, kind: str, *mutability: str) -> dict[str, list[str]]:
+    """Return functions or events of a contract with the names of their parameters."""
+    return {
+        element["name"]: [item["name"] for item in element["inputs"]]
+        for element in load(name).abi
+        if element["type"] == kind and (not mutability or element["stateMutability"] in mutability)
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "kind", "mutability"),
+    [
+        ("Who may do what", "TrainingLedger", "function", ("nonpayable",)),
+        ("What anybody can read", "TrainingLedger", "function", ("view", "pure")),
+        ("Events", "TrainingLedger", "event", ()),
+        ("The reward token", "RewardToken", "function", ()),
+    ],
+)
+def test_the_reference_has_every_function_and_event_with_its_parameters(
+    section: str, name: str, kind: str, mutability: tuple[str, ...]
+) -> None:
+    real = in_the_abi(name, kind, *mutability)
+    written = {entry: parameters for entry, parameters, _ in described(section) if entry != "__init__"}
+    if name == "RewardToken":
+        events = in_the_abi(name, "event")
+        assert {entry: written.pop(entry) for entry in events} == events
+    assert written.keys() == real.keys()
+    for entry, parameters in real.items():
+        if any(
+            parameter.startswith("arg") for parameter in parameters
+        ):  # a map's getter: its keys have no names
+            assert len(written[entry]) == len(parameters), entry
+        else:
+            assert written[entry] == parameters, entry
+
+
+def test_the_reference_says_what_of_an_event_is_indexed() -> None:
+    indexed = {
+        element["name"]: [item["name"] for item in element["inputs"] if item["indexed"]]
+        for element in load("TrainingLedger").abi
+        if element["type"] == "event"
+    }
+    assert {name: re.findall(r"\*(\w+)\*", rest) for name, _, rest in described("Events")} == indexed
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,7 @@ from typing import Any
 from eth_abi.abi import encode
 
 from ledger.artifacts import load
-from ledger.records import EMPTY_WORD, Act, Role
+from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Role
 from ledger.typed_data import KeyPossession, model_id, run_id
 from tests.contracts.harness import Contract, account, refused, sign, type_of, word
 from tests.contracts.odd_tokens import compiled
@@ -48,6 +48,7 @@ def test_a_wallet_plays_every_part(world: World) -> None:
     wallet.join()
     assert world.view("signerOf", account("wallet's key")) == wallet.address
     assert world.view("member", wallet.address)["epoch"] == 1
+    assert world.view("keysAt", wallet.address, 1)["signer"] == account("wallet's key")
 
     world.vote(Act.ADMIT, subject=account("eve"), roles=Role.HOLDER, voters=("ada",))
     wallet.call("vote", int(Act.ADMIT), account("eve"), int(Role.HOLDER), EMPTY_WORD)
@@ -90,6 +91,38 @@ def test_a_wallet_plays_every_part(world: World) -> None:
     assert world.view("paused") is True
 
 
+def test_a_wallets_own_votes_and_budgets_bind_it(world: World) -> None:
+    wallet = Wallet(world)
+    wallet.join()
+    admission = (int(Act.ADMIT), account("eve"), int(Role.HOLDER), EMPTY_WORD)
+    world.vote(Act.THRESHOLD, info=(3).to_bytes(32, "big"))
+    wallet.call("vote", *admission)
+    with refused("caller has voted"):
+        wallet.call("vote", *admission)
+    world.call("ada", "vote", *admission)
+    assert world.view("member", account("eve"))["roles"] == 0
+
+    world.call("odo", "pause")
+    world.vote(Act.UNPAUSE, voters=("ada", "ben"))
+    wallet.call("vote", int(Act.UNPAUSE), EMPTY_ADDRESS, 0, EMPTY_WORD)
+    assert world.ledger.events()[-1].values == {"by": wallet.address, "paused": False}
+
+    run = world.create_run(budget=20)
+    wallet.call("grantBudget", dataset_of("wallet"), 30)
+    wallet.call("accept", run, word("terms"), dataset_of("wallet"))
+    with refused("data set has less budget left"):
+        wallet.call("grantBudget", dataset_of("wallet"), 19)
+    wallet.call("grantBudget", dataset_of("wallet"), 20)
+
+
+def test_a_sponsor_that_signs_a_wallets_transaction_does_not_close_its_run(world: World) -> None:
+    wallet, run = Wallet(world), world.create_run()
+    selector = load("TrainingLedger").method_identifiers["closeRun(bytes32)"]
+    for signer in ("rosa", "kim"):
+        with refused("caller is neither coordinator nor sponsor"):
+            wallet.contract.call(signer, "execute", world.ledger.address, selector + run)
+
+
 def test_a_member_that_signs_a_wallets_transaction_lends_it_no_rights(world: World) -> None:
     """A wallet, or any contract that a member calls, cannot act as the member."""
     wallet = Wallet(world)
@@ -111,3 +144,12 @@ def test_a_wallet_moves_its_own_tokens_only(world: World) -> None:
     assert world.token.view("allowance", account("ada"), wallet.address) == 0
     assert (world.balance(wallet.address), world.balance(account("stranger"))) == (60, 5)
     assert world.balance(account("ada")) == 20
+
+
+def test_a_minter_that_signs_a_wallets_transaction_makes_no_tokens(world: World) -> None:
+    wallet = Wallet(world)
+    selector = load("RewardToken").method_identifiers["mint(address,uint256)"]
+    order = selector + encode(["address", "uint256"], [wallet.address, 1])
+    with refused("caller is not the minter", contract="reward_token"):
+        wallet.contract.call("rosa", "execute", world.token.address, order)
+    world.token.call("rosa", "mint", wallet.address, 1)

@@ -1,7 +1,8 @@
-"""The same calls on three independent EVMs, at the forks between Shanghai and Prague, have the same effects."""
+"""The same calls on three independent EVMs, at the forks between Shanghai and Osaka, and on the embedded chain have the same effects."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from ledger.errors import Reverted
 from ledger.records import Act, Role
 from ledger.typed_data import model_id
 from tests.contracts.anvil_engine import OPTIONS, AnvilEngine
+from tests.contracts.embedded_engine import EmbeddedEngine
 from tests.contracts.engines import Engine, PyEvm, Revm
 from tests.contracts.harness import account, word
 from tests.contracts.world import DELAY, HOLDERS, World, rewards_of
@@ -71,6 +73,11 @@ def reference() -> list[Any]:
 def test_py_evm_and_revm_tell_the_same_story_at_every_fork(reference: list[Any]) -> None:
     for fork in ("SHANGHAI", "CANCUN", "PRAGUE"):
         assert story(Revm(fork=fork)) == reference, fork
+
+
+def test_the_embedded_chain_tells_the_same_story(reference: list[Any], tmp_path: Path) -> None:
+    with EmbeddedEngine(tmp_path / "ledger.sqlite") as engine:
+        assert story(engine) == reference
 
 
 @pytest.mark.anvil

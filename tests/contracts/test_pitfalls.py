@@ -16,7 +16,7 @@ import ledger.contracts
 from ledger.artifacts import load
 from ledger.merkle import MerkleTree, contribution_leaf, reward_leaf
 from ledger.records import EMPTY_WORD, Act, Role, RunState
-from ledger.rewards import RewardPolicy, allocate, rewards_tree
+from ledger.rewards import RewardPolicy, RoundFacts, allocate, rewards_tree
 from ledger.typed_data import Domain, KeyPossession, model_id, run_id
 from tests.contracts.engines import Revm
 from tests.contracts.harness import account, refused, sign, word
@@ -132,7 +132,7 @@ def test_rounding_dust(world: World, run: bytes) -> None:
     members = [account(name) for name in HOLDERS[:3]]
     cumulative: dict[bytes, int] = {}
     for n, reward in ((1, 100), (2, 101), (3, 7)):
-        cumulative = allocate(RewardPolicy.EQUAL, members, reward, cumulative)
+        cumulative = allocate(RewardPolicy.EQUAL, RoundFacts(included=members), reward, cumulative).earned
         world.play(run, n, "included")
         root = rewards_tree(run, cumulative).root
         world.call("kim", "finaliseRound", run, n, word(f"m{n}"), word("key"), EMPTY_WORD, root, reward)

@@ -17,7 +17,7 @@ import pytest
 from tests.simulators.process_tree import MARK, end_marked
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-TIMEOUT_S = 300.0
+TIMEOUT_S, SCRIPT_S = 300.0, 900.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,14 @@ class Commands:
     def run(self, command: str, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         return finished(self.start(command, *arguments, **more))
+
+    def shell(self, script: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a script in ``bash`` to its end; both outputs in the order in which they came."""
+        return subprocess.run(
+            ["bash", script], env=self.environment(**more), cwd=self.temporary, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SCRIPT_S, check=False,
+            preexec_fn=hear_signals,
+        )  # fmt: skip
 
 
 def hear_signals() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.store import presence
 from tests.e2e.conftest import Commands, finished
 from tests.simulators.process_tree import becomes, marked
 
@@ -51,7 +52,9 @@ def test_a_signal_in_the_middle_of_a_local_run_ends_it_with_one_word(
     result = finished(process)
     assert (result.returncode, result.stderr) == (128 + number, "interrupted\n")
     assert becomes(lambda: not marked(commands.mark), GONE_S), marked(commands.mark)
-    assert not list(folder.rglob("*.lock")), "the ledger was let go of"
+    locks = [path for path in folder.rglob("*.lock") if path != folder / "coordinator" / presence.FILE]
+    assert locks == [], "the ledger was let go of"
+    assert not presence.somebody_at_work(folder / "coordinator"), "and so was the run"
 
 
 @SIGNALS

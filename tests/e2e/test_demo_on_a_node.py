@@ -39,6 +39,7 @@ def test_a_run_whose_ledger_is_an_external_chain(commands: Commands, node: Anvil
     audit = commands.run("suture-audit", "verify", folder, "--rpc", node.url)
     assert audit.returncode == 0, audit.stdout
     assert "external chain, not executed again: 3 model records proven" in audit.stdout
+    assert "events proven from headers; one node's word for block" in audit.stdout
     model = folder / "public" / "model.safetensors"
     trace = commands.run("suture-audit", "trace", model, "--in", folder, "--rpc", node.url)
     assert (trace.returncode, trace.stdout.count("consent in block")) == (0, 8)

@@ -17,7 +17,7 @@ from clients.door import ACCEPTED, NOT_ACCEPTED, Method
 from coordinator.engines.bundle import build_bundle
 from coordinator.engines.deployment import Deployment
 from coordinator.engines.environment import scripts_folder
-from coordinator.engines.hospitals import Helper, Hospital
+from coordinator.engines.hospitals import Gateway, Helper, Hospital, Reach
 from tests.simulators import hostile_app
 from tests.simulators.founded_run import RunWithNodes, found
 from tests.simulators.process_tree import MARK, end_marked, marked
@@ -74,7 +74,7 @@ class Site:
             "notes": str(self.notes),
         }
 
-        def gateway(superlink: str, port: int) -> list[str]:
+        def gateway(reach: Reach, port: int) -> list[str]:
             self.config["gateway"] = f"http://127.0.0.1:{port}"
             return [
                 *(
@@ -87,13 +87,14 @@ class Site:
                     "--socket",
                     str(door),
                 ),
-                *("--superlink", superlink, "--port", str(port)),
+                *("--superlink", reach.address, "--root-certificates", str(reach.authority)),
+                *("--port", str(port)),
             ]
 
         return Hospital(
             config=self.config,
             helpers=[Helper(command=command, socket=door)],
-            gateway=gateway,
+            gateway=Gateway(command=gateway, public_key=self.node / "keys" / "supernode.pub"),
             user=NOBODY if self.separate else None,
         )
 

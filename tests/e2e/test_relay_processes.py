@@ -27,7 +27,7 @@ from coordinator.engines.ports import reserve
 from coordinator.history import MAX_MODEL_BYTES, newest_model
 from coordinator.session import RoundSession
 from coordinator.store.duties import FILE, Duties
-from coordinator.strategy import REVEAL, SHARE_CHECK, Question
+from coordinator.strategy import REVEAL, SHARE_CHECK, WEIGHTS, Question
 from fl_core.errors import SutureError
 from fl_core.models import Tensors, decode_model, encode_model
 from fl_core.protocol.relay import DutyKind
@@ -147,14 +147,14 @@ def asked(
 def test_a_round_completes_over_the_relay_though_relay_and_nodes_are_killed_in_the_middle_of_their_duties(
     folder,
 ):
-    run = found(folder / "run", rounds=1)
+    run = found(folder / "run", rounds=1, rewards="by-examples")
     processes = Processes(folder, run)
     try:
         for position in range(4):
             processes.start_node(position)
+        processes.start_relay()  # a node without a copy of the chain waits for it
         for position in range(4):
             wait(lambda p=position: processes.door(p).call(Method.STATUS, b""))
-        processes.start_relay()
         with coordinator_of(run) as context:
             duties = Duties(context.private)
             committee = RelayCommittee(duties, patience_s=60.0)
@@ -182,15 +182,34 @@ def test_a_round_completes_over_the_relay_though_relay_and_nodes_are_killed_in_t
                 processes.kill("node-2")
                 processes.start_node(2)
 
-            processes.running["node-2"].send_signal(signal.SIGSTOP)  # it has its duty and cannot answer
+            def stopped(position: int) -> None:
+                """It has its duty and cannot answer."""
+                processes.running[f"node-{position}"].send_signal(signal.SIGSTOP)
+
+            stopped(2)
             requests, told = asked(duties, REVEAL, session, node_dies)
             assert session.open().count == 4
 
+            def relay_and_node_die() -> None:
+                wait(lambda: answered(context.private, DutyKind.WEIGHT) == 3)
+                for name in ("relay", "node-1"):
+                    processes.kill(name)
+                processes.start_relay()
+                processes.start_node(1)
+
+            stopped(1)
+            weight_requests, weights = asked(duties, WEIGHTS, session, relay_and_node_die)
+            assert session.unopened() == ()
+
             # Asked again, each node gives the bytes of the first time, and only those.
-            wait(lambda: processes.door(2).call(Method.STATUS, b""))
-            for one in told:
-                position = processes.accounts.index(one.account)
-                assert processes.door(position).call(Method.REVEAL, requests[one.account]) == one.data
+            for method, asked_for, answers in (
+                (Method.REVEAL, requests, told),
+                (Method.WEIGHT, weight_requests, weights),
+            ):
+                for one in answers:
+                    position = processes.accounts.index(one.account)
+                    wait(lambda p=position: processes.door(p).call(Method.STATUS, b""))
+                    assert processes.door(position).call(method, asked_for[one.account]) == one.data
             duties.close()
     finally:
         processes.close()

@@ -1,9 +1,8 @@
-"""Privacy budgets and the data set of a consent, by the commands that people type, on a real embedded chain."""
+"""Privacy budgets and the data set of a consent, by the commands that people type, on a real embedded chain and on a real node."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -18,17 +17,9 @@ from ledger.signer import open_signer
 from ledger.typed_data import model_id
 from ledger.writer import LedgerWriter
 from tests.simulators.founded_run import TASK
-from tests.simulators.office import Office, opened, with_member, with_run
-from tests.simulators.terminal import Terminal
+from tests.simulators.office import Office, with_member, with_run
 
 COST = 200
-
-
-@pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Office:
-    for variable in ("SUTURE_LEDGER", "SUTURE_ACCOUNT", "SUTURE_NODE_PASSPHRASE"):
-        monkeypatch.delenv(variable, raising=False)
-    return opened(tmp_path / "office", Terminal(monkeypatch, capsys))
 
 
 def budget(office: Office, name: str, *words: str) -> dict:

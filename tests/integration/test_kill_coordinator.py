@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import signal
 import sys
@@ -32,7 +33,7 @@ from ledger.chain.embedded import replay
 from ledger.papers import RoundPaper
 from ledger.records import RoundState
 from tests.simulators.founded_run import coordinator_of, copied, cosign_and_seal, found, now
-from tests.simulators.killable_coordinator import KillableCoordinator
+from tests.simulators.killable import Killable
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks and kills")
 
@@ -86,9 +87,10 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def coordinators() -> Iterator[KillableCoordinator]:
-    with KillableCoordinator() as one:
-        yield one
+def coordinators() -> Iterator[Killable]:
+    one = Killable()
+    yield one
+    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +174,9 @@ def check_nodes(nodes: Nodes) -> None:
     assert all(len(included) == 1 for included in sets.values())
 
 
-def go_on_to_the_end(coordinators: KillableCoordinator, folder: Path, nodes: Nodes) -> int:
+def go_on_to_the_end(coordinators: Killable, folder: Path, nodes: Nodes) -> int:
     """Let a coordinator finish two rounds, pay and seal; return how many rounds made a model."""
-    process = coordinators.start(folder, nodes.doors, rounds=2, log=folder.parent / "last.log")
+    process = coordinators.coordinate(folder, nodes.doors, rounds=2, log=folder.parent / "last.log")
     assert coordinators.ended(process) == 0, (folder.parent / "last.log").read_text()
     made = settled(folder)
     check_nodes(nodes)
@@ -187,7 +189,7 @@ def go_on_to_the_end(coordinators: KillableCoordinator, folder: Path, nodes: Nod
 
 
 def kill_many_times(
-    coordinators: KillableCoordinator, folder: Path, nodes: Nodes, *, kills: int, seed: int, replay_each: bool
+    coordinators: Killable, folder: Path, nodes: Nodes, *, kills: int, seed: int, replay_each: bool
 ) -> None:
     rng = random.Random(seed)
     log = folder.parent / "coordinator.log"
@@ -196,10 +198,10 @@ def kill_many_times(
         attempts += 1
         assert attempts <= 3 * kills, log.read_text()
         effects = rng.randrange(1, EFFECTS) if attempts % 2 else 0
-        process = coordinators.start(folder, nodes.doors, rounds=ROUNDS_EACH, log=log, effects=effects)
+        process = coordinators.coordinate(folder, nodes.doors, rounds=ROUNDS_EACH, log=log, effects=effects)
         if not effects:
             time.sleep(rng.uniform(0.0, SECONDS))
-            coordinators.kill(process)
+            os.kill(process, signal.SIGKILL)  # it may have ended; it is there until somebody asks how
         status = coordinators.ended(process)
         assert status in (0, -signal.SIGKILL), (
             log.read_text()
@@ -217,7 +219,7 @@ def kill_many_times(
 
 
 def test_eight_kills_at_random_moments_lose_and_double_no_model(
-    coordinators: KillableCoordinator, folder: Path, nodes: Nodes
+    coordinators: Killable, folder: Path, nodes: Nodes
 ) -> None:
     kill_many_times(coordinators, folder, nodes, kills=8, seed=1, replay_each=False)
 
@@ -225,14 +227,14 @@ def test_eight_kills_at_random_moments_lose_and_double_no_model(
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
 def test_forty_kills_at_random_moments_lose_and_double_no_model(
-    coordinators: KillableCoordinator, folder: Path, nodes: Nodes, seed: int
+    coordinators: Killable, folder: Path, nodes: Nodes, seed: int
 ) -> None:
     kill_many_times(coordinators, folder, nodes, kills=40, seed=seed, replay_each=True)
 
 
 @pytest.mark.slow
 def test_a_run_that_nobody_killed_passes_the_same_checks(
-    coordinators: KillableCoordinator, folder: Path, nodes: Nodes
+    coordinators: Killable, folder: Path, nodes: Nodes
 ) -> None:
     assert go_on_to_the_end(coordinators, folder, nodes) == 2
     assert verify(folder).passed

@@ -10,15 +10,18 @@ import pytest
 
 from clients.calls import BeginCall
 from clients.door import Method
+from clients.errors import PolicyRefusal
+from clients.hospital import Hospital
 from clients.node.house import open_house, read_copy
 from clients.node.service import Node
 from coordinator.history import newest_model
 from coordinator.session import RoundSession
 from fl_core.models import encode_model
 from fl_core.protocol.prekeys import SignedPrekey
+from fl_core.randomness import SystemRandomSource
 from ledger.checkpoints import SignedCheckpoint
 from ledger.errors import CheckpointRefused, NotFinal
-from tests.simulators.founded_run import RunWithNodes, coordinator_of, copied, found
+from tests.simulators.founded_run import RunWithNodes, coordinator_of, copied, found, now
 
 PATIENCE_S = 0.2
 
@@ -109,3 +112,27 @@ def test_an_author_with_an_old_copy_of_its_chain_stops_before_it_asks_anybody(
     (folder / "coordinator" / "outbox.sqlite").unlink()
     with coordinator_of(folder) as run, pytest.raises(CheckpointRefused):
         run.vouch()
+
+
+def test_a_node_whose_records_changed_since_the_consent_trains_on_nothing_until_they_are_back(
+    founded: Path, tmp_path: Path
+) -> None:
+    folder = copied(founded, tmp_path / "run")
+    records = min((folder / "nodes").iterdir()) / "data" / "records.csv"
+    before = records.read_bytes()
+    records.write_bytes(before + before.splitlines(keepends=True)[-1])
+    world = RunWithNodes(folder)
+    try:
+        session, changed = world.open_round(), nodes(world)[0]
+        with pytest.raises(PolicyRefusal, match="pledged for this run was"):
+            begin(session, changed)
+        for node in nodes(world)[1:]:
+            begin(session, node)
+        records.write_bytes(before)
+        world._hospitals[0].close()
+        again = Hospital(records.parents[1], clock=now, random=SystemRandomSource())
+        world._hospitals[0] = again
+        again.serve_in_process()
+        begin(session, nodes(world)[0])
+    finally:
+        world.close()

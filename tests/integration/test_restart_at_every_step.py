@@ -24,6 +24,7 @@ from coordinator.store.journal import Entry, Journal
 from fl_core.models import TensorSpec, encode_model, flatten
 from fl_core.models.step import apply_step
 from fl_core.protocol.phases import CLIENT, MEMBER, ClientPhase, MemberPhase
+from fl_core.protocol.terms import Terms
 from fl_core.randomness import SystemRandomSource
 from ledger.records import RoundState
 from ledger.writer import LedgerWriter
@@ -46,8 +47,8 @@ UPDATE = np.full(9000, 0.25, "<f4").tobytes()
 class Restarted:
     """A consortium whose nodes are opened anew before every call, and that notes which transitions they made."""
 
-    def __init__(self, folder: Path) -> None:
-        self.c = Consortium(folder, terms=BLAMING, model=MODEL)
+    def __init__(self, folder: Path, terms: Terms = BLAMING) -> None:
+        self.c = Consortium(folder, terms=terms, model=MODEL)
         self.client: set[tuple[ClientPhase, ClientPhase]] = set()
         self.member: set[tuple[MemberPhase, MemberPhase]] = set()
         self.sent: dict[tuple[int, str], bytes] = {}
@@ -113,11 +114,44 @@ def test_a_node_that_restarts_before_every_call_takes_every_transition_and_sends
     r.client.add((begun_only, r.phases(0, following.digest)[0]))
     c.close()
     moved = {(before, after) for before, after in r.client if before is not after}
-    assert moved == {(before, after) for (before, _), after in CLIENT.items()}
+    assert moved == {(before, after) for (before, _), after in CLIENT.items()} - {
+        (ClientPhase.CONTRIBUTED, ClientPhase.OPENED),  # only where weights are opened: the next test
+        (ClientPhase.OPENED, ClientPhase.OVER),
+    }
     asked_in = {(before, after) for before, after in r.member if before is not after}
     assert asked_in == {(before, after) for (before, _), after in MEMBER.items()} - {
-        (MemberPhase.SEATED, MemberPhase.BLAMED)  # away all along: the next test
+        (MemberPhase.SEATED, MemberPhase.BLAMED)  # away all along: the test after the next
     }
+
+
+def test_a_node_that_restarts_around_the_opening_of_its_weight_sends_the_same_bytes_again(
+    tmp_path: Path,
+) -> None:
+    r = Restarted(tmp_path, replace(BLAMING, blame_opening=False, reward_policy="by-examples"))
+    c, header = r.c, r.c.open_round()
+    machine, digest = c.machine(header), header.digest
+    for position in range(4):
+        c.begin(position, header)
+        c.deliver(machine, c.protect(position, header, update=UPDATE))
+    c.commit(machine)
+    for position in range(3):
+        machine.add_reveal(c.reveal(position, c.request(machine, position)))
+    weights = machine.weights(machine.open())
+    asked = weights.request().encode()
+    for position in range(4):
+        weights.add(
+            r.ask(position, "weight", digest, lambda p=position: c.holders[p].node.call(Method.WEIGHT, asked))
+        )
+    assert len(weights.weights) == 4
+    c.facts.end(c.run, 1)
+    c.restart(0)
+    c.begin(0, c.open_round(2))
+    r.client.add((ClientPhase.OPENED, r.phases(0, digest)[0]))
+    assert r.client == {
+        (ClientPhase.CONTRIBUTED, ClientPhase.OPENED),
+        (ClientPhase.OPENED, ClientPhase.OVER),
+    }
+    c.close()
 
 
 def test_a_member_that_was_away_until_the_blame_opening_answers_it_after_a_restart_and_nothing_before_it(

@@ -135,7 +135,8 @@ def test_rewards_of_another_document_than_the_ledgers_are_refused(run: Path, ter
     assert "not the one that round 1 has on the ledger" in terminal.refused(*claim)
     copy.write_text("{")
     assert "anew" in terminal.refused(*claim)
-    assert "cannot be read" in terminal.refused(*claim[:-2], run / "nowhere", "--yes")
+    told = terminal.refused(*claim[:-2], run / "nowhere", "--yes")
+    assert f"cannot be read from {run / 'nowhere'}: No such file" in told and "Errno" not in told
     assert set(due(terminal, run).values()) == {("0", str(SHARE))}
 
 
@@ -232,7 +233,7 @@ def test_the_page_on_claiming_rewards_runs_as_written(
     (run / "keys").mkdir()
     shutil.copy(run / "coordinator" / "account.json", run / "keys" / "coordinator.json")
     commands = [shlex.split(line) for line in shell_lines(ROOT / "docs/how-to/claim-rewards.md")]
-    assert len(commands) == 5
+    assert len(commands) == 6
     for program, *words in commands:
         shown = terminal.run(program, *words)
         assert shown.code == 0, (words, shown.err)

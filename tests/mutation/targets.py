@@ -10,6 +10,7 @@ NUMBERED: dict[str, tuple[str, ...]] = {
     "fl_core/protocol/sealed_check.py": ("tests/unit/fl_core/protocol/test_member.py",),
     "fl_core/protocol/member.py": ("tests/unit/fl_core/protocol/test_member.py",),
     "fl_core/protocol/blame.py": ("tests/unit/fl_core/protocol/test_blame.py",),
+    "fl_core/protocol/weights.py": ("tests/unit/fl_core/protocol/test_weights.py",),
 }
 """Modules with the numbered checks of docs/explanation/protocol.md, and the tests to begin with."""
 
@@ -42,6 +43,7 @@ SUPPORTING: dict[str, tuple[str, ...]] = {
     ),
     "clients/node/service.py": (
         "tests/unit/clients/node/test_service.py",
+        "tests/unit/clients/node/test_service_questions.py",
         "tests/unit/clients/node/test_prekeys.py",
     ),
     "clients/node/policy.py": ("tests/unit/clients/node/test_policy.py",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import time
 import zipfile
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, 
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.task_identity import TaskIdentity
 
+from clients.errors import NodeError
 from clients.gateway.gateway import Gateway
 from clients.gateway.ports import Sealed, SuperLinkError
 
@@ -40,12 +42,20 @@ def bundle(name: str = "toy", text: str = "app = 1\n") -> bytes:
 
 @dataclass
 class ScriptedHolder:
-    """Accepts what is in a set; seals what is in a list."""
+    """Accepts what is in a set, once its ledger is at hand; seals what is in a list."""
 
     accepted: set[bytes] = field(default_factory=set)
     items: list[Sealed] = field(default_factory=list)
+    ledger: threading.Event = field(default_factory=threading.Event)
+    broken: bool = False
+
+    def __post_init__(self) -> None:
+        self.ledger.set()
 
     def accepts(self, bundle: bytes) -> bool:
+        assert self.ledger.wait(60)
+        if self.broken:
+            raise NodeError("the ledger cannot be read")
         return bundle in self.accepted
 
     def sealed(self) -> Iterable[Sealed]:
@@ -89,6 +99,7 @@ class FleetInMemory:
         self.calls: list[str] = []
         self.active = False
         self.down = 0
+        self.failing_with = 503
 
     def send(self, message_type: str, content: RecordDict | None = None) -> Message:
         """Queue a message for the node."""
@@ -101,7 +112,7 @@ class FleetInMemory:
     def call(self, name, request, kind, limit):
         if self.down:
             self.down -= 1
-            raise SuperLinkError("down", status=503)
+            raise SuperLinkError("down", status=self.failing_with)
         self.calls.append(name)
         self.received.append(request.SerializeToString())
         return getattr(self, "_" + name.replace("-", "_"))(request)

@@ -49,6 +49,8 @@ def options(
     hospitals: str = "4",
     plain: bool = False,
     ckks: bool = False,
+    node: str | None = None,
+    rewards: str = "equal",
 ) -> DemoOptions:
     """The demo's options for a run in this process."""
     return DemoOptions(
@@ -62,11 +64,23 @@ def options(
         protection=Protection.NONE if plain else Protection.CKKS if ckks else Protection.LATTICE,
         drop=0,
         port=None,
+        ledger_url=node,
+        rewards=rewards,
     )
 
 
-def found(folder: Path, *, rounds: int, bundle: str = "") -> Path:
-    """Found a consortium of four hospitals that can try ``rounds`` rounds, and close it; the terms name ``bundle``."""
+def found(
+    folder: Path, *, rounds: int, bundle: str = "", node: str | None = None, rewards: str = "equal"
+) -> Path:
+    """Found a consortium of four hospitals, and close it.
+
+    Args:
+        folder: Where.
+        rounds: How many rounds can be tried.
+        bundle: What the terms name as the code that runs.
+        node: URL of a node whose chain the ledger goes on; by default a chain in the public folder.
+        rewards: The terms' reward policy.
+    """
     random = SystemRandomSource()
     hospitals = [
         Hospital.create(
@@ -81,7 +95,7 @@ def found(folder: Path, *, rounds: int, bundle: str = "") -> Path:
         )
         for name, records in hospital_files(read_csv(bundled_csv()), bundled_csv()).items()
     ]
-    chosen = options(folder, rounds=rounds)
+    chosen = options(folder, rounds=rounds, node=node, rewards=rewards)
     terms, model = write_terms(chosen, training_task(TASK), len(hospitals), bundle)
     found_consortium(chosen, hospitals, terms, model, clock=now, random=random)
     for hospital in hospitals:
@@ -178,14 +192,16 @@ class RunWithNodes:
         call = BeginCall(header=session.header.encode(), model=encode_model(session.tensors))
         self.holders[account].call(Method.BEGIN, call.encode())
 
-    def contribution(self, session: RoundSession, account: bytes, value: float = 0.125) -> bytes:
+    def contribution(
+        self, session: RoundSession, account: bytes, value: float = 0.125, examples: int = 100
+    ) -> bytes:
         """Let a hospital's node begin, and seal an update whose values are all ``value``; return the frame."""
         header, holder = session.header, self.holders[account]
         self.begin(session, account)
         protect = ProtectCall(
             header=header.digest,
             update=np.full(header.parameters, value, "<f4").tobytes(),
-            examples=100,
+            examples=examples,
             counters=(1, 2),
             prekeys=tuple(session.prekeys[seat.address].encode() for seat in header.committee),
         )

@@ -18,6 +18,7 @@ from fl_core.protocol.messages import Frame, Leaf, Reveal, RevealRequest, Sealed
 from fl_core.protocol.prekeys import SignedPrekey
 from fl_core.protocol.statements import BlameStatement, CheckStatement, Contribution, RevealStatement
 from fl_core.protocol.terms import Terms
+from fl_core.protocol.weights import WeightOpening, WeightRequest
 from fl_core.quantise import Block
 from fl_core.secagg.boxes import PUBLIC_KEY_BYTES
 from ledger.papers import RoundPaper, RunPaper, SealPaper
@@ -113,6 +114,17 @@ def sealed_sets(draw: st.DrawFn) -> tuple[Sealed, ...]:
         digests = tuple(draw(st.lists(words, max_size=3)))
         found.append(Sealed(leaf=leaf, box_digests=digests, box=draw(st.binary(max_size=40))))
     return tuple(found)
+
+
+weight_openings = st.builds(
+    WeightOpening, header=words, member=addresses, units=st.integers(1, 2**32 - 1), salt=words
+)
+
+
+@st.composite
+def weight_requests(draw: st.DrawFn) -> WeightRequest:
+    pairs = tuple((member, draw(words)) for member in draw(ascending()))
+    return WeightRequest(header=draw(words), included=pairs)
 
 
 blame_answers = st.builds(
@@ -242,7 +254,7 @@ run_papers = st.builds(
 round_papers = st.builds(
     RoundPaper, round=rounds, header=hexadecimal, leaves=maps, included=st.lists(hexadecimal, max_size=3),
     exclusions=hexadecimal, ciphertexts=maps, prekeys=maps, checks=maps, reveals=maps,
-    blames=maps, blamed=st.lists(hexadecimal, max_size=3), aggregate_key=hexadecimal, metrics=hexadecimal,
+    blames=maps, blamed=st.lists(hexadecimal, max_size=3), weights=maps, aggregate_key=hexadecimal, metrics=hexadecimal,
     rewards=hexadecimal, model=hexadecimal,
 )  # fmt: skip
 seal_papers = st.builds(SealPaper, run=hexadecimal, files=maps, signature=hexadecimal)
@@ -272,6 +284,8 @@ KINDS = (
     Kind("prekey", prekeys, SignedPrekey.decode),
     Kind("blame request", blame_requests(), BlameRequest.decode),
     Kind("blame answer", blame_answers, BlameAnswer.decode),
+    Kind("weight request", weight_requests(), WeightRequest.decode),
+    Kind("weight opening", weight_openings, WeightOpening.decode),
     Kind("reveal request", requests(), RevealRequest.decode),
     Kind("reveal", reveals, Reveal.decode),
     Kind("terms", terms(), Terms.decode, text=True),

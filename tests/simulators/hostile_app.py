@@ -24,11 +24,12 @@ def main(grid, context):
     import time
     while not (nodes := list(grid.get_node_ids())):
         time.sleep(0.5)
+    chosen = str(context.run_config["attacks"])
     with open(str(context.run_config["report"]), "a") as report:
-        for attack in ATTACKS:
+        for attack in chosen.split(",") if chosen else ATTACKS:
             ask = RecordDict({{"ask": ConfigRecord({{"attack": attack}})}})
-            message = Message(ask, dst_node_id=nodes[0], message_type="train", ttl=60.0)
-            for reply in grid.send_and_receive([message], timeout=60):
+            message = Message(ask, dst_node_id=nodes[0], message_type="train", ttl=float(context.run_config["ttl"]))
+            for reply in grid.send_and_receive([message], timeout=float(context.run_config["ttl"])):
                 error = [reply.error.code, reply.error.reason] if reply.has_error() else None
                 content = "" if reply.has_error() else repr(reply.content)
                 report.write(json.dumps({{"attack": attack, "error": error, "content": content}}) + "\\n")
@@ -48,15 +49,19 @@ from flwr.clientapp import ClientApp
 app = ClientApp()
 
 
+def where(context, name):
+    return str(context.node_config.get(name) or context.run_config[name])
+
+
 def note(context, **facts):
-    with open(str(context.node_config["notes"]), "a") as notes:
+    with open(where(context, "notes"), "a") as notes:
         notes.write(json.dumps(facts) + "\\n")
 
 
 @app.train()
 def train(message, context):
     attack = str(message.content["ask"]["attack"])
-    rows = Path(str(context.node_config["data"])).read_bytes()[:4096]
+    rows = Path(where(context, "data")).read_bytes()[:4096]
     note(context, attack=attack, rows=len(rows))
     content = RecordDict()
     if attack == "rows":
@@ -65,6 +70,18 @@ def train(message, context):
         content["metrics"] = MetricRecord({"train-ms": [float(b) for b in rows]})
     if attack == "config":
         content["suture"] = ConfigRecord({"status": rows})
+    if attack == "hang":
+        import os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                note(context, attack="daemon", pid=os.getpid())
+                time.sleep(3600)
+            os._exit(0)
+        note(context, attack="hung", pid=os.getpid())
+        while True:
+            time.sleep(3600)
     if attack == "error":
         raise ValueError(rows.decode())
     if attack == "names":
@@ -126,6 +143,10 @@ clientapp = "hostile_bundle.client:app"
 
 [tool.flwr.app.config]
 report = ""
+notes = ""
+data = ""
+attacks = ""
+ttl = 60.0
 """
 
 

@@ -17,6 +17,7 @@ from ledger.records import (
     Member,
     Model,
     Origin,
+    Pledge,
     Role,
     Round,
     RoundState,
@@ -41,6 +42,7 @@ class LedgerFacts:
         self.key_sets: dict[bytes, list[Keys]] = {}
         self.the_runs: dict[bytes, Run] = {}
         self.consents: dict[tuple[bytes, bytes], bytes] = {}
+        self.pledges: dict[tuple[bytes, bytes], bytes] = {}
         self.rounds: dict[tuple[bytes, int], Round] = {}
         self.models: dict[bytes, Model] = {}
         self._blocks = [self._hash(0, "genesis")]
@@ -78,8 +80,9 @@ class LedgerFacts:
         )  # fmt: skip
         self.mine()
 
-    def accept(self, run: bytes, holder: bytes, terms: bytes) -> None:
+    def accept(self, run: bytes, holder: bytes, terms: bytes, dataset: bytes = EMPTY_WORD) -> None:
         self.consents[run, holder] = terms
+        self.pledges[run, holder] = dataset
         self.mine()
 
     def withdraw(self, run: bytes, holder: bytes) -> None:
@@ -151,6 +154,10 @@ class LedgerFacts:
 
     def consent(self, run: bytes, holder: bytes) -> bytes:
         return self.consents.get((run, holder), EMPTY_WORD)
+
+    def pledge(self, run: bytes, holder: bytes) -> Pledge:
+        dataset = self.pledges.get((run, holder), EMPTY_WORD)
+        return Pledge(run=run, holder=holder, dataset=dataset, since=0)
 
     def round(self, run: bytes, number: int) -> Round:
         return self.rounds.get((run, number), self._no_round(run, number))

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from coordinator.demo.consortium import write_terms
 from coordinator.demo.holders import training_task
 from tests.simulators.founded_run import TASK, options
 from tests.simulators.terminal import Terminal
 
+CHAINS = (
+    "embedded",
+    pytest.param("node", marks=[pytest.mark.slow, pytest.mark.anvil, pytest.mark.network]),
+)
+"""Parameters of a fixture: where the ledger is; on a real node with the slow tests."""
 PEOPLE = ("coordinator", "researcher", "auditor", "alder")
 ROLES = {"coordinator": "coordinator", "researcher": "researcher", "auditor": "auditor", "alder": "holder"}
 
@@ -52,6 +59,12 @@ class Office:
         """Return a holder's folder."""
         return self.folder / "nodes" / name
 
+    def account_of_node(self, name: str) -> str:
+        """Return the account of a holder's folder."""
+        return self.terminal.done("suture", "keys", "show", self.node(name) / "keys" / "account.json")[
+            "account"
+        ]
+
     def make_node(self, name: str) -> str:
         """Make a holder's node and return its account."""
         data = self.folder / "records.csv"
@@ -70,7 +83,19 @@ class Office:
         return str(made["account"])
 
 
-def opened(folder: Path, terminal: Terminal) -> Office:
+def chain_of(request: pytest.FixtureRequest) -> str | None:
+    """Return the URL of a new node where a fixture's parameter asks for one; None for an embedded chain."""
+    return request.getfixturevalue("anvil").url if request.param == "node" else None
+
+
+def opened(folder: Path, terminal: Terminal, chain: str | None = None) -> Office:
+    """Found a consortium of :data:`PEOPLE`, by the commands that they type.
+
+    Args:
+        folder: Where; must not exist.
+        terminal: Runs commands.
+        chain: URL of a node; by default an embedded chain beside the ledger's file.
+    """
     office = Office(folder, terminal)
     (folder / "keys").mkdir(parents=True)
     (folder / "secrets").mkdir()
@@ -81,6 +106,7 @@ def opened(folder: Path, terminal: Terminal) -> Office:
         terminal.done("suture", "keys", "new", office.uri(name))
     founders = [word for name in PEOPLE for word in ("--founder", f"{office.account(name)}={ROLES[name]}")]
     create = ("suture", "ledger", "create", office.ledger, "--as", office.uri("coordinator"), *founders)
+    create += () if chain is None else ("--chain", chain)
     assert terminal.done(*create, "--threshold", "2", "--dry-run")["dry_run"] is True
     assert not office.ledger.exists() and not (folder / "ledger.sqlite").exists()
     terminal.sent(*create, "--threshold", "2")

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "SUTURE_TEST_TREE"
@@ -50,6 +51,18 @@ def marked(mark: str) -> set[int]:
                         found.add(int(folder.name))
             except OSError:
                 continue
+    return found
+
+
+def processes_of(*words: str) -> set[int]:
+    """Return the processes whose command line holds all ``words``."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if all(word in line for word in words):
+                    found.add(int(folder.name))
     return found
 
 

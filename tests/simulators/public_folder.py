@@ -4,6 +4,8 @@
 code that writes public folders in production. :meth:`Consortium.lie` plays a round whose coordinator puts something false
 on the ledger, in good form and signed, so that nothing but a recomputation can find it. Keys are derived from names and
 worth nothing.
+
+Longer than other files: a consortium is one object, whose steps share chain, archive and accounts.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.blame import answer_blame
 from fl_core.protocol.blame_messages import BlameRequest
 from fl_core.protocol.check_messages import CheckRequest
-from fl_core.protocol.client import contribute
+from fl_core.protocol.client import Prepared, contribute
 from fl_core.protocol.exclusions import Exclusion, Exclusions, Reason
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.member import Committed, answer
@@ -42,6 +44,7 @@ from fl_core.protocol.recovery import opens, recover_key
 from fl_core.protocol.setup import quantiser_of, transport_key_digest
 from fl_core.protocol.share_check import AcceptedOnLedger, answer_check
 from fl_core.protocol.terms import Terms
+from fl_core.protocol.weights import WeightOpening, commit_weight
 from fl_core.quantise import Block
 from fl_core.randomness import SystemRandomSource
 from fl_core.secagg import shamir
@@ -61,7 +64,7 @@ from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.papers import PublicFolder, RoundPaper, RunPaper
 from ledger.reader import LedgerReader
 from ledger.records import EMPTY_WORD, Role
-from ledger.rewards import allocate, rewards_tree
+from ledger.rewards import RoundFacts, allocate, rewards_tree
 from ledger.seal import write_seal
 from ledger.signer import KeySigner
 from ledger.typed_data import Checkpoint, Domain, KeyPossession, model_id, run_id
@@ -169,6 +172,7 @@ class Consortium:
         seed: Of the updates.
         specs: The model's tensors.
         blame_opening: Whether the terms allow to ask who spoilt a sum.
+        policy: How rewards are divided.
     """
 
     folder: Path
@@ -178,11 +182,14 @@ class Consortium:
     seed: int = 1
     specs: tuple[TensorSpec, ...] = SPECS
     blame_opening: bool = False
+    policy: str = "equal"
     _now: int = field(default=1_790_000_000, init=False)
     _sent: dict[bytes, Frame] = field(default_factory=dict, init=False)
     _closed: dict[str, Sequence[int]] = field(default_factory=dict, init=False)
     _liars: set[str] = field(default_factory=set, init=False)
     _garbage: dict[str, Garbage] = field(default_factory=dict, init=False)
+    _openings: dict[bytes, WeightOpening] = field(default_factory=dict, init=False)
+    _claimed: dict[str, int] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self.random = SystemRandomSource()
@@ -269,7 +276,7 @@ class Consortium:
             clip_floor=0.25,
             clip_factor=6.0,
             n_min=3,
-            reward_policy="equal",
+            reward_policy=self.policy,
             reward_per_round=REWARD if self.rewards else 0,
             bundle="",
             blame_opening=self.blame_opening,
@@ -350,6 +357,8 @@ class Consortium:
         liars: Sequence[str] = (),
         garbage: Mapping[str, Garbage] | None = None,
         mute: Sequence[str] = (),
+        unopened: Sequence[str] = (),
+        claimed: Mapping[str, int] | None = None,
     ) -> None:
         """Play one round of an honest coordinator.
 
@@ -360,12 +369,27 @@ class Consortium:
             liars: Holders that give a false sum at the reveal.
             garbage: Holder -> what it adds to its ciphertext.
             mute: Holders that do not answer who spoilt a sum.
+            unopened: Holders that do not open their weight.
+            claimed: Holder -> units by which the weight that it commits to is more than the one it encrypted.
         """
         self._closed, self._liars, self._garbage = dict(closed or {}), set(liars), dict(garbage or {})
+        self._claimed = dict(claimed or {})
         session, _, aggregate = self._until_opened(away, silent)
         self._blame(session, {*away, *silent, *mute})
+        self._open_weights(session, unopened)
         session.finalise(apply_step(FEDAVG, session.tensors, aggregate.update))
         self._closed, self._liars, self._garbage = {}, set(), {}
+
+    def _open_weights(
+        self, session: RoundSession, unopened: Sequence[str] = ()
+    ) -> dict[bytes, WeightOpening]:
+        """Let everybody but ``unopened`` open its weight, where the terms pay by examples; return who opened what."""
+        opened = {}
+        for account, _ in session.weight_requests():
+            if self.holders[account].name not in unopened:
+                opened[account] = self._openings[account]
+                session.add_weight(opened[account].encode())
+        return opened
 
     def play_without(self, name: str) -> None:
         """Play a round that leaves out a holder against the members' values; only a dishonest coordinator does."""
@@ -383,7 +407,7 @@ class Consortium:
         artifact = bytes.fromhex(self.context.terms.initial_model)
         write_atomically(self.public.model, self.archive.get(artifact, 1 << 20))
         honest = coordinator.session.newest_model
-        coordinator.session.newest_model = lambda context: (model_id(context.run, 0, artifact), artifact)
+        coordinator.session.newest_model = lambda context, _: (model_id(context.run, 0, artifact), artifact)
         try:
             self.play()
         finally:
@@ -410,7 +434,9 @@ class Consortium:
         truth = encode_metrics(header, aggregate, self.random.secret(32).reveal())
         metrics = lie.metrics(truth)
         model = lie.model(encode_model(apply_step(FEDAVG, session.tensors, aggregate.update)))
-        cumulative = lie.cumulative(allocate("equal", included.members, lie.reward, self._earned()))
+        opened = self._open_weights(session)
+        facts = RoundFacts(included=included.members, weights={m: o.units for m, o in opened.items()})
+        cumulative = lie.cumulative(allocate(self.policy, facts, lie.reward, self._earned()).earned)
         rewards = encode_rewards(c.run, cumulative)
         blocks = quantiser_of(header).next_blocks(
             aggregate.sums, aggregate.count, floor=c.terms.clip_floor, factor=c.terms.clip_factor
@@ -434,6 +460,7 @@ class Consortium:
             reveals={m.hex(): self._put(reveal.encode()) for m, reveal in reveals.items()},
             blames={},
             blamed=[],
+            weights={m.hex(): self._put(opening.encode()) for m, opening in opened.items()},
             **{name: self._put(data) for name, data in objects.items()},
         )
         entries = {
@@ -504,9 +531,21 @@ class Consortium:
                 signer=LedgerSigner(self.notary, holder.signer),
                 random=self.random,
             )
-            frame = self._spoiled(holder, prepared.frame)
+            frame = self._claims(holder, prepared, self._spoiled(holder, prepared.frame))
             session.accept(frame.encode())
             self._sent[account] = frame
+
+    def _claims(self, holder: Holder, prepared: Prepared, frame: Frame) -> Frame:
+        """Note how the weight opens; sign the leaf again of a holder that commits to another weight than it encrypted."""
+        statement, salt = frame.leaf.statement, prepared.weight_salt.reveal()
+        units = prepared.units + self._claimed.get(holder.name, 0)
+        me = statement.member
+        self._openings[me] = WeightOpening(header=statement.header, member=me, units=units, salt=salt)
+        if units == prepared.units:
+            return frame
+        statement = replace(statement, weight=commit_weight(statement.header, me, salt, units))
+        signature = LedgerSigner(self.notary, holder.signer).sign(statement)
+        return replace(frame, leaf=Leaf(statement=statement, signature=signature))
 
     def _spoiled(self, holder: Holder, frame: Frame) -> Frame:
         """Return the frame with the boxes closed that are to be, signed again."""

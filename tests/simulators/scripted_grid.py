@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
+import httpx
 from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.serverapp import Grid
 
@@ -35,7 +36,7 @@ class ScriptedGrid(Grid):
 
     a number: a reply after so many seconds; an ``Error``: that error at once; ``None`` or ``""``: the push is refused so;
     ``"never"``: no answer; ``"stuck pull"`` or ``"stuck push"``: the call does not come back while the test runs;
-    ``"broken"``: the pull raises.
+    ``"broken"``: the pull raises; ``"busy"``: the SuperLink fails at the first push and the first two pulls (``failing`` counts down).
     """
 
     def __init__(self, clock: Clock, script: dict[int, float | Error | str | None]) -> None:
@@ -46,6 +47,7 @@ class ScriptedGrid(Grid):
         self.release = threading.Event()
         self.pushed: list[int] = []
         self.pulled: list[int] = []
+        self.failing = {"push": 1, "pull": 2}
         self.unanswered_most = 0
 
     def messages(self) -> list[Message]:
@@ -64,6 +66,8 @@ class ScriptedGrid(Grid):
                 self.release.wait()
             case None | "":
                 return [what]
+            case "busy":
+                self._fail("push")
         name = f"message-{node}"
         name_message(message, name)
         self._asked[name] = (message, self._clock.now)
@@ -86,6 +90,9 @@ class ScriptedGrid(Grid):
                 raise ConnectionError("the SuperLink is gone")
             case "never" | "stuck push":
                 return []
+            case "busy":
+                self._fail("pull")
+                reply = Message(RecordDict({"from": ConfigRecord({"node": node})}), reply_to=message)
             case seconds if self._clock.now >= since + seconds:
                 reply = Message(RecordDict({"from": ConfigRecord({"node": node})}), reply_to=message)
             case _:
@@ -93,6 +100,13 @@ class ScriptedGrid(Grid):
         del self._asked[name]
         self.pulled.append(node)
         return [reply]
+
+    def _fail(self, call: str) -> None:
+        if self.failing[call] > 0:
+            self.failing[call] -= 1
+            request = httpx.Request("POST", "https://superlink.invalid")
+            response = httpx.Response(500, request=request)
+            raise httpx.HTTPStatusError("database is locked", request=request, response=response)
 
     def get_node_ids(self) -> list[int]:
         return list(self._script)

@@ -7,9 +7,11 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
+from clients.node.accepted import accepted_terms
 from clients.node.data_sets import Stored, check, stored
 from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
-from clients.node.house import accepted_terms, load_policy, open_account, open_transport
+from clients.node.gateway_lines import altered
+from clients.node.house import load_policy, open_account, open_transport
 from clients.node.logbook import FILE, account_of, read_logbook
 from clients.node.policy import Policy
 from clients.node.policy_file import doubts
@@ -132,6 +134,7 @@ def check_register(patient: Patient) -> list[Finding]:
     try:
         entries = [entry for entry, _ in read_logbook(patient.folder)]
         told = contradictions(entries, read_register(patient.folder))
+        lines = altered(entries, patient.folder)
     except SutureError as error:
         torn = _is_torn(patient.folder / FILE)
         if torn:
@@ -149,6 +152,10 @@ def check_register(patient: Patient) -> list[Finding]:
                 + ".",
                 "Do not serve. Never restore register.sqlite: register new keys and begin with an empty folder.",
             )
+        ]
+    if lines:
+        return [
+            failure(f"The gateway's log was altered: {lines[0]}.", "Find out who changed outgoing.jsonl.")
         ]
     return [ok(f"The logbook is whole ({len(entries)} entries), and the register bears it out.")]
 

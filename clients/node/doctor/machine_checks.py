@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 from packaging.requirements import Requirement
 
 from clients.node.doctor.patient import DISTRIBUTION, Finding, Patient, failure, ok, warning
-from clients.node.house import load_ledger
+from clients.node.house import ledger_at_hand
 from fl_core.errors import SutureError
 from ledger.address import LedgerAddress, open_ledger
 from suture_fl.start import PACKAGES
@@ -78,7 +78,7 @@ def check_names(patient: Patient) -> list[Finding]:
 def check_clock(patient: Patient) -> list[Finding]:
     """Compare the clock with the ledger's newest block and, where it is known, with the coordinator's."""
     found: list[Finding] = []
-    ledger = _quiet(lambda: load_ledger(patient.folder))
+    ledger = _quiet(lambda: ledger_at_hand(patient.folder))
     if isinstance(ledger, LedgerAddress):
         stamp = _newest(ledger)
         if stamp is None:
@@ -148,11 +148,27 @@ def _quiet(ask: Callable[[], T]) -> T | None:
 
 
 def check_disk(patient: Patient) -> list[Finding]:
-    """Check that there is room for the register, the logbook and a frame."""
+    """Check that there is room for the register, the logbook and a frame, and a place for compiled code."""
+    return [_room(patient), *_compiled(patient)]
+
+
+def _room(patient: Patient) -> Finding:
     free = patient.machine.free(patient.folder)
     text = f"{free >> 20} MiB are free where the node's folder is."
     if free < LEAST_FREE:
-        return [failure(f"{text} Without room the node refuses to send.", "Make room on that disk.")]
+        return failure(f"{text} Without room the node refuses to send.", "Make room on that disk.")
     if free < GOOD_FREE:
-        return [warning(f"{text} A large model needs more.", "Make room on that disk.")]
-    return [ok(text)]
+        return warning(f"{text} A large model needs more.", "Make room on that disk.")
+    return ok(text)
+
+
+def _compiled(patient: Patient) -> list[Finding]:
+    if patient.machine.compiled_code() is not None:
+        return []
+    return [
+        warning(
+            "Neither the installation nor the user's cache folder can be written, so every process compiles anew "
+            "and starts several seconds later.",
+            "Set NUMBA_CACHE_DIR to a folder that only this user can write, also for the service.",
+        )
+    ]

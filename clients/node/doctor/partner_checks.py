@@ -7,24 +7,37 @@ import ssl
 from urllib.parse import urlsplit
 
 from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
-from clients.node.house import load_ledger, load_policy, open_transport, registered_signers
+from clients.node.house import (
+    CHAIN,
+    ledger_at_hand,
+    load_ledger,
+    load_policy,
+    open_transport,
+    registered_signers,
+)
+from clients.node.ledger_access import board_at_hand
 from clients.node.logbook import account_of
 from fl_core.errors import SutureError
 from fl_core.protocol.setup import transport_key_digest
 from ledger.address import open_ledger
-from ledger.board import FolderBoard
-from ledger.papers import PublicFolder
 from ledger.records import Role
 from ledger.standing import read_standing
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SOON_S = 14 * 86_400
 """A certificate that ends sooner is worth a warning."""
+
+
+def is_open(chain: str) -> bool:
+    """Tell whether somebody on the way to a chain could change its answers."""
+    parts = urlsplit(chain)
+    return parts.scheme == "http" and (parts.hostname or "") not in LOOPBACK
 
 
 def check_ledger(patient: Patient) -> list[Finding]:
     """Check that the ledger answers, on the right chain, with the pinned contract and this version's code."""
     try:
-        address = load_ledger(patient.folder)
+        address = ledger_at_hand(patient.folder)
         if address is None:
             return [warning("The node follows no ledger.", "suture-node join FOLDER ledger.toml")]
         opened = open_ledger(address)
@@ -38,6 +51,13 @@ def check_ledger(patient: Patient) -> list[Finding]:
     finally:
         opened.close()
     found = [ok(f"Chain {address.chain_id}, contract 0x{address.contract}, block {head.number}.")]
+    if is_open(address.chain):
+        found.append(
+            warning(
+                "The ledger's node is on another machine and without TLS: whoever is between can change what it says.",
+                "Give its URL with https, or run a node on this machine.",
+            )
+        )
     if not address.code and address.path is None:
         found.append(
             warning(
@@ -52,7 +72,7 @@ def check_ledger(patient: Patient) -> list[Finding]:
 def check_member(patient: Patient) -> list[Finding]:
     """Check that the ledger has this holder as a member, with the role of a holder and the keys of this folder."""
     try:
-        address = load_ledger(patient.folder)
+        address = ledger_at_hand(patient.folder)
         if address is None:
             return [
                 warning("Without a ledger there is no membership.", "suture-node join FOLDER ledger.toml")
@@ -106,10 +126,10 @@ def check_copy(patient: Patient) -> list[Finding]:
         if address is None or address.path is None:
             return [ok("The node reads an external chain, or none; there is no copy.")]
         standing = read_standing(
-            patient.folder / "chain",
+            patient.folder / CHAIN,
             chain_id=address.chain_id,
             contract=bytes.fromhex(address.contract),
-            board=FolderBoard(PublicFolder(address.path.parent).checkpoints),
+            board=board_at_hand(address, patient.folder / CHAIN),
             wanted=load_policy(patient.folder).checkpoints,
         )
     except (SutureError, OSError) as error:
@@ -146,8 +166,9 @@ def check_partners(patient: Patient) -> list[Finding]:
         return [failure(error.message, error.fix)]
     found = []
     if network.superlink:
-        host, _, port = network.superlink.rpartition(":")
-        found.append(_reach(patient, "SuperLink", host.strip("[]"), port, tls=not network.insecure))
+        scheme, _, place = network.superlink_url.partition("://")
+        host, _, port = place.rstrip("/").rpartition(":")
+        found.append(_reach(patient, "SuperLink", host.strip("[]"), port, tls=scheme != "http"))
     if network.relay:
         parts = urlsplit(network.relay)
         tls = parts.scheme == "https"

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from clients.node.network import Network, read_network
 from fl_core.errors import InputError
 from ledger.files import read_plain
 
@@ -63,6 +64,12 @@ def _requirements() -> Sequence[str]:
     return importlib.metadata.requires(DISTRIBUTION) or ()
 
 
+def _compiled_code() -> str | None:
+    from fl_core.lattice.kernels import stored_in  # numba takes long to import
+
+    return stored_in()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """What is asked of the machine, so that a test can be another one.
@@ -74,6 +81,7 @@ class Machine:
         packages: Import name -> distributions that bring it.
         free: Free bytes on the disk of a path.
         user: Effective user id.
+        compiled_code: The folder where compiled code is kept for the next process; None where there is none.
     """
 
     python: tuple[int, int] = (sys.version_info[0], sys.version_info[1])
@@ -82,23 +90,7 @@ class Machine:
     packages: Callable[[], Mapping[str, Sequence[str]]] = importlib.metadata.packages_distributions
     free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     user: Callable[[], int] = os.geteuid
-
-
-@dataclass(frozen=True)
-class Network:
-    """The section ``[network]`` of ``node.toml``: where the node's partners are, as far as it says.
-
-    Attributes:
-        superlink: ``host:port`` of the SuperLink's fleet interface, or empty.
-        relay: URL of the relay beside the coordinator, or empty.
-        ca: File with the certificates that vouch for both; the system's where it is empty.
-        insecure: Whether the SuperLink speaks without TLS, as on loopback.
-    """
-
-    superlink: str = ""
-    relay: str = ""
-    ca: str = ""
-    insecure: bool = False
+    compiled_code: Callable[[], str | None] = _compiled_code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +125,4 @@ class Patient:
     @cached_property
     def network(self) -> Network:
         """The section ``[network]``; raises :class:`InputError`."""
-        section = self.config.get("network", {})
-        try:
-            network = Network(**section)
-        except TypeError as error:
-            raise InputError(
-                f"[network] in node.toml is not valid ({error}).",
-                fix="Its keys: superlink, relay, ca, insecure.",
-            ) from error
-        return network
+        return read_network(self.config, self.folder)

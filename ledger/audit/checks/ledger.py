@@ -9,9 +9,9 @@
 4. The run is on the ledger, nobody consented to it before it was there, and it pays in the token that ``run.json`` names:
    none, or a ``RewardToken`` that was created so.
 
-On an external chain the auditor names a node, and nothing can be executed again. Instead of (2), chain, code and creation are
-checked as that node shows them, and every model record of the run is proven from a block header (:mod:`ledger.light`). What stands
-behind that header is then still this node's word.
+On an external chain the auditor names nodes, and nothing can be executed again. Instead of (2), all events are proven from the
+blocks' receipts and every model record of the run from the newest block's header (:mod:`ledger.audit.node_ledger`). What stands behind
+that header are the nodes that agree on it, or validators' seals; with one node and no validators it is this node's word.
 
 What no folder can prove is that everybody else saw the same blocks: compare the head's hash with the members'.
 """

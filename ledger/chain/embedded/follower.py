@@ -18,6 +18,7 @@ from eth.abc import BlockHeaderAPI, SignedTransactionAPI
 from fl_core.errors import DecodeError, InputError, VerificationError
 from ledger.chain.embedded import evm
 from ledger.chain.embedded.block import MAX_BLOCKS_ASKED, WireBlock
+from ledger.chain.embedded.executed import ExecutedBlocks
 from ledger.chain.embedded.node import Node
 from ledger.chain.embedded.replay import Admit
 from ledger.chain.embedded.source import BlockSource, encode_block
@@ -38,6 +39,7 @@ class Follower:
         chain_id: Which chain it must be.
         admit: Says which transactions may be in the chain; by default all that a block can hold. It is asked before a
             transaction is executed.
+        executed: Where results are shared with other followers in this process; by default with none.
 
     Raises:
         ChainBusy: Another follower has the file.
@@ -45,9 +47,17 @@ class Follower:
         StoreCorrupt: The file is damaged.
     """
 
-    def __init__(self, path: Path, *, chain_id: int, admit: Admit | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        chain_id: int,
+        admit: Admit | None = None,
+        executed: ExecutedBlocks | None = None,
+    ) -> None:
         self._chain_id = chain_id
         self._admit = admit
+        self._executed = executed or ExecutedBlocks(kept=0)
         self._mutex = threading.RLock()
         self._store = Store.open_writer(path)
         self._node: Node | None = None
@@ -200,7 +210,9 @@ class Follower:
     def _execute(self, header: BlockHeaderAPI, transaction: SignedTransactionAPI) -> None:
         number = int(header.block_number)
         try:
-            sealed = evm.seal(self._store.get, self._chain_id, transaction, int(header.timestamp))
+            sealed = self._executed.seal(
+                self._store.get, self._chain_id, bytes(header.parent_hash), transaction, int(header.timestamp)
+            )
         except evm.InvalidTransaction as error:
             raise BlockRefused(number, 5, error.message) from error
         for field in _COMPARED_FIELDS:

@@ -124,6 +124,14 @@ class EmbeddedChain(Node):
         found = self.find(to_bytes(digest, 32))
         return None if found is None else wire.receipt(*found)
 
+    def _block_receipts(self, tag: object) -> list[Json] | None:
+        try:
+            header = self._at(tag)
+        except RpcError:
+            return None
+        found = [self.find(item.hash) for item in self.transactions(header)]
+        return [wire.receipt(*one) for one in found if one is not None]
+
     def _logs(self, query: object) -> list[Json]:
         query = to_object(query)
         topics = to_list(query.get("topics") or [])
@@ -233,6 +241,7 @@ _METHODS: dict[str, Callable[..., object]] = {
     "eth_getTransactionByHash": EmbeddedChain._transaction,
     "eth_getTransactionCount": EmbeddedChain._transaction_count,
     "eth_getTransactionReceipt": EmbeddedChain._receipt,
+    "eth_getBlockReceipts": EmbeddedChain._block_receipts,
     "eth_maxPriorityFeePerGas": EmbeddedChain._priority_fee,
     "eth_sendRawTransaction": EmbeddedChain._send,
     "net_version": EmbeddedChain._net_version,

@@ -162,17 +162,21 @@ class Store:
 
     # ---------------------------------------------------------------- keys and values
     def get(self, key: bytes) -> bytes | None:
-        """Return the value under ``key``, or None. Keys of 32 bytes are hashes of their values and are cached."""
+        """Return the value under ``key``, or None.
+
+        Keys of 32 bytes are hashes of their values and are cached. So is everything else while this handle writes: nobody
+        else can change it then (:class:`.lock.WriterLock`).
+        """
         cached = self._cache.get(key)
         if cached is not None:
             return cached
         with self._mutex, _translated(self.path):
             row = self._connection.execute("SELECT v FROM kv WHERE k=?", (key,)).fetchone()
-        if row is None:
-            return None
-        value = _blob(self.path, row[0])
-        if len(key) == _HASH_SIZE:
-            self._remember(key, value)
+            if row is None:
+                return None
+            value = _blob(self.path, row[0])
+            if len(key) == _HASH_SIZE or self._writer is not None:
+                self._remember(key, value)
         return value
 
     def _remember(self, key: bytes, value: bytes) -> None:
@@ -202,13 +206,15 @@ class Store:
 
     def commit(self, writes: Mapping[bytes, bytes], logs: Sequence[LogRow]) -> None:
         """Write one block: all of it, durably, or nothing."""
-        with self._transaction() as connection:
-            connection.executemany(
-                "INSERT INTO kv VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v=excluded.v", writes.items()
-            )
-            connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", logs)
-        for key, value in writes.items():
-            if len(key) == _HASH_SIZE:
+        with self._mutex:
+            known, self._cache = self._cache, {}  # should this fail, the file alone knows how it ended
+            with self._transaction() as connection:
+                connection.executemany(
+                    "INSERT INTO kv VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v=excluded.v", writes.items()
+                )
+                connection.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", logs)
+            self._cache = known
+            for key, value in writes.items():
                 self._remember(key, value)
 
     @contextmanager

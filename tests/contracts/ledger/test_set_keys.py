@@ -1,8 +1,10 @@
 """``setKeys``: a key belongs to one member, provably, once and for ever."""
 
 import pytest
+from eth_keys.datatypes import Signature
 
 from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act
+from ledger.typed_data import KeyPossession
 from tests.contracts.harness import account, refused, word
 from tests.contracts.world import World
 
@@ -90,6 +92,23 @@ def test_a_signature_has_65_bytes(world: World, length: int) -> None:
     proof = world.possession("ada", 1, key="key")[:length]
     with refused(NOT_PROVEN):
         world.call("ada", "setKeys", account("key"), word("bundle"), proof)
+
+
+def test_the_largest_s_that_is_not_malleable_is_accepted(world: World) -> None:
+    """s of half the order is the last one that has no smaller twin. Any r and s are a signature of somebody."""
+    half = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+    statement = KeyPossession(member=account("ada"), epoch=1, encryption=word("bundle"))
+    r = 0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798  # x of the generator
+    for s, accepted in ((half + 1, False), (half, True)):
+        signature = Signature(vrs=(0, r, s))
+        key = signature.recover_public_key_from_msg_hash(statement.digest(world.domain))
+        proof = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27])
+        arguments = ("ada", "setKeys", key.to_canonical_address(), word("bundle"), proof)
+        if accepted:
+            world.call(*arguments)
+        else:
+            with refused(NOT_PROVEN):
+                world.call(*arguments)
 
 
 def test_the_zero_address_is_no_key(world: World) -> None:

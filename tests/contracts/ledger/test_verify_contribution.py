@@ -1,10 +1,11 @@
 """``verifyContribution``: who signed what, and whether a round counts it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ledger.merkle import contribution_leaf
+from ledger.merkle import MerkleTree, contribution_leaf
 from ledger.records import EMPTY_ADDRESS
 from tests.contracts.harness import account, sign, word
 from tests.contracts.world import HOLDERS, World
@@ -62,6 +63,16 @@ def test_the_signature_must_be_the_members(world: World, played: bytes) -> None:
 def test_a_malformed_signature_is_no_signature(world: World, played: bytes, signature: bytes) -> None:
     assert verify(world, played, signature=signature) is False
     assert verify(world, played, signature=signature, who=EMPTY_ADDRESS) is False
+
+
+def test_nobody_contributes_without_a_signature(world: World, run: bytes) -> None:
+    """The account 0 has no key, and an unreadable signature has no signer: the two are not the same."""
+    statement = replace(world.contribution(run, 1, "ada"), member=EMPTY_ADDRESS)
+    tree = MerkleTree([contribution_leaf(EMPTY_ADDRESS, statement.digest(world.domain))])
+    world.open(run, 1)
+    world.call("kim", "commitRound", run, 1, tree.root, len(HOLDERS))
+    fields = [getattr(statement, name) for name in FIELDS]
+    assert world.view("verifyContribution", run, 1, EMPTY_ADDRESS, *fields, b"", (), False) is False
 
 
 def test_a_replaced_key_still_stands_for_what_it_signed(world: World, played: bytes) -> None:

@@ -22,6 +22,30 @@ def test_the_vote_that_reaches_the_threshold_executes(world: World) -> None:
     assert world.view("memberCount") == len(FOUNDERS) + 1
 
 
+def test_a_removal_that_leaves_just_enough_members_changes_no_threshold(world: World) -> None:
+    members = tuple(FOUNDERS)
+    world.vote(Act.THRESHOLD, info=number(len(FOUNDERS) - 1))
+    world.vote(Act.REMOVE, subject=account("cleo"), voters=members[:-1])
+    assert [event.name for event in world.ledger.events()] == ["Vote", "MemberRemoved"]
+    assert world.view("threshold") == world.view("memberCount") == len(FOUNDERS) - 1
+
+
+def test_an_admission_is_dated_by_its_block(world: World) -> None:
+    world.vote(Act.ADMIT, subject=EVE, roles=Role.HOLDER)
+    world.set_keys("eve")  # in the same block or in a later one
+    assert 0 < world.view("member", EVE)["since"] <= world.view("keysAt", EVE, 1)["block"]
+    assert world.view("member", EVE)["since"] >= world.view("member", account("ada"))["since"]
+
+
+def test_who_signs_with_its_own_account_can_come_back(world: World) -> None:
+    """An account that is its own key belongs to nobody else; one that is another member's key is refused."""
+    world.vote(Act.ADMIT, subject=EVE, roles=Role.HOLDER)
+    world.set_keys("eve", key="eve")
+    world.vote(Act.REMOVE, subject=EVE)
+    world.vote(Act.ADMIT, subject=EVE, roles=Role.HOLDER)
+    assert world.view("member", EVE)["roles"] == Role.HOLDER
+
+
 def test_a_vote_and_what_it_executes_are_logged(world: World) -> None:
     world.vote(Act.ADMIT, subject=EVE, roles=Role.AUDITOR, info=word("why"), voters=("ada",))
     vote = world.event()
@@ -131,6 +155,13 @@ def test_a_run_without_escrow_can_be_stopped(world: World) -> None:
     run = world.create_run(escrow=0)
     world.vote(Act.STOP_RUN, info=run)
     assert [event.name for event in world.ledger.events()] == ["Vote", "RunClosed"]
+
+
+def test_a_run_that_is_closing_can_be_stopped(world: World, run: bytes) -> None:
+    world.call("rosa", "closeRun", run)
+    world.vote(Act.STOP_RUN, info=run)
+    assert world.view("runs", run)["state"] == RunState.STOPPED
+    assert world.balance(account("rosa")) == ESCROW
 
 
 def test_a_run_stops_once(world: World, run: bytes) -> None:

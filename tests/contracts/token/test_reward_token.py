@@ -73,7 +73,10 @@ def test_transfer_from_uses_the_allowance(token: Contract) -> None:
     assert token.call("ada", "approve", account("kim"), 70) is True
     assert token.events()[0].values == {"owner": account("ada"), "spender": account("kim"), "value": 70}
     assert token.call("kim", "transferFrom", account("ada"), account("ben"), 50) is True
-    assert [event.name for event in token.events()] == ["Approval", "Transfer"]
+    approval, transfer = token.events()
+    assert (approval.name, transfer.name) == ("Approval", "Transfer")
+    assert approval.values == {"owner": account("ada"), "spender": account("kim"), "value": 20}
+    assert transfer.values == {"sender": account("ada"), "receiver": account("ben"), "value": 50}
     assert token.view("allowance", account("ada"), account("kim")) == 20
     assert balances(token) == (50, 50, 100)
 
@@ -111,3 +114,5 @@ def test_a_holder_burns_its_own_tokens(token: Contract) -> None:
     assert balances(token) == (70, 0, 70)
     with refused("amount exceeds the balance"):
         token.call("ada", "burn", 71)
+    token.call("ada", "burn", 70)
+    assert balances(token) == (0, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,11 @@ def test_a_node_does_not_follow_a_ledger_that_a_constructor_of_somebody_else_mad
 
     with pytest.raises(BlockRefused, match="it creates a contract with other code"):
         follow_embedded(address(forged, forged.contract), tmp_path / "forged", None, clock=lambda: 0)
+    with pytest.raises(WrongChain, match=r"There is no contract at 0x0{40}"):
+        follow_embedded(address(honest, bytes(20)), tmp_path / "none", None, clock=lambda: 0)
+    token = bytes.fromhex(json.loads(honest.public.run.read_text())["token"])
     with pytest.raises(WrongChain, match="is not this version's TrainingLedger"):
-        follow_embedded(address(honest, bytes(20)), tmp_path / "other", None, clock=lambda: 0)
+        follow_embedded(address(honest, token), tmp_path / "other", None, clock=lambda: 0)
     follow_embedded(address(honest, honest.contract), tmp_path / "honest", None, clock=lambda: 0).close()
 
 

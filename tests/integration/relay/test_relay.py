@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -15,9 +13,7 @@ from clients.node.relay_client import Duties as NodeDuties
 from clients.node.relay_client import RelayBlocks, RelayBoard, RelayClient, RelayError
 from coordinator.committee import RelayCommittee
 from coordinator.engines.ports import reserve
-from coordinator.relay.open import open_relay
 from coordinator.relay.rate import Rate
-from coordinator.relay.server import server
 from coordinator.store.duties import Duties
 from coordinator.strategy import REVEAL, SHARE_CHECK
 from fl_core.protocol.relay import MAX_CALL, MAX_DUTY, Answer, CallKind, Duty, DutyKind, Poll
@@ -25,6 +21,7 @@ from fl_core.randomness import SystemRandomSource
 from ledger.chain.embedded.source import FileSource
 from tests.simulators.certificates import make_certificates
 from tests.simulators.founded_run import RunWithNodes, copied, found
+from tests.simulators.relay_service import relaying
 
 pytestmark = pytest.mark.network
 
@@ -49,28 +46,8 @@ class World:
         self.clients: list[RelayClient] = []
         [self.port] = reserve([None])
 
-    @contextmanager
     def relay(self, **changes):
-        with open_relay(self.folder) as opened:
-            service = server(
-                replace(opened, **changes),
-                host="127.0.0.1",
-                port=self.port,
-                certificate=self.certificates.certificate,
-                key=self.certificates.key,
-            )
-            thread = threading.Thread(target=service.run, daemon=True)
-            thread.start()
-            while not service.started:
-                assert thread.is_alive()
-                time.sleep(0.01)
-            try:
-                yield opened
-            finally:
-                service.should_exit = True
-                thread.join(5.0)
-                service.force_exit = True  # whoever still waits for a duty is cut off
-                thread.join()
+        return relaying(self.folder, self.certificates, self.port, **changes)
 
     def client(self, position: int, **changes) -> RelayClient:
         account = list(self.nodes.holders.values())[position].account

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 
 from clients.calls import MAX_ORDER, BeginCall, Order, ProtectCall, QuestionCall
+from clients.ckks_calls import CkksProtectCall
 from fl_core.errors import DecodeError, LocalProtocolError
 from fl_core.protocol.header import MAX_COMMITTEE, MAX_COUNTERS, MAX_HEADER
 from fl_core.protocol.messages import MAX_REQUEST
+from fl_core.secagg.ckks.steps import Place
 
 ORDER = Order(
     header="ab" * 32, round=3, task="t", settings={"rate": 0.5, "n": 2, "kind": "x"}, data="/d", holder="h"
@@ -82,6 +86,44 @@ def test_a_protect_call_holds_whole_float32_values():
 def test_a_protect_call_beyond_its_limits_is_not_written(changes):
     with pytest.raises(LocalProtocolError):
         replace(PROTECT, **changes).encode()
+
+
+LARGE = bytes(50_000_000)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        BeginCall(header=b"h", model=LARGE),
+        replace(PROTECT, update=LARGE),
+        CkksProtectCall(
+            place=Place(run=bytes(32), round=1, parent=bytes(32)), update=LARGE, examples=5, counters=(1,)
+        ),
+    ],
+    ids=repr,
+)
+def test_what_is_as_large_as_a_model_is_not_copied_out_of_its_message(call):
+    payload = call.encode()
+    tracemalloc.start()
+    try:
+        decoded = type(call).decode(payload)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert decoded == call
+    assert peak < 100_000
+
+
+def test_an_update_is_copied_once_on_its_way_into_a_message():
+    update = np.ones(5_000_000, np.float32)
+    tracemalloc.start()
+    try:
+        payload = replace(PROTECT, update=update.data.cast("B")).encode()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert ProtectCall.decode(payload).update == update.tobytes()
+    assert peak < 1.1 * update.nbytes
 
 
 def test_a_begin_call_bounds_the_header():

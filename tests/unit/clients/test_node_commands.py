@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from clients.cli import cli
-from clients.node.house import create_house, load_policy, store_terms
+from clients.node.accepted import store_terms
+from clients.node.house import create_house, load_policy
 from clients.node.manifest import Opening, verify_opening
 from clients.node.policy import Policy, Usage, decide_ckks
 from clients.training.heart_disease import BUNDLED

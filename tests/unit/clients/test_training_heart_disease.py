@@ -136,9 +136,15 @@ def test_a_missing_file_is_an_input_error_with_a_fix(tmp_path):
 
 
 def test_an_unknown_hospital_is_an_input_error_that_names_those_there_are(tmp_path):
-    with pytest.raises(InputError, match="no hospital 'Nord'; it has North") as caught:
-        load_hospital(table(tmp_path), "Nord")
+    rows = ["South,60,1,1,150,270,0,0,115,1,2.5,,,,4"] * 10
+    with pytest.raises(InputError, match="no hospital 'Nord'; it has North, South") as caught:
+        load_hospital(table(tmp_path, *rows), "Nord")
     assert caught.value.fix
+
+
+def test_a_file_of_one_hospital_is_the_holders_whatever_the_file_calls_it(tmp_path):
+    here, there = load_hospital(table(tmp_path), "North Clinic"), load_hospital(table(tmp_path), "North")
+    assert np.array_equal(here.train.features, there.train.features)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import socket
 import sys
@@ -10,14 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from coordinator.certificates import make_certificates
 from coordinator.engines import flower_commands
 from coordinator.engines.deployment import Deployment
 from coordinator.engines.environment import FLOWER_VARIABLES, child_environment, scripts_folder
 from coordinator.engines.hospitals import MAX_SOCKET_PATH, Helper, Hospital
 from coordinator.engines.ports import holder_of, reserve
 from coordinator.engines.readiness import accepts, healthy, says
+from coordinator.engines.superlink import SuperLink
 from coordinator.errors import EngineError, NotReady, PortInUse, ProcessDied
 from fl_core.errors import InputError
+from fl_core.randomness import SystemRandomSource
 from tests.simulators import toy_helper
 from tests.simulators.process_tree import MARK, marked
 
@@ -171,11 +175,13 @@ def test_a_unix_socket_is_ready_when_somebody_listens_and_not_before_or_after(sh
 
 
 @pytest.mark.network
-def test_a_port_where_nobody_or_somebody_else_answers_is_not_healthy(listener):
+def test_a_port_where_nobody_or_somebody_else_answers_is_not_healthy(listener, tmp_path):
     [free] = reserve([None])
-    assert not healthy(free)()
+    authority = make_certificates(tmp_path, ["localhost"], now=datetime.datetime.now(datetime.UTC)).authority
+    assert not healthy(free, authority)()
+    assert not healthy(listener.getsockname()[1], authority)(), "it accepts, but says nothing"
     listener.close()
-    assert not healthy(free)()
+    assert not healthy(free, authority)()
 
 
 def test_a_log_is_ready_when_it_holds_the_words(tmp_path):
@@ -189,14 +195,42 @@ def test_a_log_is_ready_when_it_holds_the_words(tmp_path):
 # ---------------------------------------------------------------------- Flower's commands
 
 
-def test_flowers_processes_listen_on_the_loopback_interface_only_and_install_nothing():
-    superlink = flower_commands.superlink(8000)
+def test_flowers_processes_listen_on_the_loopback_interface_only_and_install_nothing(tmp_path):
+    one = superlink_in(tmp_path)
+    superlink = one.superlink()
     assert superlink[superlink.index("--host") + 1] == "127.0.0.1"
     assert "--disable-runtime-dependency-installation" in superlink
-    supernode = flower_commands.supernode(8000, 9000, {"door": "unix:/a b", "n": 1})
+    key, authority = tmp_path / "k", one.certificates.authority
+    supernode = flower_commands.supernode(
+        8000, 9000, {"door": "unix:/a b", "n": 1}, authority=authority, key=key
+    )
     assert supernode[supernode.index("--host") + 1] == "127.0.0.1"
     assert supernode[-2:] == ["--node-config", 'door="unix:/a b" n=1']
-    assert "--node-config" not in flower_commands.supernode(8000, 9000, {})
+    assert "--node-config" not in flower_commands.gated_supernode(8000, 9000, {})
+
+
+def test_a_superlink_has_tls_enrolled_keys_a_database_and_a_superexec_that_proves_itself(tmp_path):
+    one = superlink_in(tmp_path)
+    superlink, superexec = one.superlink(), one.superexec()
+    assert "--insecure" not in superlink + superexec + one.front()
+    assert "--enable-supernode-auth" in superlink
+    assert superlink[superlink.index("--isolation") + 1] == "process"
+    assert superlink[superlink.index("--database") + 1] == str(tmp_path / "s" / "superlink.sqlite")
+    for command in (superlink, superexec):
+        secret = Path(command[command.index("--superexec-auth-secret-file") + 1])
+        assert len(secret.read_bytes()) == 64 and secret.stat().st_mode & 0o077 == 0
+    before = one.secret.read_bytes()
+    one.prepare(SystemRandomSource())
+    assert one.secret.read_bytes() == before, "made once"
+    front = one.front()
+    assert front[front.index("--host") + 1] == "0.0.0.0" and "https://127.0.0.1:8001" in front
+
+
+def superlink_in(folder: Path) -> SuperLink:
+    certificates = make_certificates(folder / "c", ["localhost"], now=datetime.datetime.now(datetime.UTC))
+    one = SuperLink(folder=folder / "s", certificates=certificates, inner=8001, host="0.0.0.0", port=8000)
+    one.prepare(SystemRandomSource())
+    return one
 
 
 def test_a_flower_process_gets_our_settings_and_nobody_elses(tmp_path):
@@ -205,6 +239,8 @@ def test_a_flower_process_gets_our_settings_and_nobody_elses(tmp_path):
     assert "FLWR_LOG_LEVEL" not in child
     assert {name: child[name] for name in FLOWER_VARIABLES} == dict(FLOWER_VARIABLES)
     assert child["FLWR_HOME"] == str(tmp_path)
+    assert child["MALLOC_ARENA_MAX"] == "2"
+    assert child_environment(tmp_path, parent={"MALLOC_ARENA_MAX": "7"})["MALLOC_ARENA_MAX"] == "7"
     assert child["PATH"] == f"{scripts_folder()}{os.pathsep}/usr/bin"
     assert (child["EXTRA"], child["LANG"]) == ("1", "C")
 
@@ -241,3 +277,18 @@ def test_the_status_of_a_run_is_read():
 def test_an_answer_without_a_status_is_an_error(output):
     with pytest.raises(EngineError, match="did not tell"):
         flower_commands.read_status(output)
+
+
+def test_nodes_and_the_number_of_a_new_one_are_read_among_notes():
+    listed = 'Listing all nodes...\n{"success": true, "nodes": [{"node-id": "7", "status": "online"}]}\n'
+    assert flower_commands.read_nodes(listed) == [{"node-id": "7", "status": "online"}]
+    assert flower_commands.read_node_id('note\n{"success": true, "node-id": 18446744073709551615}') == str(
+        2**64 - 1
+    )
+    assert flower_commands.read_node_id('{"success": true}') == ""
+
+
+@pytest.mark.parametrize("output", ["", "{}", '{"nodes": 3}', '{"nodes": ["7"]}', '{"runs": []}'])
+def test_an_answer_without_nodes_is_an_error_with_what_flower_said(output):
+    with pytest.raises(EngineError, match="did not list its nodes"):
+        flower_commands.read_nodes(output)

@@ -174,6 +174,21 @@ def test_threads_that_are_left_behind_are_daemons():
     assert all(thread.daemon for thread in left)
 
 
+def test_a_superlink_that_fails_for_the_moment_is_asked_again():
+    answers, grid, _ = run({1: "busy", 2: 1.0}, pauses_s=(0.01,) * 2)
+    assert sorted((answer.node_id, answer.why) for answer in answers) == [
+        (1, Why.ANSWERED),
+        (2, Why.ANSWERED),
+    ]
+    assert grid.pushed == [1, 1, 2]
+    assert grid.failing == {"push": 0, "pull": 0}
+
+
+def test_a_superlink_that_keeps_failing_breaks_the_exchange():
+    with pytest.raises(GridFailed, match="pull a reply: HTTPStatusError: database is locked"):
+        run({1: "busy"}, pauses_s=(0.01,))
+
+
 def test_a_grid_that_breaks_is_an_error_with_its_cause():
     with pytest.raises(GridFailed, match="the SuperLink is gone") as caught:
         run({1: "broken"})

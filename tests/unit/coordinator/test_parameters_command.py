@@ -15,6 +15,7 @@ from fl_core.errors import InputError
 from fl_core.lattice.parameters import PACKINGS, PARAMETER_SETS
 from fl_core.secagg.layout import Layout, valid_layouts
 from tests.architecture.sources import ROOT
+from tests.security_estimate import ESTIMATOR_COMMIT
 
 
 def run(*arguments: str):
@@ -65,6 +66,7 @@ def test_the_text_marks_the_default_names_the_source_and_has_no_colours_in_a_pip
     (line,) = (line for line in text.splitlines() if line.startswith("* ") and "PACK15" in line)
     assert line.split()[1:] == ["15", "64", "3.000", "3.005", "2^-68", "2^-38", "294", "PACK15", "P4096"]
     assert "MATZOV" in text
+    assert f"(commit {ESTIMATOR_COMMIT[:12]})" in text
     assert "docs/explanation/parameters.md" in text
     assert "\x1b" not in text
 

@@ -137,7 +137,8 @@ def test_direct_children_do_not_survive_a_supervisor_that_is_killed(tmp_path, ma
 def test_without_the_kernels_help_process_groups_are_ended(tmp_path, mark):
     program = """
         from pathlib import Path
-        from coordinator.engines import processes, supervisor
+        from coordinator.engines import supervisor
+        from suture_fl import processes
         processes._PROC = Path("/there/is/no/such/folder")
         supervisor.prctl = lambda option, value: False
         supervisor.main()
@@ -253,7 +254,7 @@ def test_modules_in_the_current_folder_are_not_taken_for_ours(tmp_path, monkeypa
 def test_a_node_does_not_take_modules_from_its_working_folder(tmp_path) -> None:
     from coordinator.demo.deployed_run import _site
 
-    (helper,) = _site(tmp_path / "nowhere", tmp_path / "socket", gateways=True).helpers
+    (helper,) = _site(tmp_path / "nowhere", tmp_path / "socket", (), gateways=True).helpers
     (tmp_path / "json.py").write_text("raise SystemExit('not ours')\n")
     result = subprocess.run(helper.command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr.count("\n")) == (1, 1)
@@ -264,8 +265,12 @@ def test_a_node_and_its_gateway_find_a_relative_folder_from_a_working_folder_of_
     tmp_path, monkeypatch
 ) -> None:
     from coordinator.demo.deployed_run import _site
+    from coordinator.engines.hospitals import Reach
 
     monkeypatch.chdir(tmp_path)
-    site = _site(Path("runs/one"), tmp_path / "socket", gateways=True)
-    for line in (site.helpers[0].command, site.gateway("127.0.0.1:1", 2)):
+    site = _site(Path("runs/one"), tmp_path / "socket", (), gateways=True)
+    assert site.gateway is not None
+    assert site.gateway.public_key == tmp_path / "runs" / "one" / "keys" / "supernode.pub"
+    reach = Reach("https://127.0.0.1:1", tmp_path / "ca.crt")
+    for line in (site.helpers[0].command, site.gateway.command(reach, 2)):
         assert str(tmp_path / "runs" / "one") in line

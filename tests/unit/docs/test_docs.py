@@ -152,7 +152,7 @@ def check_command(words: list[str], *, complete: bool) -> None:
         raise click.UsageError(f"unexpected arguments: {left}")
     for parameter in command.params:
         value = values.get(parameter.name or "")
-        given = isinstance(value, str | bool | list)
+        given = isinstance(value, str | bool | list | tuple)
         if given and not isinstance(parameter.type, click.Path):
             parameter.type_cast_value(context, value)
         if complete and parameter.required and not given:
@@ -192,7 +192,7 @@ def test_every_command_within_a_sentence_has_real_options(path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "suture launch run.toml",
+        "suture launch run.toml --fast",
         "suture demo --fast",
         "suture demo --rounds many",
         "suture-node serve folder",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_core.digests import DIGEST_SIZE, Label, digest
+from fl_core.digests import DIGEST_SIZE, Label, digest, digest_of_pieces
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = {
@@ -58,7 +60,22 @@ def test_sha_256_is_called_directly_only_where_the_plain_hash_of_a_file_or_a_tre
         "clients/node/service.py",  # the received model against its artifact digest
         "clients/node/logbook.py",  # what left, as sha256sum prints it
         "clients/node/sealed.py",  # sealed bytes, as the register names frames
+        "clients/node/gateway_lines.py",  # a line of the gateway's journal against its digest
         "clients/node/relay_client.py",  # an object of the archive against its name
     }
     found = {path for path, text in SOURCES.items() if re.search(r"\bsha256\(", text)}
     assert {p for p in found if p.startswith(("fl_core", "clients/node", "ledger/archive"))} <= plain
+
+
+@pytest.mark.parametrize("cuts", [[], [0], [1, 4], [3, 3, 9]])
+def test_a_part_that_comes_in_pieces_has_the_digest_of_the_whole(cuts):
+    whole = bytes(range(9))
+    pieces = [whole[a:b] for a, b in itertools.pairwise([0, *cuts, len(whole)])]
+    assert digest_of_pieces(Label.AGGREGATE, b"x", size=9, pieces=pieces) == digest(
+        Label.AGGREGATE, b"x", whole
+    )
+
+
+def test_pieces_of_another_size_than_announced_have_no_digest():
+    with pytest.raises(ValueError, match="9 bytes were announced, 8 came"):
+        digest_of_pieces(Label.AGGREGATE, size=9, pieces=[bytes(8)])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,6 +85,41 @@ def test_every_code_path_gives_the_recorded_bytes(processor, tmp_path):
     assert run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path), **processor).stdout.strip() == KNOWN
 
 
+DECODING = """
+import hashlib, numpy as np
+from fl_core.models.step import apply_step
+from fl_core.quantise import Block, Quantiser
+
+hashed = hashlib.sha256()
+for bits, count in ((8, 5), (15, 64), (20, 1000)):
+    quantiser = Quantiser((Block("w", 70_001, 0.7), Block("b", 333, 1e-3)), (), 10, bits)
+    top = quantiser.law.top
+    values = np.arange(quantiser.size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)  # anything that looks random
+    sums = np.append(values % np.uint64(count * top + 1), count * top // 3).astype(np.int64)
+    mean = quantiser.dequantise(sums, count).mean
+    model = apply_step("fedavg", {"w": mean[::-1].copy()}, mean)["w"]
+    clips = [block.clip.hex() for block in quantiser.next_blocks(sums, count, floor=1e-6)]
+    hashed.update(mean.tobytes() + model.tobytes() + str(clips).encode())
+print(hashed.hexdigest())
+"""
+
+DECODED = "4336e691ca2ae2e83a53b6198bae7b7bf477def9f4047dcad994d18f256552c3"
+"""What the program prints on x86-64, whatever numpy uses of the processor."""
+
+
+def numpys_levels() -> list[str]:
+    """Return the sets of instructions that this numpy chooses from when it runs, lowest first; the names are its own."""
+    found: list[str] = np._core._multiarray_umath.__cpu_dispatch__  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize("kept", range(4))
+def test_decoding_gives_the_recorded_bytes_on_every_level_that_numpy_chooses_from(kept):
+    """Unlike the kernels, numpy is compiled already, for all levels; what is above the kept ones is switched off."""
+    switched_off = " ".join(numpys_levels()[kept:])
+    assert run(DECODING, NPY_DISABLE_CPU_FEATURES=switched_off).stdout.strip() == DECODED
+
+
 COUNTED = """
 from numba.core import event
 with event.install_recorder("numba:compile") as compiled:
@@ -106,7 +142,7 @@ logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
 from numba.core import caching
 caching.CacheImpl._locator_classes = []  # neither the installation nor the user's folder can be written
 import fl_core.lattice.kernels as kernels
-print(kernels.multiply_add.stats.cache_path)
+print(kernels.stored_in())
 import fl_core.secagg.encrypt
 """
 
@@ -174,6 +210,7 @@ def test_the_compiler_fuses_a_product_and_a_sum_only_where_it_is_allowed_to(trip
 FOR_ARM64 = r"""
 import re
 import llvmlite.binding as llvm
+import numpy as np
 from fl_core.quantise import kernels
 
 llvm.initialize_all_targets()

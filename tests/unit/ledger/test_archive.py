@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -13,6 +17,7 @@ from ledger.archive import Archive
 from ledger.errors import ArchiveError
 
 DATA = b"a model" * 1000
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -46,6 +51,86 @@ def test_an_object_can_be_streamed_in_and_out(archive: Archive) -> None:
     digest = archive.put_stream(iter(pieces))
     assert digest == hashlib.sha256(b"".join(pieces)).digest()
     assert b"".join(archive.get_stream(digest, 2_000_000)) == b"".join(pieces)
+
+
+def test_an_object_can_be_written_out_of_order(archive: Archive) -> None:
+    def write(file: BinaryIO) -> str:
+        file.seek(5)
+        file.write(b"the end")
+        file.seek(0)
+        file.write(b"then ")
+        return "what the writer says"
+
+    digest, said = archive.put_written(write)
+    assert (archive.get(digest, 12), said) == (b"then the end", "what the writer says")
+    assert digest == hashlib.sha256(b"then the end").digest()
+    assert archive.put_written(write)[0] == digest
+    assert objects(archive) == [archive.path_of(digest)]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from ledger.archive import Archive
+
+def write(file):
+    file.write(b"half of it")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Archive(Path(sys.argv[1])).put_written(write)
+"""
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(archive: Archive) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(archive.root)], cwd=ROOT, check=False)
+    assert [path.read_bytes() for path in objects(archive)] == [b"half of it"]
+    digest = archive.put(DATA)
+    assert objects(archive) == [archive.path_of(digest)]
+
+
+def test_what_another_writer_is_writing_is_not_removed(archive: Archive) -> None:
+    def write(file: BinaryIO) -> bytes:
+        file.write(b"a slow one")
+        return Archive(archive.root).put(DATA)
+
+    slow, quick = archive.put_written(write)
+    assert objects(archive) == sorted([archive.path_of(slow), archive.path_of(quick)])
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_anew(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tempfile.mkstemp
+    names: list[str] = []
+
+    def swept_once(**options: str) -> tuple[int, str]:
+        handle, name = made(**options)
+        names.append(name)
+        if len(names) == 1:
+            Path(name).unlink()
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", swept_once)
+    digest = archive.put(DATA)
+    assert objects(archive) == [archive.path_of(digest)]
+    assert len(names) == 2
+
+
+def test_of_a_writer_that_fails_or_writes_too_much_nothing_stays(archive: Archive) -> None:
+    def write(file: BinaryIO) -> None:
+        file.write(DATA)
+
+    def fail(file: BinaryIO) -> None:
+        file.write(DATA)
+        raise ValueError("no luck")
+
+    with pytest.raises(ValueError, match="no luck"):
+        archive.put_written(fail)
+    with pytest.raises(ArchiveError, match=f"more than {len(DATA) - 1} bytes"):
+        archive.put_written(write, max_bytes=len(DATA) - 1)
+    assert objects(archive) == []
+    archive.put_written(write, max_bytes=len(DATA))
 
 
 def test_the_empty_object_is_an_object(archive: Archive) -> None:

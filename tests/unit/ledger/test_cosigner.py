@@ -10,7 +10,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from fl_core.secret import Secret
-from ledger.checkpoints import check_checkpoint
+from ledger.checkpoints import SignedCheckpoint, check_checkpoint
 from ledger.cosigner import Cosigner
 from ledger.errors import CheckpointRefused, LedgerError, StoreCorrupt
 from ledger.signer import KeySigner
@@ -87,3 +87,39 @@ def test_a_file_that_is_damaged_is_refused(path: Path) -> None:
     path.write_bytes(b"no database" * 100)
     with pytest.raises(StoreCorrupt, match="cannot be read"):
         opened(path)
+
+
+# ------------------------------------------------------------------------------------------------ restored backups
+
+
+def published(cosigner: Cosigner, *heights: int, genesis: bytes = GENESIS) -> list[bytes]:
+    return [cosigner.sign(genesis, height, ONE).encode() for height in heights]
+
+
+def test_a_file_that_is_older_than_what_was_published_is_refused(tmp_path: Path) -> None:
+    cosigner = opened(tmp_path / "now.sqlite")
+    old, new = published(cosigner, 5, 6)
+    cosigner.expect_newest([old, new], GENESIS, KEY.address)
+    cosigner.close()
+    for name, known in (("lost.sqlite", []), ("backup.sqlite", [5])):
+        restored = opened(tmp_path / name)
+        published(restored, *known)
+        with pytest.raises(StoreCorrupt, match=rf"Block 6 .*{name} does not know .* restored from a backup"):
+            restored.expect_newest([new], GENESIS, KEY.address)
+        restored.close()
+
+
+def test_what_lies_on_the_board_and_is_not_this_keys_refuses_nobody(tmp_path: Path) -> None:
+    cosigner, another = opened(tmp_path / "one.sqlite"), KeySigner(Secret(keccak(text="an earlier key")))
+    published(cosigner, 5)
+    earlier = Cosigner(tmp_path / "two.sqlite", member=KEY.address, domain=DOMAIN, signer=another)
+    stranger = Cosigner(tmp_path / "three.sqlite", member=another.address, domain=DOMAIN, signer=another)
+    elsewhere = opened(tmp_path / "four.sqlite")
+    (signed,) = published(elsewhere, 9, genesis=TWO)
+    forged = SignedCheckpoint(
+        member=KEY.address, genesis=GENESIS, number=9, hash=ONE, signature=bytes(65)
+    ).encode()
+    board = [b"", b"no checkpoint", *published(earlier, 9), *published(stranger, 9), signed, forged]
+    cosigner.expect_newest(board, GENESIS, KEY.address)
+    for opened_one in (cosigner, earlier, stranger, elsewhere):
+        opened_one.close()

@@ -32,6 +32,13 @@ def test_a_transaction_is_a_block_with_its_log_and_its_state(world: World) -> No
     assert world.ask("eth_getCode", data(world.contract), "latest") == data(RUNTIME)
 
 
+def test_the_receipts_of_a_block_are_those_of_its_transactions(world: World) -> None:
+    receipt = world.ask("eth_getTransactionReceipt", data(world.emit(0)))
+    assert world.ask("eth_getBlockReceipts", receipt["blockNumber"]) == [receipt]
+    assert world.ask("eth_getBlockReceipts", "0x0") == []
+    assert world.ask("eth_getBlockReceipts", "0xffff") is None
+
+
 def test_a_reverted_transaction_is_in_a_block_and_changes_only_the_nonce(world: World) -> None:
     before = world.ask("eth_getStorageAt", data(world.contract), "0x0", "latest")
     nonce = world.nonce()

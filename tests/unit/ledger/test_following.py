@@ -1,4 +1,7 @@
-"""Members follow one author: heads become final, two histories are refused, and the evidence is kept and convicts."""
+"""Members follow one author: heads become final, two histories are refused, and the evidence is kept and convicts.
+
+Longer than other files: all histories branch off one chain, which is made once for this file.
+"""
 
 from __future__ import annotations
 
@@ -242,6 +245,24 @@ def test_a_copy_goes_on_after_a_restart_without_asking_anybody(members: Members)
     assert standing.final == standing.signed == standing.head.number == members.head()
     with pytest.raises(ChainUnreachable):
         one.following.settle()
+
+
+def test_a_folder_that_was_restored_from_a_backup_signs_nothing(members: Members) -> None:
+    one, two, three = members.join(1, 2, 3)
+    settle(one, two, three)
+    one.following.close()
+    backup = members.folder / "backup"
+    shutil.copytree(one.folder, backup)
+    one.open()
+    members.world.writer.open_round(members.world.run, 1, members.world.root, word(1), intent="open")
+    settle(one, two, three)
+    one.following.close()
+    shutil.rmtree(one.folder)
+    shutil.copytree(backup, one.folder)
+    before = list(members.board.checkpoints())
+    with pytest.raises(StoreCorrupt, match="restored from a backup"):
+        one.open()
+    assert list(members.board.checkpoints()) == before  # what convicts it is still there
 
 
 def test_who_has_no_key_follows_and_signs_nothing(members: Members) -> None:

@@ -49,7 +49,7 @@ def test_a_node_that_stays_away_is_given_up_after_the_patience() -> None:
         asked += 1
         send(handler, b"", status=503)
 
-    with serving(answer) as url, pytest.raises(ChainUnreachable, match="HTTPError"):
+    with serving(answer) as url, pytest.raises(ChainUnreachable, match="HTTP 503"):
         Web3Connection(url, patience_s=0.3)
     assert 3 <= asked <= 6
 
@@ -66,6 +66,21 @@ def test_a_refusal_is_not_repeated(status: int) -> None:
     with serving(answer) as url, pytest.raises(ChainUnreachable):
         Web3Connection(url, patience_s=60)
     assert asked == 1
+
+
+def test_what_is_said_of_a_node_names_its_host_and_nothing_that_may_be_secret() -> None:
+    with serving(lambda handler, request: send(handler, b"", status=401)) as url:
+        secret = url.replace("http://", "http://user:sesame@") + "/v3/sesame?key=sesame"
+        with pytest.raises(ChainUnreachable) as refused:
+            Web3Connection(secret)
+        words = f"{refused.value.message} {refused.value.fix}"
+        assert url in words and "HTTP 401" in words and "USER:PASSWORD@" in words and "sesame" not in words
+    with pytest.raises(ChainUnreachable) as away:
+        Web3Connection(secret, patience_s=0.0)
+    words = f"{away.value.message} {away.value.fix}"
+    assert url in words and "that it runs" in words and "sesame" not in words
+    with pytest.raises(ChainUnreachable, match="http://nowhere did not answer"):
+        Web3Connection("http://nowhere:99999", patience_s=0.0)
 
 
 def _drip(handler: Handler, request: Request) -> None:

@@ -331,6 +331,19 @@ def test_waiting_ends_with_an_error_that_says_how_to_go_on(
     assert outbox.submit("store", world.contract, WORDS[4], "store").block_number == 3
 
 
+def test_whoever_waits_for_a_block_for_long_is_told_what_for(
+    world: World, connection: Passing, path: Path
+) -> None:
+    now, told = iter(range(0, 1000, 5)), []
+    outbox = Outbox(
+        path, connection, world.signer, confirmations=2, timeout_s=30, pause=lambda _: None,
+        monotonic=lambda: next(now), waiting=lambda what, seconds: told.append((what, seconds)),
+    )  # fmt: skip
+    with pytest.raises(ReceiptPending):
+        outbox.submit("store", world.contract, WORDS[4], "store")
+    assert told == [("store is not in a block 2 deep", seconds) for seconds in (20, 25, 30)]
+
+
 def test_a_chain_that_is_down_loses_nothing(world: World, connection: Passing, path: Path) -> None:
     class Down(Passing):
         def send_raw(self, raw: bytes) -> None:
@@ -363,6 +376,22 @@ def test_a_transaction_that_a_fork_took_back_is_sent_again(
     assert second.tx_hash == first.tx_hash
     assert second.block_hash != first.block_hash
     forked.chain.close()
+
+
+def test_an_outbox_of_the_first_version_goes_on_where_it_was(
+    world: World, connection: Passing, path: Path
+) -> None:
+    crashing = CrashBeforeSending(Web3Connection(world.chain))
+    with pytest.raises(Crash):
+        Outbox(path, crashing, world.signer).submit("first", world.contract, WORDS[9], "store")
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in ("DROP TABLE cheaper", "ALTER TABLE entry DROP COLUMN height", "PRAGMA user_version=1"):
+        database.execute(statement)
+    database.close()
+    outbox = Outbox(path, connection, world.signer)
+    assert outbox.pending() == ("first",)
+    assert [item.intent for item in outbox.recover()] == ["first"]
+    assert stored(world) == 9
 
 
 def test_a_file_that_is_no_outbox_is_refused(world: World, connection: Passing, path: Path) -> None:

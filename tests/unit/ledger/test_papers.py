@@ -17,7 +17,7 @@ RUN = RunPaper(
 )  # fmt: skip
 ROUND = RoundPaper(
     round=1, header="0a" * 32, leaves={"aa" * 20: "0b" * 32}, included=["aa" * 20], exclusions="0c" * 32,
-    ciphertexts={"aa" * 20: "0d" * 32}, prekeys={}, checks={}, reveals={}, blames={}, blamed=[], aggregate_key="0e" * 32, metrics="0f" * 32, rewards="", model="01" * 32,
+    ciphertexts={"aa" * 20: "0d" * 32}, prekeys={}, checks={}, reveals={}, blames={}, blamed=[], weights={}, aggregate_key="0e" * 32, metrics="0f" * 32, rewards="", model="01" * 32,
 )  # fmt: skip
 SEAL = SealPaper(run="0a" * 32, files={"run.json": "7 " + "0b" * 32}, signature="0c" * 65)
 

@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from fl_core.errors import LocalProtocolError
 from ledger.merkle import MerkleTree, reward_leaf
-from ledger.rewards import RewardPolicy, allocate, rewards_tree, split
+from ledger.rewards import Allocation, RewardPolicy, RoundFacts, rewards_tree, split
+from ledger.rewards import allocate as allocated
 
 A, B, C = (bytes([value]) * 20 for value in (1, 2, 3))
 accounts = st.binary(min_size=20, max_size=20)
 amounts = st.integers(0, 10**30)
+
+
+def allocate(
+    policy: RewardPolicy | str, included: list[bytes], reward: int, previous: dict[bytes, int]
+) -> dict[bytes, int]:
+    return allocated(policy, RoundFacts(included=included), reward, previous).earned
 
 
 def test_an_even_reward_is_divided_evenly() -> None:
@@ -112,3 +119,46 @@ def test_the_rewards_tree_is_over_run_account_and_sum() -> None:
 def test_nobody_earned_anything_makes_no_tree() -> None:
     with pytest.raises(LocalProtocolError):
         rewards_tree(bytes(32), {A: 0})
+
+
+def by_examples(facts: RoundFacts, reward: int, previous: dict[bytes, int] | None = None) -> Allocation:
+    return allocated(RewardPolicy.BY_EXAMPLES, facts, reward, previous or {})
+
+
+def test_by_examples_each_is_paid_by_the_weight_that_it_opened() -> None:
+    facts = RoundFacts(included=[A, B, C], weights={A: 1, B: 2, C: 3})
+    assert by_examples(facts, 100) == Allocation(reward=100, earned={A: 17, B: 33, C: 50})
+
+
+def test_who_opens_no_weight_gets_nothing_and_the_others_share_all() -> None:
+    facts = RoundFacts(included=[A, B, C], weights={A: 1, C: 3})
+    assert by_examples(facts, 100, {B: 5}) == Allocation(reward=100, earned={A: 25, B: 5, C: 75})
+
+
+@pytest.mark.parametrize("facts", [
+    RoundFacts(included=[A, B], weights={A: 1, B: 3}, weights_fit=False),
+    RoundFacts(included=[A, B]),
+])  # fmt: skip
+def test_weights_that_do_not_fit_or_are_all_missing_pay_nobody(facts: RoundFacts) -> None:
+    assert by_examples(facts, 100, {A: 7}) == Allocation(reward=0, earned={A: 7, B: 0})
+
+
+def test_a_weight_of_nobody_included_is_refused() -> None:
+    with pytest.raises(LocalProtocolError):
+        RoundFacts(included=[A], weights={B: 1})
+
+
+@given(st.dictionaries(accounts, st.integers(1, 32766), min_size=2, max_size=40), amounts)
+def test_no_coalition_gains_by_claiming_what_its_silent_members_leave(
+    weights: dict[bytes, int], reward: int
+) -> None:
+    """Two work together: one claims all that the sum leaves for the other, who opens nothing."""
+    liar, silent = sorted(weights)[:2]
+    told = weights | {liar: weights[liar] + weights[silent] - 1}
+    del told[silent]
+    lied = by_examples(RoundFacts(included=sorted(weights), weights=told), reward)
+    honest = by_examples(RoundFacts(included=sorted(weights), weights=weights), reward)
+    assert sum(lied.earned.values()) == sum(honest.earned.values()) == reward
+    assert lied.earned[liar] <= honest.earned[liar] + honest.earned[silent] + 1, (
+        "but for one unit of rounding"
+    )

@@ -189,6 +189,14 @@ def test_missing_files_and_variables_say_what_is_missing(
         open_signer(f"file:{keystore}?passphrase-file={passphrase}")
 
 
+def test_nobody_is_asked_for_the_passphrase_of_a_keystore_that_is_not_there(tmp_path: Path) -> None:
+    def ask(words: str) -> Secret:
+        raise AssertionError(words)
+
+    with pytest.raises(InputError, match=r"no keystore .*nowhere"):
+        open_signer(str(tmp_path / "nowhere"), ask)
+
+
 BAD_URIS = ["", "key.json", "vault:key", "file:key", "file:key?", "file:key?passphrase=x", "file:key?passphrase-file=",
             "file:key?passphrase-file=a&passphrase-env=b", "file://host/key?passphrase-file=a",
             "file:key?passphrase-file=a#b"]  # fmt: skip

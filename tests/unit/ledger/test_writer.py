@@ -12,7 +12,7 @@ from ledger.artifacts import load
 from ledger.errors import IntentConflict, Reverted, WrongChain
 from ledger.merkle import reward_leaf
 from ledger.records import Act, Role, RoundState, RunState
-from ledger.rewards import RewardPolicy, allocate, rewards_tree
+from ledger.rewards import RewardPolicy, RoundFacts, allocate, rewards_tree
 from ledger.typed_data import model_id
 from ledger.writer import LedgerWriter, deploy_ledger, deploy_token
 from tests.unit.ledger.embedded_world import account
@@ -28,7 +28,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LedgerWorl
 def test_a_whole_run_from_the_first_vote_to_the_refund(world: LedgerWorld) -> None:
     world.begin(closing_delay=10)
     run, reader, writer = world.run, world.reader, world.writer
-    earned = allocate(RewardPolicy.EQUAL, world.accounts[1:3], 101, {})
+    earned = allocate(RewardPolicy.EQUAL, RoundFacts(included=world.accounts[1:3]), 101, {}).earned
     tree = rewards_tree(run, earned)
     model = world.play(1, world.root, tree.root, 101)
     assert reader.model(model).parent == world.root

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +82,42 @@ def test_a_child_ends_with_its_group(tmp_path):
             return stat.read().rpartition(")")[2].split()[0] == "Z"
 
     wait(gone)
+
+
+def test_what_a_child_left_behind_in_another_session_is_ended_and_other_children_are_not(tmp_path):
+    """In a process of its own, since it adopts orphans and ends everything below itself."""
+    program = """
+        import os, sys, time
+        from pathlib import Path
+        from suture_fl.children import Child, end_all, end_strays
+        from suture_fl.processes import adopt_orphans, descendants
+
+        daemon = "import os, signal, sys, time\\nif os.fork() == 0:\\n os.setsid()\\n signal.signal(15, 1)\\n time.sleep(600)"
+        folder = Path(sys.argv[1])
+        def child(name, text):
+            command = [sys.executable, "-c", text]
+            return Child(name=name, command=command, environment=dict(os.environ), log=folder / name)
+        leaving, other = child("leaving", daemon), child("other", "import time; time.sleep(600)")
+        assert adopt_orphans()
+        for one in (leaving, other):
+            one.tend(1000.0, print)
+        assert leaving.wait(20.0)
+        below = descendants([os.getpid()])
+        assert len(below) == 2, below
+        [stray] = end_strays([leaving, other])
+        assert stray in below and other.running_since is not None
+        assert end_strays([leaving, other]) == set()
+        end_all([leaving, other])
+        assert end_strays([leaving, other]) == set() == descendants([os.getpid()])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_child_that_does_not_mind_sigterm_is_killed(tmp_path, monkeypatch):

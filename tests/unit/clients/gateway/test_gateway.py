@@ -114,6 +114,51 @@ def test_an_answer_to_a_question_leaves_under_its_own_name_only(world):
     assert error_of(world).reason == "the holder's gateway withheld the reply"
 
 
+def test_an_opened_weight_leaves_once_it_was_asked_for(world):
+    opening = world.holder.seal("weight", b"weight and salt")
+    world.node.push(
+        world.asked(envelope.WEIGHT_TYPE), RecordDict({envelope.SEALED: sealed(opening, envelope.WEIGHT)})
+    )
+    assert world.superlink.reply().content[envelope.SEALED][envelope.WEIGHT].data == opening
+    [sent] = world.log.of("reply-sent")
+    assert (sent["kind"], sent["digest"]) == ("weight", hashlib.sha256(opening).hexdigest())
+
+
+@pytest.mark.parametrize(
+    "message_type",
+    [
+        "train",
+        envelope.ENROL_TYPE,
+        envelope.CHECK_TYPE,
+        envelope.REVEAL_TYPE,
+        envelope.BLAME_TYPE,
+        envelope.CKKS_TYPE,
+    ],
+)
+def test_an_opened_weight_that_nobody_asked_for_does_not_leave(world, message_type):
+    opening = world.holder.seal("weight", b"weight and salt")
+    world.node.push(world.asked(message_type), RecordDict({envelope.SEALED: sealed(opening, "weight")}))
+    assert error_of(world).reason == "the holder's gateway withheld the reply"
+    assert world.log.of("reply-sent") == []
+    assert_nothing_left(world, opening * 2)
+
+
+def test_an_opened_weight_beside_what_was_asked_for_does_not_leave_either(world):
+    opening, frame = world.holder.seal("weight", b"weight and salt"), world.frame()
+    both = ArrayRecord({**sealed(frame), **sealed(opening, "weight")})
+    world.node.push(world.asked("train"), RecordDict({envelope.SEALED: both}))
+    assert error_of(world).reason == "the holder's gateway withheld the reply"
+
+
+@pytest.mark.parametrize("name", ["frame", "check", "reveal", "blame", "ckks"])
+def test_whoever_asks_for_a_weight_gets_nothing_else(world, name):
+    other = world.holder.seal(name, b"signed and sealed")
+    for said in (name, "weight"):  # under its own name, and passed off as a weight
+        world.node.push(world.asked(envelope.WEIGHT_TYPE), RecordDict({envelope.SEALED: sealed(other, said)}))
+        assert error_of(world).reason == "the holder's gateway withheld the reply"
+    assert world.log.of("reply-sent") == []
+
+
 # ------------------------------------------------------------------ hostile replies
 
 HOSTILE = {
@@ -199,7 +244,8 @@ def test_two_replies_that_race_for_one_message_give_one(world):
 
 def test_a_message_that_never_came_cannot_be_answered(world):
     asked = world.asked("train")
-    forged = asked.metadata.message_id[:-1] + "0"
+    real = asked.metadata.message_id
+    forged = real[:-1] + ("0" if real[-1] != "0" else "1")
     asked.metadata.__dict__["_message_id"] = forged
     world.node.push(asked, RecordDict({envelope.SEALED: sealed(world.frame())}))
     assert world.superlink.replies == []

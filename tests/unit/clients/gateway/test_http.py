@@ -70,8 +70,10 @@ def superlink_service(certificates, port: int, seen: list) -> uvicorn.Server:
 
 def test_the_superlink_is_called_over_tls_with_the_nodes_key_and_bounded_answers(tmp_path, certificates):
     (tmp_path / "keys").mkdir()
-    key, seen = node_key(tmp_path / "keys"), []
-    assert node_key(tmp_path / "keys").private_numbers() == key.private_numbers(), "made once"
+    key, seen = node_key(tmp_path / "keys" / "supernode.pem"), []
+    assert node_key(tmp_path / "keys" / "supernode.pem").private_numbers() == key.private_numbers(), (
+        "made once"
+    )
     assert (tmp_path / "keys" / "supernode.pub").read_text().startswith("ecdsa-sha2-nistp384 ")
     [port] = reserve([None])
     request = fleet_pb2.ActivateNodeRequest(public_key=b"x", heartbeat_interval=30)

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from clients.cli import cli
+from clients.node.doctor.partner_checks import is_open
 from clients.node.doctor.patient import Grade, Machine, Patient
 from clients.node.doctor.table import CHECKS, chosen, examine, worst
 from clients.node.house import create_house
@@ -99,6 +100,11 @@ def test_room_on_the_disk_is_judged(folder, free, grade):
     the_one(look(folder, "disk", free=lambda path: free), grade, "MiB are free")
 
 
+def test_a_machine_that_keeps_no_compiled_code_is_warned_of_slow_starts(folder):
+    assert len(look(folder, "disk")) == 1  # here it is kept
+    the_one(look(folder, "disk", compiled_code=lambda: None), Grade.WARNING, "starts several seconds later")
+
+
 def test_a_folder_that_others_can_reach_or_that_is_anothers_is_a_failure(folder):
     the_one(look(folder, "folder"), Grade.OK, "Only its owner")
     folder.chmod(0o750)
@@ -143,6 +149,21 @@ def test_a_policy_with_a_spelling_mistake_an_end_or_a_doubt_is_told(folder):
     the_one(look(folder, "policy"), Grade.WARNING, "without encryption")
     config.write_text(text + "least = 2\n")
     the_one(look(folder, "policy"), Grade.FAILURE, "Did you mean 'least_partners'?")
+
+
+@pytest.mark.parametrize(
+    ("chain", "bad"),
+    [
+        ("http://127.0.0.1:8545", False),
+        ("http://[::1]:8545", False),
+        ("https://user:word@node.example.org", False),
+        ("embedded:/srv/ledger.sqlite", False),
+        ("http://user:word@node.example.org:8545", True),
+        ("http://127.0.0.1.example.org", True),
+    ],
+)
+def test_a_node_whose_answers_somebody_on_the_way_could_change_is_seen(chain, bad):
+    assert is_open(chain) is bad
 
 
 def test_a_node_without_a_ledger_is_warned_and_a_ledger_that_is_not_there_is_a_failure(folder):

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from clients.node.house import create_house, open_house, write_config
+from clients.errors import NodeStateError
+from clients.node.house import create_house, open_house, open_node, write_config
+from clients.node.logbook import Logbook
 from clients.node.policy import Policy
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource
 from ledger.address import LedgerAddress
+from ledger.logbook import Kind
 
 POLICY = Policy(tasks=("heart-disease",))
 NAMES = ["Köln", "🏥 \U0010ffff", 'a"b\\c', "tab\tdel\x7f\x00\x1b", "a\nb", "[policy]", "\x85\u2028"]
@@ -44,3 +47,16 @@ def test_a_damaged_salt_is_named_with_a_fix_and_not_quoted(folder: Path, salt: b
 def test_a_folder_is_private(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "keys").stat().st_mode) == 0o700
+
+
+def test_a_node_does_not_start_with_a_register_that_is_older_than_its_logbook(folder: Path) -> None:
+    house = open_house(folder)
+    open_node(house, clock=lambda: 1, random=SystemRandomSource()).close()
+    logbook = Logbook(folder, house.account.address, clock=lambda: 1)
+    logbook.append(Kind.REVEAL, b"an answer", to="members", run=bytes(32), number=3)
+    logbook.close()
+    with pytest.raises(
+        NodeStateError, match=r"register\.sqlite was restored.*the reveal of round 3"
+    ) as refused:
+        open_node(house, clock=lambda: 1, random=SystemRandomSource())
+    assert "Rotate the node's keys" in refused.value.fix

@@ -1,9 +1,8 @@
-"""Metrics and JSON logs: numbers of the node's own calls, on loopback only, and never a data value."""
+"""Metrics: numbers of the node's own calls, on loopback only, and never a data value."""
 
 from __future__ import annotations
 
 import json
-import logging
 import re
 import urllib.error
 import urllib.request
@@ -13,10 +12,10 @@ import pytest
 
 from clients.door import Method, SocketDoor
 from clients.errors import PolicyRefusal
-from clients.node.json_log import JsonFormatter
-from clients.node.metrics import CONTENT_TYPE, Metrics, MetricsServer
+from clients.node.metrics import Metrics, MetricsServer
 from clients.node.server import NodeServer
 from fl_core.errors import InputError
+from suture_fl.scrapes import CONTENT_TYPE
 from tests.architecture.sources import ROOT
 from tests.simulators.consortium import Consortium
 
@@ -52,13 +51,13 @@ def test_every_line_has_the_form_of_the_exposition_format(tmp_path):
 def test_the_reference_and_the_dashboard_know_every_metric_and_no_other(tmp_path):
     real = set(re.findall(r"# TYPE (\w+)", metrics(tmp_path).text()))
     page = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
-    assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == real
+    assert set(re.findall(r"^\| `(suture_node\w+)`", page, re.MULTILINE)) == real
     board = json.loads((ROOT / "deploy" / "grafana" / "suture-node.json").read_text("utf-8"))
     asked = {
         name
         for panel in board["panels"]
         for t in panel["targets"]
-        for name in re.findall(r"suture_\w+", t["expr"])
+        for name in re.findall(r"suture_node_\w+", t["expr"])
     }
     assert {name.removesuffix("_bucket") for name in asked} == real
 
@@ -99,11 +98,3 @@ def test_a_served_node_counts_its_calls(tmp_path):
         consortium.close()
     assert [call[:2] for call in seen] == [("status", "done"), ("plain", "refused")]
     assert all(seconds >= 0 for *_, seconds in seen)
-
-
-def test_a_json_log_line_is_one_object_whatever_the_message():
-    record = logging.LogRecord("suture.node", logging.WARNING, "x", 1, 'a %s\n"b"', ("c",), None)
-    line = JsonFormatter().format(record)
-    assert "\n" not in line
-    said = json.loads(line)
-    assert (said["level"], said["logger"], said["message"]) == ("warning", "suture.node", 'a c\n"b"')

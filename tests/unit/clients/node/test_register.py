@@ -233,6 +233,35 @@ def test_dropped_frames_are_gone_and_the_round_still_cannot_be_repeated(register
         assert again.frame(OTHER) == b"frame two"
 
 
+KILLED_BEFORE_THE_RECORD = f"""
+import os, signal, sys
+from pathlib import Path
+from clients.node.register import Register
+
+register = Register(Path(sys.argv[1]))
+register._alone = lambda: os.kill(os.getpid(), signal.SIGKILL)
+register.store_contribution({HEADER!r}, b"never sent", {bytes(32)!r}, {bytes(32)!r})
+"""
+
+
+def test_a_frame_that_a_killed_process_left_without_a_record_goes_once_it_is_old(register, tmp_path):
+    register.close()
+    subprocess.run([sys.executable, "-c", KILLED_BEFORE_THE_RECORD, str(tmp_path)], cwd=ROOT, check=False)
+    (left,) = (path for path in (tmp_path / "frames").rglob("*") if path.is_file())
+    register = Register(tmp_path)
+    register.store_contribution(HEADER, b"another frame", *SALTS)
+    register.drop_frames(RUN, 1)
+    assert (
+        left.read_bytes() == b"never sent"
+    )  # for all the register knows, another thread is about to note it
+    for path in (tmp_path / "frames").rglob("*"):
+        os.utime(path, (0, 0))
+    register.drop_frames(RUN, 1)
+    assert not left.exists()
+    assert register.frame(HEADER) == b"another frame"
+    register.close()
+
+
 def test_rounds_done_counts_contributions_to_earlier_rounds_of_the_run(register):
     assert register.rounds_done(RUN, before=2) == 0
     register.store_contribution(HEADER, b"frame", *SALTS)
@@ -326,6 +355,45 @@ for question in MemberStep:
 print("stored", flush=True)  # the bytes would leave now
 time.sleep(60)
 """
+
+
+KILLED_WHILE_WRITING = """
+import sys, time
+from pathlib import Path
+from clients.node.register import Register
+register = Register(Path(sys.argv[1]))
+register.accept_header(b"\\x01" * 32, b"\\x0a" * 32, 1, b"the header")
+def write(file):
+    file.write(b"the first half")
+    file.flush()
+    print("half", flush=True)
+    time.sleep(60)
+register.store_written(b"\\x01" * 32, write)
+"""
+
+
+def test_after_kill_9_while_a_frame_is_written_there_is_none_and_another_can_be_made(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as child:
+        assert child.stdout.readline() == b"half\n"
+        os.kill(child.pid, signal.SIGKILL)
+    register = Register(tmp_path)
+    assert register.client_phase(HEADER) is ClientPhase.BEGUN
+    assert register.frame(HEADER) is None
+    assert register.store_contribution(HEADER, b"frame", *SALTS) == b"frame"
+    register.close()
+
+
+def test_a_writer_that_fails_leaves_the_round_as_it_was(register):
+    def fail(file):
+        file.write(b"half")
+        raise ValueError("no luck")
+
+    with pytest.raises(ValueError, match="no luck"):
+        register.store_written(HEADER, fail)
+    assert register.client_phase(HEADER) is ClientPhase.BEGUN
+    assert register.store_contribution(HEADER, b"frame", *SALTS) == b"frame"
 
 
 def test_after_kill_9_between_storing_and_sending_the_same_bytes_are_sent_and_nothing_else(tmp_path):

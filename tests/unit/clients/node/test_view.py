@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from clients.node.view import accepted_set, committed_sets, ledger_view
+from clients.node.view import NotThereYet, accepted_set, caught_up, committed_sets, ledger_view
 from fl_core.errors import VerificationError
 from ledger.errors import RecordMissing
 from ledger.records import Role, RoundState
-from tests.simulators.consortium import Consortium
-
-
-@pytest.fixture
-def consortium(tmp_path):
-    consortium = Consortium(tmp_path)
-    yield consortium
-    consortium.close()
 
 
 def test_the_view_holds_what_the_ledger_says(consortium):
@@ -136,3 +128,49 @@ def test_keys_that_are_changed_during_a_round_do_not_count_for_it(consortium):
     assert committed_sets(consortium.facts, machine.header).signers[account] == account
     answered = consortium.reveal(0, consortium.request(machine, 0))
     assert machine.add_reveal(answered)
+
+
+class Clock:
+    """Time that passes while somebody sleeps; at each sleep something may happen."""
+
+    def __init__(self, *happens):
+        self.now, self.happens = 0.0, list(happens)
+
+    def sleep(self, seconds):
+        self.now += seconds
+        if self.happens:
+            self.happens.pop(0)()
+
+    def read(self, what, patience_s):
+        return caught_up(what, patience_s, clock=lambda: self.now, sleep=self.sleep)
+
+
+def test_a_ledger_that_is_behind_is_read_again_until_it_has_the_round(consortium):
+    opened = []
+    clock = Clock(lambda: None, lambda: opened.append(consortium.open_round()))
+    header = consortium.plan()
+    view = clock.read(lambda: ledger_view(consortium.facts, opened[0] if opened else header), 15.0)
+    assert view.header == opened[0].digest and clock.now == 0.5
+
+
+def test_what_never_comes_is_refused_when_the_patience_is_over(consortium):
+    clock = Clock()
+    with pytest.raises(NotThereYet, match="round 1 is not open"):
+        clock.read(lambda: ledger_view(consortium.facts, consortium.plan()), 2.0)
+    assert clock.now == 2.0
+    header = consortium.open_round()
+    for sets in (accepted_set, committed_sets):
+        with pytest.raises(NotThereYet):
+            clock.read(lambda sets=sets: sets(consortium.facts, header), 0.0)
+    assert clock.now == 2.0, "without patience it is read once"
+
+
+@pytest.mark.parametrize("state", [RoundState.FINALISED, RoundState.ABORTED])
+def test_a_round_that_is_over_is_not_waited_for(consortium, state):
+    header, clock = consortium.open_round(), Clock()
+    consortium.facts.end(consortium.run, 1, state)
+    for sets in (ledger_view, accepted_set, committed_sets):
+        with pytest.raises(VerificationError) as refused:
+            clock.read(lambda sets=sets: sets(consortium.facts, header), 15.0)
+        assert not isinstance(refused.value, NotThereYet)
+    assert clock.now == 0.0

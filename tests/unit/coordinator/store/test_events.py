@@ -21,11 +21,14 @@ def kinds(tail):
 
 def test_events_reach_the_file_and_the_listener_in_order(path):
     heard = []
-    log = EventLog(path, heard.append)
+    log = EventLog(path, None, heard.append, clock=lambda: 5.25)
     log.emit("opened", round=1, cohort=["a", "b"])
     log.emit("closed", round=1)
     log.close()
-    assert heard == [{"event": "opened", "round": 1, "cohort": ["a", "b"]}, {"event": "closed", "round": 1}]
+    assert heard == [
+        {"event": "opened", "at": 5.25, "round": 1, "cohort": ["a", "b"]},
+        {"event": "closed", "at": 5.25, "round": 1},
+    ]
     assert [json.loads(line) for line in path.read_text().splitlines()] == heard
 
 

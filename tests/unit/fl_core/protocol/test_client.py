@@ -52,8 +52,13 @@ def test_weight_and_metrics_are_committed_to_with_salts_that_stay(dry):
     prepared = dry.prepare(1, examples=500, counters=(9,))
     units = round(32766 * 500 / 1000)
     statement = prepared.frame.leaf.statement
+    assert prepared.units == units
     assert statement.weight == digest(
-        Label.PRIVATE_VALUE, prepared.weight_salt.reveal(), units.to_bytes(4, "big")
+        Label.WEIGHT,
+        prepared.weight_salt.reveal(),
+        statement.header,
+        statement.member,
+        units.to_bytes(4, "big"),
     )
     hidden = hide_metrics(prepared.metrics_salt.reveal(), (9,))
     assert (

@@ -165,6 +165,8 @@ def test_the_dry_notary_refuses_a_signature_by_another_key_and_a_stranger():
         (one.sign(statement), other.address),
         (bytes(65), one.address),
         (one.sign(statement), bytes(20)),
+        (one.sign(statement)[:64] + b"\x1d", one.address),
+        (one.sign(statement) + b"\x00", one.address),
     ):
         with pytest.raises(VerificationError):
             notary.verify(statement, signature, signer)

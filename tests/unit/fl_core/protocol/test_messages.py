@@ -100,6 +100,18 @@ def test_a_frame_holds_a_ciphertext_of_exactly_the_size_of_its_round(frame, diff
         Frame.decode(frame.encode(), ciphertext_bytes=size + difference)
 
 
+def test_a_decoded_ciphertext_is_a_view_that_nobody_can_write_through(frame):
+    data, size = frame.encode(), len(frame.ciphertext)
+    view = Frame.decode(data, ciphertext_bytes=size).ciphertext
+    assert isinstance(view, memoryview) and view.obj is data and view.readonly
+    with pytest.raises(TypeError):
+        view[0] = 0
+    changing = bytearray(data)
+    decoded = Frame.decode(changing, ciphertext_bytes=size)
+    changing[-1] ^= 1
+    assert decoded == frame  # what was read is what is checked and folded
+
+
 def test_a_box_beyond_its_limit_is_neither_written_nor_read(frame):
     size = len(frame.ciphertext)
     largest = replace(frame, boxes=(bytes(MAX_BOX),))

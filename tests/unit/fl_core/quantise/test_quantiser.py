@@ -104,6 +104,15 @@ def test_the_compiled_kernel_does_what_its_source_says():
     assert np.array_equal(*outs)
 
 
+def test_an_update_that_begins_anywhere_in_a_message_is_quantised_alike():
+    update = vector(*np.linspace(-1, 1, 1000))
+    one = quantiser(Block("w", update.size, 0.5))
+    expected = one.quantise(update, 9, (), stream()).values
+    odd = np.frombuffer(memoryview(b"x" + update.tobytes())[1:], dtype="<f4")
+    assert not odd.flags.aligned
+    assert one.quantise(odd, 9, (), stream()).values.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_an_update_that_is_not_finite_is_refused_and_the_block_is_named(bad):
     one = quantiser(Block("good", 2, 1.0), Block("bad", 2, 1.0))

@@ -67,6 +67,18 @@ def test_any_buffer_folds_alike_aligned_or_not():
         assert not accumulator.sums.any()
 
 
+@pytest.mark.parametrize("elements", range(3, 12))
+def test_every_row_is_added_once_however_many_there_are(elements):
+    """Rows are added a few at a time; the last few may be fewer."""
+    layout = layout_of(4096 * (elements - 2))
+    assert layout.elements == elements
+    rows = np.arange(elements, dtype=np.uint64)[:, None] * 5_000_000_000 + np.arange(2048, dtype=np.uint64)
+    accumulator = Accumulator(layout)
+    for _ in range(3):
+        accumulator.add(b"".join(verify.wire_bytes(row.tolist()) for row in rows))
+    assert np.array_equal(accumulator.sums, 3 * rows)
+
+
 @pytest.mark.parametrize("at", [0, 1, 2047])
 def test_a_coefficient_above_the_largest_canonical_one_is_refused_and_changes_nothing(at):
     accumulator = Accumulator(LAYOUT)

@@ -12,8 +12,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from fl_core.errors import InputError
 from ledger.address import LedgerAddress, write_address
 from ledger.audit.cli import app
+from ledger.audit.light_options import pin_validators
+from ledger.light.verify import Pins
 from ledger.typed_data import model_id
 from tests.simulators.qbft_chain import Validators
 from tests.simulators.rpc_server import Answer, send, serving
@@ -173,6 +176,35 @@ def test_validators_come_from_a_genesis_file(served: tuple[LedgerWorld, str, Pat
         result = light(file, *asked(served), "--genesis", genesis)
         assert result.exit_code == 3
         assert "no genesis file of a QBFT network" in result.stderr
+
+
+def test_the_length_of_an_epoch_comes_from_the_genesis_file_or_from_the_option(tmp_path: Path) -> None:
+    extra, file = Validators(4).block(number=0)["extraData"], tmp_path / "genesis.json"
+    nothing = Pins(chain_id=1, contract=bytes(20))
+    for rules, typed, length in (
+        ({}, None, 30_000),
+        ({"epochlength": 7}, None, 7),
+        ({"epochlength": 7}, 9, 9),
+    ):
+        file.write_text(json.dumps({"config": {"qbft": rules}, "extraData": extra}))
+        pins = pin_validators(nothing, [], file, typed)
+        assert (pins.validators, pins.epoch_length) == (Validators(4).addresses, length)
+    for wrong in ("7", 0, True, None):
+        file.write_text(json.dumps({"config": {"qbft": {"epochlength": wrong}}, "extraData": extra}))
+        with pytest.raises(InputError, match="epochlength"):
+            pin_validators(nothing, [], file, None)
+    file.write_text(json.dumps({"config": {"qbft": []}, "extraData": extra}))
+    with pytest.raises(InputError, match="config is no object"):
+        pin_validators(nothing, [], file, None)
+
+
+def test_validators_in_a_contract_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    extra, file = Validators(4).block(number=0)["extraData"], tmp_path / "genesis.json"
+    rules = {"validatorcontractaddress": "0x" + "11" * 20}
+    file.write_text(json.dumps({"config": {"qbft": rules}, "extraData": extra}))
+    with pytest.raises(InputError, match="keeps its validators in a contract") as caught:
+        pin_validators(Pins(chain_id=1, contract=bytes(20)), [], file, None)
+    assert "--rpc" in caught.value.fix
 
 
 def test_the_newest_model_of_a_run_is_found_by_its_id(served: tuple[LedgerWorld, str, Path]) -> None:

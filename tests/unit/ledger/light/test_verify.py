@@ -1,4 +1,7 @@
-"""A node can only say what is true: every forgery fails the check that is there for it. On the embedded chain and on anvil."""
+"""A node can only say what is true: every forgery fails the check that is there for it. On the embedded chain and on anvil.
+
+Longer than other files: all forgeries are of one world, which takes seconds to make and is made once for this file.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from ledger.checkpoints import SignedCheckpoint
 from ledger.errors import ChainUnreachable
 from ledger.light import table
 from ledger.light.header import Header
-from ledger.light.qbft import block_hash
+from ledger.light.qbft import Vote, block_hash
 from ledger.light.records import ProvenModel, Subject, find
 from ledger.light.table import LightCheck, LightCheckFailed, Verdict
 from ledger.light.verify import LightVerification, Pins
@@ -24,6 +27,7 @@ from tests.unit.ledger.embedded_world import CHAIN_ID, account
 from tests.unit.ledger.ledger_world import NODES, ROOT, LedgerWorld, ledger_on, word
 
 ARTIFACT = word(401)
+GUEST = Validators(1, "guest")
 
 
 class Node:
@@ -370,23 +374,48 @@ def test_witnesses_that_contradict_each_other_are_evidence(
 
 
 class SealedNode(Node):
-    """Shows the states of a chain in blocks that validators sealed: what a Besu node would show."""
+    """Shows the states of a chain in blocks that validators sealed: what a Besu node would show.
 
-    def __init__(self, world: LedgerWorld, validators: Validators, signers: Sequence[int]) -> None:
+    With ``elected``, the first three validators vote a guest in in blocks 1 to 3, and ``elected`` make the blocks from 4 on.
+    """
+
+    def __init__(
+        self,
+        world: LedgerWorld,
+        validators: Validators,
+        signers: Sequence[int],
+        elected: Validators | None = None,
+    ) -> None:
         super().__init__(world)
-        self._validators, self._signers = validators, signers
+        self._validators, self._signers, self._elected = validators, signers, elected
+        self._shown: list[Json] = []
 
     def raw_block(self, number: int | None) -> Json | None:
         block = super().raw_block(number)
         if block is None:
             return None
-        sealed = self._validators.block(
-            number=int(str(block["number"]), 16),
+        height = int(str(block["number"]), 16)
+        while len(self._shown) <= height:
+            self._shown.append(self._sealed(len(self._shown)))
+        return self._shown[height]
+
+    def _sealed(self, number: int) -> Json:
+        block = super().raw_block(number)
+        assert block is not None
+        elected = self._elected is not None and number > 3
+        makers = self._elected if self._elected and elected else self._validators
+        voting = self._elected is not None and 1 <= number <= 3
+        unsealed = makers.block(
+            number=number,
+            parent=to_bytes(self._shown[-1]["hash"]) if number else bytes(32),
             state=to_bytes(block["stateRoot"]),
             timestamp=int(str(block["timestamp"]), 16),
-            round_number=1,
+            round_number=min(number, 1),
+            proposer=number - 1 if voting else 0,
+            vote=Vote(subject=GUEST.address(0), add=True) if voting else None,
         )
-        return self._validators.seal(sealed, self._signers)
+        signers = range(len(makers.keys)) if elected else self._signers
+        return makers.seal(unsealed, signers if number else ())
 
 
 def test_seals_of_two_thirds_vouch_for_a_block(world: LedgerWorld, pins: Pins) -> None:
@@ -395,8 +424,47 @@ def test_seals_of_two_thirds_vouch_for_a_block(world: LedgerWorld, pins: Pins) -
     assert verify(world, sealed, Subject(artifact=ARTIFACT), SealedNode(world, four, range(3)))
     refused(table.SEALS, "2 of the 3 seals", world, sealed, SealedNode(world, four, range(2)))
     strangers = Validators(4, "stranger")
-    refused(table.SEALS, "another set", world, sealed, SealedNode(world, strangers, range(4)))
+    refused(table.SEALS, "made no block", world, sealed, SealedNode(world, strangers, range(4)))
     refused(table.SEALS, "not one of a QBFT chain", world, sealed, Node(world))
+
+
+def test_validators_that_were_voted_in_vouch_for_a_block(world: LedgerWorld, pins: Pins) -> None:
+    four, sealed = Validators(4), replace(pins, validators=Validators(4).addresses, trust_node=False)
+    five = four.joined(GUEST)
+    verification = LightVerification(
+        {"node": SealedNode(world, four, range(3), five)}, sealed, now=now(world)
+    )
+    assert find(verification, Subject(artifact=ARTIFACT))
+    (seals,) = [outcome for outcome in verification.outcomes if outcome.check is table.SEALS]
+    assert "changed 1 time by votes since block 3" in seals.summary
+    assert verification.vouchers == ["5 validators"]
+    unsealed = SealedNode(world, four, range(2), five)  # the old set did not seal the votes
+    refused(table.SEALS, "block 3: 2 of the 3 seals", world, sealed, unsealed)
+    too_many = SealedNode(world, four, range(3), five.joined(Validators(1, "stranger")))
+    refused(table.SEALS, "did not vote for", world, sealed, too_many)
+
+
+def test_a_header_that_is_skipped_on_the_way_to_the_pinned_validators_is_refused(
+    world: LedgerWorld, pins: Pins
+) -> None:
+    """A node that leaves out the blocks of the election, and hangs the new set onto the old one."""
+
+    class Skipping(SealedNode):
+        def raw_block(self, number: int | None) -> Json | None:
+            if number == 3:
+                return {**(super().raw_block(2) or {}), "number": "0x3"}
+            return super().raw_block(number)
+
+    four, sealed = Validators(4), replace(pins, validators=Validators(4).addresses, trust_node=False)
+    five = four.joined(GUEST)
+    refused(table.HEADER, "its fields give", world, sealed, Skipping(world, four, range(3), five))
+
+    class Consistent(Skipping):
+        def raw_block(self, number: int | None) -> Json | None:
+            block = super().raw_block(number)
+            return consistent(block) if block is not None and number == 3 else block
+
+    refused(table.SEALS, "block 4 does not follow its block 3", world, sealed, Consistent(world, four, range(3), five))  # fmt: skip
 
 
 def test_nodes_with_different_seals_of_one_block_agree(world: LedgerWorld, pins: Pins) -> None:

@@ -1,19 +1,49 @@
 """Families of processes: who descends from whom, and how to end all of them.
 
-On Linux the process table is read from ``/proc``. Elsewhere :func:`descendants` finds nothing, and callers fall back to
-process groups.
+On Linux the process table is read from ``/proc``, and a process can adopt what loses its parent below it. Elsewhere
+:func:`descendants` finds nothing, and callers fall back to process groups. Only the standard library is used.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
 _ENDED = "ZX"
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER = 1, 4, 36
+
+
+def prctl(option: int, value: int) -> bool:
+    """Call Linux's ``prctl(option, value)``; return whether it exists and worked."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        return int(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)) == 0
+    except (AttributeError, OSError):
+        return False
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of whatever loses its parent below this process; return whether the system can do that."""
+    return prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def write_no_core() -> None:
+    """Have the memory of this process, and of whatever it starts, never be written to a file when one of them crashes.
+
+    The limit is inherited, and nothing below can raise it again but root. A system that pipes core dumps into a program
+    (``|`` in ``/proc/sys/kernel/core_pattern``) passes that limit by: there this process is left out by the kernel, and
+    what it starts is not.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prctl(PR_SET_DUMPABLE, 0)
 
 
 def table() -> dict[int, tuple[str, int]]:

@@ -1,0 +1,159 @@
+"""What can be known of a launch before anything is sent: who has the roles for it, whether the escrow is there, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coordinator.launch.run_file import KINDS, SETTINGS, RunFile
+from coordinator.launch.state import LaunchState
+from fl_core.protocol.terms import Terms
+from ledger.desk.desk import Step, planned
+from ledger.records import EMPTY_ADDRESS, Role
+from ledger.rehearsal import Rehearsal
+from ledger.signer import keystore_address, keystore_of
+from ledger.views.members import ever_members
+from ledger.views.runs import Money
+from ledger.views.window import Window
+from ledger.writer import LedgerWriter
+
+ROLES = {"ledger.researcher": Role.RESEARCHER, "ledger.coordinator": Role.COORDINATOR}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Somebody who can consent: account, name for people, and whether its keys are registered, without which it takes no part."""
+
+    account: bytes
+    name: str
+    keys: bool
+
+
+def check_settings(file: RunFile, known: Mapping[str, type]) -> None:
+    """Check that the run file gives a task the settings that it needs, and no others.
+
+    Raises:
+        InputError: One is missing, unknown or of another type; names the line.
+    """
+    names = ", ".join(sorted(known))
+    for name, value in file.settings.items():
+        if name not in known:
+            file.wrong(f"{SETTINGS}.{name}", "is no setting of this task", f"Take it out; it has {names}.")
+        if type(value) is not known[name] and not (known[name] is float and type(value) is int):
+            kind = KINDS[known[name]]
+            file.wrong(f"{SETTINGS}.{name}", f"is {kind}, not {value!r}", "Mend that line.")
+    for name in sorted(set(known) - set(file.settings)):
+        file.wrong(
+            f"{SETTINGS}.{name}",
+            "is missing",
+            f"Add a line `{name} = ...` under [{SETTINGS}]: {KINDS[known[name]]}.",
+        )
+
+
+def account_in(file: RunFile, key: str) -> bytes:
+    """Return the account of the keystore that a key names.
+
+    Raises:
+        InputError: The keystore is missing or says nothing of its account; names the line.
+    """
+    path = keystore_of(file.uri(key))
+    if not path.is_file():
+        file.wrong(
+            key,
+            f"names the keystore {path}, which is not there",
+            "Make it with suture keys new, or correct the path.",
+        )
+    account = keystore_address(path)
+    if account is None:
+        file.wrong(key, "is a keystore without an address", "Use one that suture keys new made.")
+    return account
+
+
+def check_people(file: RunFile, window: Window) -> list[Holder]:
+    """Check that both accounts have their roles and that enough holders can consent; return the holders.
+
+    Raises:
+        InputError: They do not, or there are not; names the line.
+    """
+    for key, role in ROLES.items():
+        account = account_in(file, key)
+        if role not in window.reader.member(account).roles:
+            name = str(role.name).lower()
+            file.wrong(
+                key,
+                f"is the account 0x{account.hex()}, which is no {name} on this ledger",
+                f"Members can make it one: suture vote propose ADMIT 0x{account.hex()} --roles {name}",
+            )
+    holders = _holders(file, window)
+    able = sum(holder.keys for holder in holders)
+    if able < file.values["members.consents"]:
+        file.wrong(
+            "members.consents",
+            f"waits for more consents than the {able} holders with registered keys on this ledger can give",
+            "Have holders admitted and their keys registered first, or wait for fewer.",
+        )
+    return holders
+
+
+def _holders(file: RunFile, window: Window) -> list[Holder]:
+    members = [window.reader.member(account) for account in ever_members(window)]
+    return [
+        Holder(
+            account=member.address,
+            name=file.names.get(member.address) or window.names.get(member.address, ""),
+            keys=member.epoch > 0,
+        )
+        for member in members
+        if Role.HOLDER in member.roles
+    ]
+
+
+def check_escrow(file: RunFile, window: Window, money: Money, state: LaunchState) -> None:
+    """Check that the researcher has the escrow.
+
+    Raises:
+        InputError: It has not; names the line.
+    """
+    if not state.token or not int(state.escrow):
+        return
+    balance = window.reader.token_balance(bytes.fromhex(state.token), account_in(file, "ledger.researcher"))
+    if balance < int(state.escrow):
+        file.wrong(
+            "rewards.per_round",
+            f"makes an escrow of {money.write(int(state.escrow))}, the researcher has {money.write(balance)}",
+            "Promise less, have tokens sent to it, or make some with suture token mint.",
+        )
+
+
+def rehearse(
+    file: RunFile, window: Window, money: Money, state: LaunchState, terms: Terms
+) -> list[dict[str, Any]]:
+    """Simulate what the researcher sends; return words, gas and the most that it costs in wei for each transaction.
+
+    Raises:
+        Reverted: The contract would refuse.
+    """
+    sponsor, escrow = account_in(file, "ledger.researcher"), int(state.escrow)
+    token = bytes.fromhex(state.token) if state.token else EMPTY_ADDRESS
+    contract, steps = window.reader.address, []
+    approved = not escrow or window.reader.token_allowance(token, sponsor, contract) >= escrow
+    if not approved:
+        words = f"allow the ledger to take {money.write(escrow)}"
+        steps.append(Step(words, "approve", lambda w, i: w.approve(token, contract, escrow, intent=i)))
+    # as long as the approval is not on the chain, the deposit cannot be simulated: everything else is
+    deposit = escrow if approved else 0
+    create = Step(
+        f"create the run 0x{state.run} with an escrow of {money.write(escrow)}",
+        "create",
+        lambda w, i: w.create_run(
+            bytes.fromhex(state.run), terms.digest, token=token, escrow=deposit, min_clients=terms.n_min,
+            max_rounds=terms.rounds, budget=state.budget, coordinator=account_in(file, "ledger.coordinator"),
+            closing_delay=state.closing_delay, intent=i,
+        ),
+    )  # fmt: skip
+    rehearsal = Rehearsal(window.connection, sponsor)
+    writer = LedgerWriter.through(contract, rehearsal)
+    for step in (*steps, create):
+        step.send(writer, step.intent)
+    return planned([*steps, create], rehearsal.calls)

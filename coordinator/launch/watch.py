@@ -1,0 +1,151 @@
+"""Follows a launched run until it ends: consents, what the SuperLink says of it, and the coordinator's events. Only reads.
+
+Beside the coordinator's events (:mod:`coordinator.store.events`) there are five of this module's own::
+
+    {"event": "consents", "accepted": 3, "wanted": 4}
+    {"event": "ledger-unanswered", "reason": "..."}                  when it begins not to answer
+    {"event": "superlink", "run": "1234", "status": "running"}       whenever it changes
+    {"event": "superlink-away", "reason": "..."}                     when it begins not to answer
+    {"event": "ended", "status": "finished:completed", "finalised": 2, "rounds": 2}
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from coordinator.errors import EngineError
+from coordinator.launch.drive import found_run
+from coordinator.launch.state import LaunchFolder, LaunchState, Step
+from coordinator.launch.underway import FINISHED, newest
+from coordinator.store.events import Event, EventTail
+from ledger.address import find_ledger, open_ledger
+from ledger.errors import ChainUnreachable
+from ledger.records import Run
+
+POLL_S, LEDGER_S, SUPERLINK_S = 0.25, 2.0, 10.0
+"""Seconds between two looks at the event file, at the ledger before the start, and at the SuperLink, which costs a process."""
+SOON_S = 1.0
+"""The same for a SuperLink, when an event says that the run is over."""
+OVER = ("run-finished", "run-failed")
+
+
+def on_ledger(state: LaunchState) -> Run | None:
+    """Return the run as the ledger has it; None where it is not there.
+
+    Raises:
+        LedgerError: The ledger does not answer.
+    """
+    ledger = open_ledger(find_ledger(Path(state.ledger)))
+    try:
+        return found_run(ledger, bytes.fromhex(state.run))
+    finally:
+        ledger.close()
+
+
+class Watch:
+    """One look after the other at a run.
+
+    Args:
+        folder: The run's folder.
+        clock: Returns seconds that never go back.
+        sleep: Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        folder: LaunchFolder,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._folder, self._clock, self._sleep = folder, clock, sleep
+        self._tail = EventTail(folder.path / "coordinator" / "events.jsonl")
+        self._accepted = -1
+        self._status = ("", "")
+        self._away = self._unheard = False
+        self._next = 0.0
+        self._over = False
+
+    def events(self) -> Iterator[Event]:
+        """Yield what happens, from the run's beginning, and end with ``ended``.
+
+        Raises:
+            InputError: The folder holds no launched run.
+            LedgerError: The ledger is another one, or damaged; one that does not answer is asked again.
+        """
+        while True:
+            yield from self._coordinators()
+            state = self._folder.read()
+            if state.step == Step.ABORTED.value:
+                yield from self._ended(state, Step.ABORTED.value)
+                return
+            if state.step in (Step.PREPARED.value, Step.CREATED.value):
+                yield from self._consents(state)
+            elif state.step == Step.SUBMITTED.value:
+                yield from self._superlinks(state)
+                if self._status[1].startswith(FINISHED):
+                    yield from self._coordinators()  # what was written while the SuperLink was asked
+                    yield from self._ended(state, self._status[1])
+                    return
+            self._sleep(POLL_S)
+
+    def _coordinators(self) -> Iterator[Event]:
+        for event in self._tail.new():
+            if event["event"] in OVER:
+                self._next, self._over = 0.0, True
+            elif event["event"] in ("enrolled", "round-opened"):
+                self._over = False  # a run that was resumed
+            yield event
+
+    def _due(self, pause: float) -> bool:
+        if self._clock() < self._next:
+            return False
+        self._next = self._clock() + pause
+        return True
+
+    def _consents(self, state: LaunchState) -> Iterator[Event]:
+        if not self._due(LEDGER_S):
+            return
+        try:
+            run = on_ledger(state)
+        except ChainUnreachable as error:
+            yield from self._unanswered(error)
+            return
+        self._unheard = False
+        if run is not None and run.accepted != self._accepted:
+            self._accepted = run.accepted
+            yield {"event": "consents", "accepted": run.accepted, "wanted": state.consents}
+
+    def _superlinks(self, state: LaunchState) -> Iterator[Event]:
+        if not self._due(SOON_S if self._over else SUPERLINK_S):
+            return
+        try:
+            found = newest(state)
+        except EngineError as error:
+            if not self._away:
+                yield {"event": "superlink-away", "reason": error.message}
+            self._away = True
+            return
+        self._away = False
+        if found is not None and (str(found[0]), found[1]) != self._status:
+            self._status = (str(found[0]), found[1])
+            yield {"event": "superlink", "run": self._status[0], "status": self._status[1]}
+
+    def _unanswered(self, error: ChainUnreachable) -> Iterator[Event]:
+        if not self._unheard:
+            yield {"event": "ledger-unanswered", "reason": error.message}
+        self._unheard = True
+
+    def _ended(self, state: LaunchState, status: str) -> Iterator[Event]:
+        """Yield the end as the ledger has it; one that does not answer is asked again."""
+        while True:
+            try:
+                run = on_ledger(state)
+                break
+            except ChainUnreachable as error:
+                yield from self._unanswered(error)
+            self._sleep(LEDGER_S)
+        done, rounds = (0, 0) if run is None else (run.finalised, run.max_rounds)
+        yield {"event": "ended", "status": status, "finalised": done, "rounds": rounds}

@@ -1,0 +1,44 @@
+"""What a person sees of a launched run: the rounds as in the demo, and before them consents, after them how it ended."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from coordinator.screen import RunScreen
+from coordinator.store.events import Event
+
+
+class WatchScreen(RunScreen):
+    """Shows the events of :mod:`coordinator.launch.watch`.
+
+    Args:
+        console: Where to print.
+        rounds: Most rounds that make a model.
+    """
+
+    def __init__(self, console: Console, rounds: int) -> None:
+        super().__init__(console, rounds)
+        self._handlers |= {
+            "consents": self._consents,
+            "superlink": self._superlink,
+            "superlink-away": self._unanswered,
+            "ledger-unanswered": self._unanswered,
+            "ledger-away": self._ledger_away,
+            "run-failed": self._run_failed,
+        }
+
+    def _consents(self, event: Event) -> None:
+        self.step("waiting for consents")
+        self.say(f"{event['accepted']} of {event['wanted']} holders consent", title="Consents")
+
+    def _superlink(self, event: Event) -> None:
+        self.say(f"Flower's run {event['run']} is {event['status'].replace(':', ', ')}", title="SuperLink")
+
+    def _unanswered(self, event: Event) -> None:
+        self.say(f"  {event['reason']}", "yellow")
+
+    def _ledger_away(self, event: Event) -> None:
+        self.step(f"the ledger has been away for {event['seconds']} s; waiting for it")
+
+    def _run_failed(self, event: Event) -> None:
+        self.say(f"  the run failed: {event['reason']}", "red")

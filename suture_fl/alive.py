@@ -1,0 +1,81 @@
+"""Asks services whether they answer: for health checks of containers. Standard library only, since it runs every half minute.
+
+A place is ``https://HOST:PORT`` (or ``http://``), where any answer that is not the server's own failure counts, or
+``tcp://HOST:PORT``, where an accepted connection counts.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fl_core.errors import InputError, SutureError
+
+PATIENCE_S = 5.0
+"""Longest wait for one answer, in seconds."""
+SERVER_FAILED = 500
+FIX = "Places are https://HOST:PORT, http://HOST:PORT and tcp://HOST:PORT."
+
+
+class NoAnswer(SutureError):
+    """A service does not answer, or answers that it failed."""
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer, and is not followed."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
+def check_alive(place: str, authority: Path | None = None) -> None:
+    """Ask the service at ``place`` once.
+
+    Args:
+        place: See the module.
+        authority: PEM file that vouches for an ``https`` place; the system's authorities without one.
+
+    Raises:
+        InputError: It is no place, or the file cannot be used.
+        NoAnswer: Nobody answers there within :data:`PATIENCE_S` seconds, or an answer says that the server failed.
+    """
+    try:
+        parts = urlsplit(place)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or port is None or parts.scheme not in ("https", "http", "tcp"):
+        raise InputError(f"{place!r} is no place to ask.", fix=FIX)
+    if parts.scheme == "tcp":
+        _connect(place, host, port)
+        return
+    try:
+        trust = ssl.create_default_context(cafile=None if authority is None else str(authority))
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(f"{authority} cannot be used ({error}).", fix="Name a PEM file.") from error
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust), _Stay()
+    )
+    try:
+        with opener.open(place, timeout=PATIENCE_S):
+            return
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code >= SERVER_FAILED:
+                raise NoAnswer(
+                    f"{place} answers with status {error.code}.", fix="Look at its log."
+                ) from error
+    except (OSError, ValueError) as error:  # ValueError: what answers does not speak HTTP
+        raise NoAnswer(f"{place} does not answer ({error}).", fix="Look at its log.") from error
+
+
+def _connect(place: str, host: str, port: int) -> None:
+    try:
+        with socket.create_connection((host, port), PATIENCE_S):
+            return
+    except OSError as error:
+        raise NoAnswer(f"{place} does not answer ({error}).", fix="Look at its log.") from error

@@ -1,0 +1,206 @@
+"""Dockerfile and compose files: what linters say, and what must hold for every container."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tomllib
+from itertools import combinations
+
+import pytest
+
+from tests.deploy.tools import COMPOSE, CONTAINERS, ROOT, program
+
+DOCKERFILE = (CONTAINERS / "Dockerfile").read_text()
+CUDA = ("nvidia-", "triton", "cuda-")
+"""What PyTorch's other builds need; the images' needs none of it."""
+HOSPITALS = ("1", "2", "3", "4")
+VARIABLES = {
+    "hospital.yaml": {"NODE_FOLDER": "/n", "NODE_PASSPHRASE": "/p", "SUPERLINK": "https://superlink:9092"},
+    "coordinator.yaml": {},
+    "four-hospitals.yaml": {
+        "NODE_FOLDER": "/n",
+        "NODE_PASSPHRASE": "/p",
+        "SUPERLINK": "https://superlink:9092",
+        "NETWORK_FOLDER": "/network",
+        "COORDINATOR_FOLDER": "/network/coordinator",
+        "CERTIFICATES": "/network/certificates",
+    },
+}
+
+
+# ---------------------------------------------------------------------- Dockerfile
+
+
+def stages() -> dict[str, list[str]]:
+    """Return the instructions of each stage, without comments, a list of lines by the stage's name."""
+    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if match := re.fullmatch(r"FROM (\S+) AS (\S+)", line):
+            found[match[2]] = list(found.get(match[1], []))
+        elif found:
+            found[list(found)[-1]].append(line)
+    return found
+
+
+def last(stage: str, instruction: str) -> str:
+    return [line for line in stages()[stage] if line.startswith(f"{instruction} ")][-1]
+
+
+def test_hadolint_finds_nothing():
+    done = subprocess.run(
+        [program("hadolint"), "--failure-threshold", "info", "--no-color", CONTAINERS / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_hadolint_would_find_a_container_of_root(tmp_path):
+    (tmp_path / "Dockerfile").write_text(re.sub("USER 10001:10001", "USER root", DOCKERFILE))
+    done = subprocess.run(
+        [program("hadolint"), "--no-color", tmp_path / "Dockerfile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "DL3002" in done.stdout
+
+
+def test_the_base_is_an_exact_release():
+    assert re.search(r"^ARG BASE=debian:\d+\.\d+-slim$", DOCKERFILE, re.MULTILINE)
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${BASE}", "build", "runtime"}
+
+
+@pytest.mark.parametrize("image", ["node", "coordinator", "auditor"])
+def test_every_image_runs_as_a_fixed_user_that_is_not_root_and_says_how_to_ask_it(image):
+    assert last(image, "USER") == "USER 10001:10001"
+    assert last(image, "HEALTHCHECK")
+    assert re.match(r"ENTRYPOINT \[", last(image, "ENTRYPOINT")), "no shell"
+
+
+def test_every_package_of_the_images_is_pinned_and_within_the_projects_ranges():
+    from packaging.requirements import Requirement
+
+    lines = [
+        line for line in (CONTAINERS / "constraints.txt").read_text().splitlines() if not line.startswith("#")
+    ]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[A-Za-z0-9.]+", line) for line in lines)
+    pinned = dict(line.split("==") for line in lines)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in map(Requirement, project["dependencies"]):
+        assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+
+
+def test_everything_that_a_pinned_package_needs_is_pinned():
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    lines = (CONTAINERS / "constraints.txt").read_text().splitlines()
+    pinned = {line.partition("==")[0] for line in lines if not line.startswith("#")}
+    loose = set()
+    for name in pinned:
+        try:
+            needs = map(Requirement, requires(name) or ())
+        except PackageNotFoundError:
+            continue  # what another version of Python needs
+        loose |= {
+            canonicalize_name(one.name)
+            for one in needs
+            if (one.marker is None or one.marker.evaluate({"extra": ""})) and not one.name.startswith(CUDA)
+        }
+    assert loose <= pinned
+
+
+def test_only_what_the_dockerfile_copies_is_sent_to_the_build():
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {word for line in stages()["build"] if line.startswith("COPY ") for word in line.split()[1:-1]}
+    assert sent == copied
+    assert all((ROOT / name).exists() for name in sent)
+
+
+# ---------------------------------------------------------------------- compose
+
+
+def composed(name: str) -> dict:
+    """Return a compose file as docker-compose understands it."""
+    done = subprocess.run(
+        [program("docker-compose"), "--file", COMPOSE / name, "config", "--format", "json"],
+        env={"PATH": "/usr/bin:/bin", **VARIABLES[name]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warn" not in done.stderr, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_every_container_has_a_read_only_root_no_rights_and_a_user_of_the_images(name):
+    for service, one in composed(name)["services"].items():
+        assert one["read_only"] is True, service
+        assert one["cap_drop"] == ["ALL"], service
+        assert one["security_opt"] == ["no-new-privileges:true"], service
+        assert one["user"] in ("10001:10001", "10002:10002"), service
+        assert "privileged" not in one and "cap_add" not in one, service
+        assert any(mount.startswith("/tmp:") for mount in one["tmpfs"]), service
+
+
+@pytest.mark.parametrize("missing", VARIABLES["hospital.yaml"])
+def test_a_hospital_that_does_not_say_where_its_files_are_is_told(missing):
+    environment = {k: v for k, v in VARIABLES["hospital.yaml"].items() if k != missing}
+    done = subprocess.run(
+        [program("docker-compose"), "--file", COMPOSE / "hospital.yaml", "config"],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert missing in done.stderr
+
+
+def test_training_code_has_no_key_no_passphrase_and_no_network_but_the_gateways():
+    for name, numbers in (
+        ("hospital.yaml", ("",)),
+        ("four-hospitals.yaml", tuple(f"-{n}" for n in HOSPITALS)),
+    ):
+        file = composed(name)
+        for number in numbers:
+            one = file["services"][f"supernode{number}"]
+            assert one["user"] == "10002:10002"
+            assert set(one["networks"]) == {f"house{number}"}
+            assert file["networks"][f"house{number}"]["internal"] is True
+            assert not one.get("secrets")
+            assert {mount["target"]: mount.get("read_only", False) for mount in one["volumes"]} == {
+                "/node/data": True, "/run/suture": True, "/supernode": False,
+            }  # fmt: skip
+            others = [s for s, other in file["services"].items() if f"house{number}" in other["networks"]]
+            assert set(others) == {f"gateway{number}", f"supernode{number}"}
+
+
+def test_a_hospital_reaches_superlink_and_relay_and_no_other_hospital():
+    file = composed("four-hospitals.yaml")
+    assert all(network["internal"] for network in file["networks"].values())
+    assert not any(one.get("ports") for one in file["services"].values())
+    networks = {name: set(one["networks"]) for name, one in file["services"].items()}
+    for number in HOSPITALS:
+        on_line = {name for name, joined in networks.items() if f"line-{number}" in joined}
+        assert on_line == {"superlink", "relay", f"node-{number}", f"gateway-{number}"}
+    for a, b in combinations(HOSPITALS, 2):
+        of = [set().union(*(v for k, v in networks.items() if k.endswith(f"-{n}"))) for n in (a, b)]
+        assert of[0].isdisjoint(of[1])
+
+
+def test_in_production_only_the_two_ports_of_the_coordinator_are_published():
+    services = composed("coordinator.yaml")["services"]
+    published = {port["published"] for one in services.values() for port in one["ports"]}
+    assert published == {"9092", "9443"}
+    assert not any(one.get("ports") for one in composed("hospital.yaml")["services"].values())

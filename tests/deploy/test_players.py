@@ -1,0 +1,65 @@
+"""What plays the images' Dockerfile refuses what it does not know: a new instruction is noticed, and is not left out in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.tools import CONTAINERS, ROOT
+from tests.simulators.dockerfile import UnknownInstruction, parse
+from tests.simulators.images import Builder
+
+
+def test_a_dockerfiles_stages_and_steps_are_read() -> None:
+    text = 'ARG B=x:1\nFROM ${B} AS one\nARG W=1\n# why\nRUN a \\\n  # why\n  && b\nFROM one AS two\nCOPY --from=one /a /b\nCMD ["c"]\n'
+    one, two = parse(text, {"W": "2"})
+    assert (one.base, two.base) == ("x:1", "one")
+    assert [(step.name, step.words) for step in one.instructions] == [
+        ("ARG", ["W=2"]),
+        ("RUN", ["a    && b"]),
+    ]
+    assert two.instructions[0].flags == {"from": "one"}
+    assert two.instructions[1].words == ["c"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ADD a /a",
+        "SHELL [\"/bin/bash\", \"-c\"]",
+        "ONBUILD RUN a",
+        "RUN --mount=type=cache,target=/a b",
+        "COPY --chown=1:1 a /a",
+        "COPY ${A} /a",
+        "ENTRYPOINT suture",
+        "HEALTHCHECK CMD suture alive",
+        "HEALTHCHECK --start-interval=1s CMD [\"a\"]",
+        "ENV A b",
+    ],
+)  # fmt: skip
+def test_an_instruction_that_would_not_be_played_as_an_engine_does_is_refused(line: str) -> None:
+    with pytest.raises(UnknownInstruction):
+        parse(f"FROM x:1 AS one\n{line}\n", {})
+
+
+def test_the_dockerfile_needs_nothing_that_is_refused() -> None:
+    assert len(parse((CONTAINERS / "Dockerfile").read_text(), {})) == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("fl_core", True),
+        ("fl_core/lattice/ring.py", True),
+        ("fl_core/lattice/__pycache__", False),
+        ("fl_core/ring.pyc", False),
+        ("clients/.env", False),
+        ("deploy/containers/constraints.txt", True),
+        ("deploy/containers/Dockerfile", False),
+        ("tests", False),
+        (".git", False),
+    ],
+)
+def test_a_build_gets_what_dockerignore_lets_through(path: str, sent: bool, tmp_path: Path) -> None:
+    assert Builder(tmp_path, ROOT, tmp_path).sent(path) is sent

@@ -1,0 +1,167 @@
+"""Looking at launched runs, aborting and fetching them, on a real embedded chain: what cannot be done says why and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from coordinator.launch import abort as aborting
+from coordinator.launch.drive import drive
+from coordinator.launch.state import Step
+from coordinator.launch.watch import Watch
+from coordinator.store.presence import at_work
+from fl_core.errors import InputError
+from tests.simulators.launch_office import (
+    Killed,
+    created,
+    events,
+    launch_office,
+    prepared,
+    runs,
+)
+from tests.simulators.office import Office
+from tests.simulators.terminal import Terminal
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Office:
+    return launch_office(tmp_path, Terminal(monkeypatch, capsys))
+
+
+# ------------------------------------------------------------------------------------------------------------- looking
+
+
+def test_watching_tells_of_consents_and_ends_with_an_abort(office):
+    folder = created(office)
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        aborting.abort(folder, say=lambda line: None)
+
+    told = list(Watch(folder, sleep=sleep).events())
+    assert told[0] == {"event": "consents", "accepted": 0, "wanted": 3}
+    assert (
+        told[-1] == {"event": "ended", "status": "aborted", "finalised": 0, "rounds": 2} and len(waited) == 1
+    )
+    shown = office.terminal.run("suture", "watch", folder.path, "--json")
+    assert (shown.code, shown.out.splitlines()[-1]) == (1, json.dumps(told[-1]))
+    assert "It was aborted." in office.terminal.refused("suture", "watch", folder.path)
+
+
+def test_watching_goes_on_while_the_superlink_is_away(office):
+    folder = created(office)
+    folder.reach(folder.read(), Step.SUBMITTED, flower_run="1")
+    (folder.path / "coordinator" / "events.jsonl").write_text('{"event": "enrolled", "holders": []}\n')
+    ticks = iter(range(0, 1000, 20))
+    events = Watch(folder, clock=lambda: next(ticks), sleep=lambda seconds: None).events()
+    assert next(events)["event"] == "enrolled"
+    away = next(events)
+    assert away["event"] == "superlink-away" and "is not the folder of a SuperLink" in away["reason"]
+    with (folder.path / "coordinator" / "events.jsonl").open("a") as file:
+        file.write('{"event": "round-opened", "round": 1}\n')
+    assert next(events)["event"] == "round-opened", "it is told once that the SuperLink is away"
+
+
+def test_nodes_are_shown_from_the_ledger_while_the_superlink_is_away(office):
+    folder = created(office)
+    told = office.terminal.done("suture", "nodes", folder.path)
+    assert "is not the folder of a SuperLink" in told["superlink"]
+    [alder] = told["nodes"]
+    assert (alder["account"], alder["consents"], alder["keys"]) == (office.account("alder"), False, False)
+
+
+def test_status_lists_all_runs_of_a_folder_also_one_whose_file_is_damaged(office):
+    folder = created(office)
+    broken = office.folder / "runs" / "broken" / "launch"
+    broken.mkdir(parents=True)
+    (broken / "state.json").write_text("{}")
+    listed = office.terminal.done("suture", "status", "--in", office.folder)["runs"]
+    assert [(Path(one["folder"]).name, bool(one["problem"])) for one in listed] == [
+        ("run", False),
+        ("broken", True),
+    ]
+    assert listed[0]["step"] == "created" and listed[0]["wanted"] == 3
+    assert office.terminal.done("suture", "status", folder.path)["run"] == listed[0]["run"]
+    shown = office.terminal.run("suture", "status", "--in", office.folder)
+    assert "0 of 3" in shown.out and "is damaged" in shown.out
+    assert office.terminal.done("suture", "status", "--in", office.folder / "keys") == {"runs": []}
+
+
+# ------------------------------------------------------------------------------------------------------------- abort
+
+
+def test_an_abort_before_the_ledger_knows_of_the_run_leaves_the_ledger_as_it_is(office):
+    folder = prepared(office)
+    told = office.terminal.sent("suture", "abort", folder.path)
+    assert told["state"] is None and runs(office) == []
+    assert "was aborted" in office.terminal.refused("suture", "resume", folder.path)
+
+
+def test_an_abort_begins_to_close_the_run_once_and_says_when_the_escrow_can_come_back(office):
+    folder = created(office)
+    dry = office.terminal.done("suture", "abort", folder.path, "--dry-run")
+    assert (dry["state"], dry["closing_calls"]) == ("OPEN", 1) and "is not the folder of a SuperLink" in dry[
+        "superlink"
+    ]
+    assert folder.read().step == Step.CREATED.value and events(office, "RunClosing") == 0
+    first = office.terminal.sent("suture", "abort", folder.path)
+    assert first["state"] == "CLOSING" and first["closes_at"] > time.time() + 6 * 86_400
+    assert office.terminal.sent("suture", "abort", folder.path) == first
+    assert events(office, "RunClosing") == 1
+    shown = office.terminal.run("suture", "abort", folder.path, "--yes")
+    assert "can be refunded from" in shown.out and f"suture abort {folder.path}" in shown.out
+
+
+@pytest.mark.parametrize("at", ["_open_when_free", "_close"])
+def test_an_abort_that_is_killed_is_given_again_and_meanwhile_nothing_is_started(office, monkeypatch, at):
+    folder = created(office)
+
+    def killed(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(aborting, at, killed)
+        with pytest.raises(Killed):
+            aborting.abort(folder, say=lambda line: None)
+    with pytest.raises(InputError, match="was aborted"):
+        drive(folder, timeout_s=0, say=lambda line: None)
+    assert runs(office)[0]["state"] == "OPEN"
+    found = aborting.abort(folder, say=lambda line: None)
+    assert found is not None and found.state.name == "CLOSING"
+
+
+# ------------------------------------------------------------------------------------------------------------- fetch
+
+
+def test_a_fetch_that_cannot_be_done_says_why_and_leaves_nothing(office):
+    folder = created(office)
+    target = office.folder / "model"
+    assert "No round of this run made a model yet" in office.terminal.refused(
+        "suture", "fetch", folder.path, target
+    )
+    assert "There is no folder" in office.terminal.refused(
+        "suture", "fetch", folder.path, target / "in" / "it"
+    )
+    with folder.alone():
+        assert "is being launched" in office.terminal.refused("suture", "fetch", folder.path, target)
+    with at_work(folder.path / "coordinator"):
+        assert "The run is under way" in office.terminal.refused("suture", "fetch", folder.path, target)
+    target.symlink_to(office.folder / "nowhere")
+    assert "exists already" in office.terminal.refused("suture", "fetch", folder.path, target)
+    assert not list(office.folder.glob(".model-*"))
+
+
+def test_an_abort_waits_for_a_program_that_still_works_on_the_run(office, monkeypatch):
+    folder = created(office)
+    monkeypatch.setattr(aborting, "GONE_S", 0.0)
+    with (
+        at_work(folder.path / "coordinator"),
+        pytest.raises(InputError, match=r"is not at rest .*a program works"),
+    ):
+        aborting.abort(folder, say=lambda line: None)
+    assert runs(office)[0]["state"] == "OPEN"
+    assert aborting.abort(folder, say=lambda line: None).state.name == "CLOSING"

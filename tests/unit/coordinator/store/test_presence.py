@@ -1,0 +1,79 @@
+"""Whether a program works on a run, and what ``suture resume`` makes of it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator.launch import underway
+from coordinator.store.presence import at_work, somebody_at_work
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from coordinator.store.presence import at_work
+with at_work(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_nobody_is_at_work_on_a_run_that_was_never_started(tmp_path: Path) -> None:
+    assert not somebody_at_work(tmp_path)
+
+
+def test_a_program_is_seen_at_work_until_it_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "held\n"
+        assert somebody_at_work(tmp_path) and somebody_at_work(tmp_path), "looking takes nothing away"
+        process.send_signal(signal.SIGKILL)
+        process.wait(10.0)
+    assert not somebody_at_work(tmp_path)
+
+
+class Flower:
+    """Says for some looks that run 7 is under way; time passes by pauses only."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+        self.left, self.now = looks, 0.0
+        self.said: list[str] = []
+        monkeypatch.setattr(underway, "under_way", self.under_way)
+
+    def under_way(self, state: object) -> list[int]:
+        self.left -= 1
+        return [7] if self.left >= 0 else []
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+    def asked(self, private: Path) -> list[int]:
+        return underway.attended(None, private, self.said.append, clock=lambda: self.now, sleep=self.pause)  # type: ignore[arg-type]
+
+
+def test_a_run_that_a_program_works_on_is_under_way_at_once(tmp_path: Path, monkeypatch) -> None:
+    flower = Flower(monkeypatch, 1000)
+    with at_work(tmp_path):
+        assert flower.asked(tmp_path) == [7]
+    assert (flower.now, flower.said) == (0.0, [])
+
+
+def test_a_run_whose_program_is_dead_is_waited_for_until_flower_gives_it_up(
+    tmp_path: Path, monkeypatch
+) -> None:
+    flower = Flower(monkeypatch, 20)
+    assert flower.asked(tmp_path) == []
+    assert flower.now == 60.0
+    assert flower.said == [
+        "No program works on Flower's run 7; waiting until one begins, or Flower gives it up."
+    ]
+
+
+def test_a_run_that_flower_never_gives_up_is_not_started_twice(tmp_path: Path, monkeypatch) -> None:
+    flower = Flower(monkeypatch, 1000)
+    assert flower.asked(tmp_path) == [7]
+    assert flower.now == underway.PATIENCE_S

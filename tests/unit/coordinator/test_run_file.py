@@ -1,0 +1,141 @@
+"""Run files: what is wrong is told with file, line and fix; the page lists every field with its default."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from coordinator.launch.check import check_settings
+from coordinator.launch.prepare import prepare
+from coordinator.launch.run_file import FIELDS, RunFile, read_run_file
+from fl_core.errors import InputError
+from fl_core.models import encode_model
+from ledger.views.runs import Money
+from tests.architecture.sources import ROOT
+
+PAGE = (ROOT / "docs" / "reference" / "run-file.md").read_text("utf-8")
+[GOOD] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "heart.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_example_of_the_page_is_read_with_the_defaults(tmp_path):
+    file = read_run_file(written(tmp_path, GOOD))
+    assert file.values["folder"] == "runs/heart" and file.values["members.least"] == 3
+    assert file.settings["updates"] == 100
+    assert file.uri("ledger.researcher").startswith(
+        f"file:{tmp_path}/keys/researcher.json?passphrase-file={tmp_path}"
+    )
+
+
+def test_an_account_may_be_a_key_that_another_program_holds(tmp_path):
+    account = "file:keys/researcher.json?passphrase-file=secrets/researcher"
+    assert account in GOOD
+    file = read_run_file(written(tmp_path, GOOD.replace(account, "program:keys/hsm.json")))
+    assert file.uri("ledger.researcher") == f"program:{tmp_path}/keys/hsm.json"
+
+
+def test_the_page_lists_every_field_with_its_default():
+    rows = re.findall(r"^\| `(?:\[(\w+)\] )?(\w+)` \|([^|]*)\|", PAGE, re.MULTILINE)
+    shown = {f"{table}.{key}" if table else key: cell.strip("` ") for table, key, cell in rows}
+    assert set(shown) == set(FIELDS)
+    for key, field in FIELDS.items():
+        default = {None: "", "": "none"}.get(field.default, str(field.default))
+        assert shown[key] == (default.lower() if field.kind is bool else default), key
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('title = "Heart disease across hospitals"', "title = 3", 1, "is a text in quotes"),
+        ("rounds = 2", "rounds = 0", 3, "is 1 to 100000, not 0"),
+        ("rounds = 2", "rounds = true", 3, "is a whole number"),
+        ("rounds = 2", 'rounds = "two"', 3, "is a whole number"),
+        ("rounds = 2", "rounds = 2\nround = 2", 4, "means nothing here"),
+        ('purpose = "Predict heart disease from a first examination."', 'purpose = " "', 2, "is empty"),
+        ('file = "ledger.toml"', "", 5, "'ledger.file' is missing"),
+        ("?passphrase-file=secrets/researcher", "", 7, "passphrase-file"),
+        ('[task]\nname = "heart-disease"', "[task]", 10, "'task.name' is missing"),
+        ("updates = 100", "updates = [100]", 14, "of a type that it cannot have"),
+        ("consents = 4", "consents = 2", 20, "is 3 to 10000, not 2"),
+        ("consents = 4", "consents = 4\nleast = 5", 20, "is less than 'least'"),
+        ("consents = 4", 'consents = 4\n[rewards]\nper_round = "5"', 22, "promises rewards of no token"),
+        ("consents = 4", 'consents = 4\n[rewards]\ntoken = "0x12"', 22, "is an account"),
+        ("consents = 4", 'consents = 4\n[protection]\npacking = "PACK99"', 22, "is one of"),
+        ("consents = 4", 'consents = 4\n[protection]\npacking = "PACK8x16g"', 22, "does not fit the parameter set P4096"),
+        ("consents = 4", 'consents = 17\n[protection]\npacking = "PACK8x16"', 20, "is more than the 16 clients"),
+        ("consents = 4", "consents = 4\n[protection]\ninitial_clip = inf", 22, "is a positive number"),
+        ("consents = 4", "consents = 4\n[superlnk]\nrelay = true", 21, "means nothing here"),
+        ("consents = 4", 'consents = 4\n[members.names]\nalder = "Alder"', 22, "is an account"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_line_and_what_to_do(tmp_path, old, new, line, says):
+    assert old in GOOD
+    path = written(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(InputError) as refused:
+        read_run_file(path)
+    assert f"{path}, line {line}: " in refused.value.message, refused.value.message
+    assert says in refused.value.message and refused.value.fix
+
+
+def test_what_is_no_toml_or_no_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="line 1"):
+        read_run_file(written(tmp_path, "title =\nrounds = 2\n"))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_run_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("updates = 100", "update = 100", 14, "'task.settings.update' is no setting of this task"),
+        ("updates = 100", "updates = 1.5", 14, "is a whole number, not 1.5"),
+        ("seed = 42\n", "", 13, "'task.settings.seed' is missing"),
+        ("learning_rate = 0.001", 'learning_rate = "slow"', 16, "is a number, not 'slow'"),
+        ('name = "heart-disease"', 'name = "heart"', 11, "the task 'heart' is not installed"),
+        ("consents = 4", 'consents = 4\n[rewards]\ntoken = "0x%s"\nper_round = "x"' % ("11" * 20), 23, "'x' is no amount"),
+    ],
+)  # fmt: skip
+def test_what_only_the_task_and_the_token_know_is_told_with_its_line_too(tmp_path, old, new, line, says):
+    assert old in GOOD
+    file = read_run_file(written(tmp_path, GOOD.replace(old, new, 1)))
+    with pytest.raises(InputError) as refused:
+        prepare(file, Money(), tmp_path / "scratch")
+    assert f"{file.path}, line {line}: " in refused.value.message and says in refused.value.message, (
+        refused.value
+    )
+    assert refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read"),
+        (b"no model", "is no such model"),
+        (encode_model({"w": np.zeros(3, np.float32)}), "tensors are not those of the task 'heart-disease'"),
+    ],
+)
+def test_an_initial_model_that_is_none_of_the_task_is_told_with_its_line(tmp_path, content, says):
+    file = read_run_file(
+        written(
+            tmp_path,
+            GOOD.replace('name = "heart-disease"', 'name = "heart-disease"\ninitial = "old.safetensors"'),
+        )
+    )
+    if content is not None:
+        (tmp_path / "old.safetensors").write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        prepare(file, Money(), tmp_path / "scratch")
+    assert "line 12: 'task.initial' names" in refused.value.message and says in refused.value.message
+    assert "suture fetch" in refused.value.fix
+
+
+def test_a_whole_number_will_do_for_a_setting_that_is_a_number():
+    assert check_settings(RunFile(Path("run.toml"), "", {}, {"rate": 1}, {}), {"rate": float}) is None

@@ -1,0 +1,100 @@
+"""The health check: what counts as an answer."""
+
+from __future__ import annotations
+
+import datetime
+import socket
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from coordinator.certificates import make_certificates
+from fl_core.errors import InputError
+from suture_fl.alive import NoAnswer, check_alive
+
+
+class Answers(BaseHTTPRequestHandler):
+    def do_GET(self):
+        status = int(self.path.strip("/") or 200)
+        self.send_response(status)
+        if status == 302:
+            self.send_header("location", "http://127.0.0.1:1/")
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def port():
+    server = HTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def closed():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 404])
+def test_any_answer_that_is_no_failure_of_the_server_counts(port, status):
+    check_alive(f"http://127.0.0.1:{port}/{status}")
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_failure_of_the_server_is_told(port, status):
+    with pytest.raises(NoAnswer, match=f"status {status}"):
+        check_alive(f"http://127.0.0.1:{port}/{status}")
+
+
+def test_an_accepted_connection_counts_over_tcp_and_a_closed_port_does_not(port, closed):
+    check_alive(f"tcp://127.0.0.1:{port}")
+    for kind in ("tcp", "http", "https"):
+        with pytest.raises(NoAnswer, match="does not answer"):
+            check_alive(f"{kind}://127.0.0.1:{closed}")
+
+
+def test_over_https_the_authority_that_is_named_must_vouch(tmp_path):
+    now = datetime.datetime.now(datetime.UTC)
+    ours, other = (make_certificates(tmp_path / name, ["127.0.0.1"], now=now) for name in ("ours", "other"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ours.certificate, ours.key)
+    server = HTTPServer(("127.0.0.1", 0), Answers)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    place = f"https://127.0.0.1:{server.server_address[1]}"
+    try:
+        check_alive(place, ours.authority)
+        for authority in (other.authority, None):
+            with pytest.raises(NoAnswer, match="does not answer"):
+                check_alive(place, authority)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    "place", ["", "localhost:80", "https://localhost", "ftp://a:1", "http://a:999999", "http://[:1"]
+)
+def test_what_is_no_place_is_refused_with_the_forms(place):
+    with pytest.raises(InputError, match="tcp://HOST:PORT"):
+        check_alive(place)
+
+
+def test_an_authority_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "ca.crt").write_text("no certificate")
+    for name in ("ca.crt", "missing"):
+        with pytest.raises(InputError, match=name):
+            check_alive("https://127.0.0.1:1", tmp_path / name)
