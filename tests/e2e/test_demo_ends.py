@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.store import presence
+from coordinator.store.events import EventTail
 from tests.e2e.conftest import Commands, finished
 from tests.simulators.process_tree import becomes, marked
 
@@ -26,8 +27,8 @@ GONE_S = 15.0
 
 def opened(folder: Path, number: int) -> bool:
     """Whether a round was opened."""
-    events = folder / "coordinator" / "events.jsonl"
-    return events.exists() and f'"round-opened", "round": {number},' in events.read_text()
+    events = EventTail(folder / "coordinator" / "events.jsonl").new()
+    return any(event["event"] == "round-opened" and event["round"] == number for event in events)
 
 
 def listing(folder: Path) -> list[str]:
