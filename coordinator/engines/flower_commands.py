@@ -7,6 +7,7 @@ and stop runs. SuperNodes are known by enrolled keys. Installing dependencies at
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ def _program(name: str) -> str:
 def superlink(port: int, certificates: Certificates, *, database: Path, secret: Path) -> list[str]:
     """Return the command of a SuperLink that leaves ServerApps to a SuperExec, which proves itself by ``secret``."""
     return [
-        *(_program("flower-superlink"), "--host", LOOPBACK, "--port", str(port)),
+        # Flower's own, but patient with its database; -P: modules are ours, not those in the working folder
+        *(sys.executable, "-P", "-m", "coordinator.engines.flower_superlink"),
+        *("--host", LOOPBACK, "--port", str(port)),
         *("--ssl-ca-certfile", str(certificates.authority), "--ssl-certfile", str(certificates.certificate)),
         *("--ssl-keyfile", str(certificates.key), "--enable-supernode-auth", "--database", str(database)),
         *("--isolation", "process", "--superexec-auth-secret-file", str(secret)),

@@ -12,7 +12,8 @@ What is here, why, and what to do should it break:
 6. :func:`build_fab` is what ``flwr build`` calls; the command itself is the fall-back.
 
 No other module of this package imports from Flower anything but ``flwr.app``, ``flwr.clientapp`` and
-``flwr.serverapp``; a test says so, and another that each of these names still does what we need.
+``flwr.serverapp``, but for :mod:`~coordinator.engines.flower_superlink`, the program of a process that runs nothing of ours; a test says
+so, and others that each of these names still does what we need.
 """
 
 from __future__ import annotations

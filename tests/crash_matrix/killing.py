@@ -50,13 +50,13 @@ Start = Callable[[], Ready | None]
 
 def _superlink(federation: Federation, at: int, gone_s: float) -> Start:
     """Its own service starts it again."""
-    _kill_one("flower-superlink ", f"--port {federation.inner} ", gone_s=gone_s)
+    _kill_one("engines.flower_superlink ", f"--port {federation.inner} ", gone_s=gone_s)
     return lambda: healthy(federation.inner, federation.authority)
 
 
 def _service(federation: Federation, at: int, gone_s: float) -> Start:
     _kill_service(federation, "superlink")
-    below = (("flower-superlink ", str(federation.inner)), ("superlink front", f"--port {federation.port}"))
+    below = (("engines.flower_superlink ", str(federation.inner)), ("superlink front", f"--port {federation.port}"))
     assert becomes(lambda: not any(processes_of(*words) for words in below), gone_s)
 
     def start() -> Ready:
