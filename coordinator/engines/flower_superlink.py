@@ -24,10 +24,11 @@ def be_patient() -> None:
     """
     from flwr.supercore import constant
 
-    constant.SQLITE_PRAGMAS = tuple(  # type: ignore[assignment] - a tuple of two-tuples, as before, only of other length
+    settings = [
         (name, str(PATIENCE_S * 1000) if name == BUSY_TIMEOUT else value)
         for name, value in constant.SQLITE_PRAGMAS
-    )
+    ]
+    constant.SQLITE_PRAGMAS = tuple(settings)  # type: ignore[assignment]
 
 
 def main() -> None:

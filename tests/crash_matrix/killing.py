@@ -56,7 +56,10 @@ def _superlink(federation: Federation, at: int, gone_s: float) -> Start:
 
 def _service(federation: Federation, at: int, gone_s: float) -> Start:
     _kill_service(federation, "superlink")
-    below = (("engines.flower_superlink ", str(federation.inner)), ("superlink front", f"--port {federation.port}"))
+    below = (
+        ("engines.flower_superlink ", str(federation.inner)),
+        ("superlink front", f"--port {federation.port}"),
+    )
     assert becomes(lambda: not any(processes_of(*words) for words in below), gone_s)
 
     def start() -> Ready:

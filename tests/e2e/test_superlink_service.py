@@ -108,7 +108,10 @@ def test_what_dies_is_started_again_and_keys_stay_enrolled_over_crashes_and_rest
     assert not service.activated(stranger)
     assert becomes(lambda: "nonsense.pub is not enrolled, and is tried again" in service.log(), 30.0)
 
-    for words in (("engines.flower_superlink", str(service.inner)), ("superlink front", f"--port {service.port}")):
+    for words in (
+        ("engines.flower_superlink", str(service.inner)),
+        ("superlink front", f"--port {service.port}"),
+    ):
         [process] = processes_of(*words) - {service.process.pid}
         os.kill(process, signal.SIGKILL)
         assert becomes(lambda process=process: not Path(f"/proc/{process}").exists(), 5.0)
