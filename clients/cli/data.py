@@ -32,7 +32,7 @@ def add(
         Path, typer.Option(help="CSV file; the first line names the columns, each other line is a record.")
     ],
     task: Annotated[
-        str, typer.Option(help="The training task it is for; its own check is made.")
+        str, typer.Option(help="The training task it is for; its own reader must be able to read the file.")
     ] = "heart-disease",
     reference: Annotated[
         bool,
@@ -45,10 +45,11 @@ def add(
     Which task uses it says [policy] in node.toml: data = { "heart-disease" = "cardiology" }.
     """
     from clients.node.data_sets import add as add_data
-    from clients.node.house import open_account
+    from clients.node.house import load_name, open_account
     from clients.training.tasks import check_data
     from fl_core.randomness import SystemRandomSource
 
+    holder = load_name(folder)
     manifest = add_data(
         folder,
         name,
@@ -58,7 +59,7 @@ def add(
         copy=not reference,
         now=int(time.time()),
         random=SystemRandomSource(),
-        check_rows=lambda path: check_data(task, path),
+        check_rows=lambda path: check_data(task, path, holder),
     )
     if as_json:
         typer.echo(json.dumps({"name": name, "records": manifest.records, "commitment": manifest.commitment}))

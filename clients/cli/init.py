@@ -52,14 +52,16 @@ def init(
     from fl_core.randomness import SystemRandomSource
     from ledger import signer
     from ledger.address import find_ledger
-    from ledger.views.window import show
+    from ledger.views.window import Answer, show
 
     records = _records(data)
     address = None if ledger is None else find_ledger(ledger)  # before anything is made
     house = _made(
         folder, name, records, tuple(task or DEFAULT_TASKS), address, SystemRandomSource(), signer.SCRYPT_COST
     )
-    show(_fingerprints(house), as_json=as_json)
+    answer = _fingerprints(house)
+    warnings = _doubts(house)
+    show(Answer({**answer.data, "warnings": warnings}, [*answer.lines, *warnings]), as_json=as_json)
 
 
 def _records(data: Path) -> bytes:
@@ -80,6 +82,23 @@ def _records(data: Path) -> bytes:
             f"{data} holds no record.", fix="Give a line with the columns and at least one record."
         )
     return records
+
+
+def _doubts(house: House) -> list[str]:
+    """Return a warning for each task that cannot train on the records; they can be changed until keys are registered."""
+    from clients.training.tasks import check_data
+    from fl_core.errors import InputError
+
+    found = []
+    for task in house.policy.tasks:
+        try:
+            check_data(task, house.data[house.policy.data_set(task)].path, house.name)
+        except InputError as error:
+            found.append(
+                f"Warning: the task {task!r} cannot train on these records: {error.message} {error.fix} "
+                "Add the mended file: suture-node data add"
+            )
+    return found
 
 
 def _made(

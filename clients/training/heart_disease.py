@@ -13,7 +13,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ class Hospital:
 
 
 def load_hospital(path: Path, name: str) -> Hospital:
-    """Read one hospital's patients.
+    """Read the holder's patients. What is wrong is told without quoting the file, so that it can be shown to anybody.
 
     Args:
         path: A CSV file with at least the columns of the UCI data set that are used; it may hold other hospitals too.
@@ -113,22 +113,22 @@ def load_hospital(path: Path, name: str) -> Hospital:
         InputError: The file is missing, unreadable or lacks a column, a cell has no legal value, no row belongs to the
             hospital in a file of several, or too few of its rows are complete.
     """
-    hospitals = load_hospitals(path)
-    if len(hospitals) == 1:
-        return next(iter(hospitals.values()))
-    if name not in hospitals:
+    tables = _tables(read_csv(path), path)
+    title = next(iter(tables)) if len(tables) == 1 else name
+    if title not in tables:
         raise InputError(
-            f"{path} has no hospital {name!r}; it has {', '.join(sorted(hospitals))}.",
-            fix="Name one of these, spelt as in the file.",
+            f"{path}: column 'hospital' holds {len(tables)} different names, and none of them is {name!r}.",
+            fix="Leave only your own patients' lines in the file: with one name in that column, whatever it is, all are yours.",
         )
-    return hospitals[name]
+    return _hospital(str(path), title, tables[title])
 
 
 def load_hospitals(path: Path = BUNDLED) -> dict[str, Hospital]:
     """Read the patients of every hospital in the file, in order of the hospitals' names.
 
     Raises:
-        InputError: As for :func:`load_hospital`.
+        InputError: The file is missing, unreadable or lacks a column, a cell has no legal value, or a hospital has too few
+            complete rows.
     """
     return parse_hospitals(read_csv(path), path)
 
@@ -140,23 +140,34 @@ def parse_hospitals(raw: bytes, path: Path) -> dict[str, Hospital]:
         raw: The file.
         path: Its name, for messages.
     """
-    rows: dict[str, list[tuple[list[float], int]]] = {}
-    incomplete: dict[str, int] = {}
+    tables = _tables(raw, path)
+    return {name: _hospital(f"{path}: hospital {name!r}", name, tables[name]) for name in sorted(tables)}
+
+
+@dataclass(slots=True, eq=False)
+class _Table:
+    """Features and label of each complete row of a hospital, and how many rows are not complete."""
+
+    patients: list[tuple[list[float], int]] = field(default_factory=list)
+    incomplete: int = 0
+
+
+def _tables(raw: bytes, path: Path) -> dict[str, _Table]:
+    """Return the rows of each hospital by its name."""
+    tables: dict[str, _Table] = {}
     for number, cells in _rows(raw, path):
-        name = cells["hospital"]
-        rows.setdefault(name, [])
-        incomplete.setdefault(name, 0)
+        table = tables.setdefault(cells["hospital"], _Table())
         patient = _patient(path, number, cells)
         if patient is None:
-            incomplete[name] += 1
+            table.incomplete += 1
         else:
-            rows[name].append(patient)
-    if not rows:
+            table.patients.append(patient)
+    if not tables:
         raise InputError(
             f"{path} names the columns and has no patients.",
             fix="Add a line for each patient below the first.",
         )
-    return {name: _hospital(path, name, rows[name], incomplete[name]) for name in sorted(rows)}
+    return tables
 
 
 def read_csv(path: Path) -> bytes:
@@ -179,8 +190,8 @@ def read_csv(path: Path) -> bytes:
 
 def _rows(raw: bytes, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number and the cells of every row of the file; blank lines are passed over."""
+    reader = csv.reader(io.StringIO(_text(raw, path), newline=""), strict=True)
     try:
-        reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
         header = next(reader, [])
         missing = [column for column in _COLUMNS if header.count(column) != 1]
         if missing:
@@ -195,10 +206,21 @@ def _rows(raw: bytes, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     fix="Every line has one cell for each column; leave a cell empty where the value is missing.",
                 )
             yield reader.line_num, dict(zip(header, cells, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise InputError(
-            f"{path} is not a CSV file in UTF-8.", fix="Export the table as CSV (UTF-8)."
+            f"{path}, line {reader.line_num}: this is not a CSV file ({error}).",
+            fix="Export the table as CSV (UTF-8).",
         ) from error
+
+
+def _text(raw: bytes, path: Path) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}, line {line}: this is not UTF-8.", fix="Export the table as CSV (UTF-8)."
+        ) from None  # the cause quotes the file
 
 
 def _patient(path: Path, number: int, cells: Mapping[str, str]) -> tuple[list[float], int] | None:
@@ -239,14 +261,15 @@ def _number(path: Path, number: int, column: str, cell: str) -> float | None:
     return value
 
 
-def _hospital(path: Path, name: str, patients: list[tuple[list[float], int]], incomplete: int) -> Hospital:
-    if len(patients) < MIN_ROWS:
+def _hospital(whose: str, name: str, table: _Table) -> Hospital:
+    """Divide a hospital's patients; ``whose`` they are begins the message if they are too few."""
+    if len(table.patients) < MIN_ROWS:
         raise InputError(
-            f"{path}: hospital {name!r} has {len(patients)} complete rows; at least {MIN_ROWS} are needed.",
-            fix=f"Add patients; {incomplete} rows were left out because a value is missing.",
+            f"{whose} has {len(table.patients)} complete rows; at least {MIN_ROWS} are needed.",
+            fix=f"Add patients; {table.incomplete} rows were left out because a value is missing.",
         )
-    features = np.array([values for values, _ in patients], dtype=np.float32)
-    labels = np.array([label for _, label in patients], dtype=np.float32)
-    parts = stratified_split([label for _, label in patients], name.encode())
+    features = np.array([values for values, _ in table.patients], dtype=np.float32)
+    labels = np.array([label for _, label in table.patients], dtype=np.float32)
+    parts = stratified_split([label for _, label in table.patients], name.encode())
     train, test = (Examples(features[list(part)], labels[list(part)]) for part in parts)
-    return Hospital(name, train, test, incomplete)
+    return Hospital(name, train, test, table.incomplete)

@@ -120,13 +120,13 @@ def load_task(name: str) -> Task:
     return _TASKS[name]()
 
 
-def _check_heart_disease(path: Path) -> None:
-    from clients.training.heart_disease import load_hospitals
+def _check_heart_disease(path: Path, holder: str) -> None:
+    from clients.training.heart_disease import load_hospital
 
-    load_hospitals(path)
+    load_hospital(path, holder)
 
 
-_CHECKS: Mapping[str, Callable[[Path], None]] = dict.fromkeys(_TASKS, _check_heart_disease)
+_CHECKS: Mapping[str, Callable[[Path, str], None]] = dict.fromkeys(_TASKS, _check_heart_disease)
 
 
 def task_names() -> frozenset[str]:
@@ -134,12 +134,14 @@ def task_names() -> frozenset[str]:
     return frozenset(_TASKS)
 
 
-def check_data(name: str, path: Path) -> None:
-    """Check that a file is one that the task ``name`` can train on; needs none of its training libraries.
+def check_data(name: str, path: Path, holder: str) -> None:
+    """Read a file as the task ``name`` would to train for a holder; needs none of its training libraries.
+
+    Messages name file, line and column and quote nothing of the file: they may go to whoever helps.
 
     Raises:
-        InputError: It is not, or the task is not installed.
+        InputError: The task cannot train on it, or is not installed.
     """
     if name not in _CHECKS:
         raise InputError(f"the task {name!r} is not installed; there are: {', '.join(sorted(_TASKS))}.")
-    _CHECKS[name](path)
+    _CHECKS[name](path, holder)

@@ -9,7 +9,6 @@ import pytest
 from clients.hospital import Hospital
 from clients.node.data_sets import SignedManifest
 from clients.node.house import open_house
-from clients.training.heart_disease import BUNDLED
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import SystemRandomSource
 from ledger.address import find_ledger, open_ledger
@@ -18,6 +17,7 @@ from ledger.typed_data import model_id
 from ledger.writer import LedgerWriter
 from tests.simulators.founded_run import TASK
 from tests.simulators.office import Office, with_member, with_run
+from tests.simulators.records import own_records
 
 COST = 200
 
@@ -35,7 +35,9 @@ def numbers(one: dict) -> tuple[str, str, str, str]:
 def with_cardiology(office: Office, name: str) -> str:
     """Add a second data set, which the policy uses for the task; return its commitment."""
     node = office.node(name)
-    office.terminal.done("suture-node", "data", "add", node, "cardiology", "--records", BUNDLED)
+    source = office.folder / "cardiology.csv"
+    source.write_bytes(own_records())
+    office.terminal.done("suture-node", "data", "add", node, "cardiology", "--records", source)
     change(office, name, "\ndata = []", f'\ndata = {{ "{TASK}" = "cardiology" }}')
     manifest = SignedManifest.decode((node / "data" / "cardiology" / "manifest.json").read_bytes())
     return f"0x{manifest.commitment}"
@@ -146,7 +148,7 @@ def test_a_consent_names_the_data_set_that_the_nodes_contributions_carry(office:
     (node / "keys" / "passphrase").rename(office.folder / "passphrase")
     looked = terminal.run("suture-node", "consent", "give", node, "--terms", terms, "--dry-run")
     assert looked.code == 0, looked.err  # a dry run opens no key
-    assert f"Data set: 'cardiology', 920 records, commitment {commitment}" in looked.err
+    assert f"Data set: 'cardiology', 303 records, commitment {commitment}" in looked.err
     (office.folder / "passphrase").rename(node / "keys" / "passphrase")
     given = terminal.sent("suture-node", "consent", "give", node, "--terms", terms)
     assert given["dataset"] == commitment

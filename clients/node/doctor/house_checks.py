@@ -11,11 +11,12 @@ from clients.node.accepted import accepted_terms
 from clients.node.data_sets import Stored, check, stored
 from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
 from clients.node.gateway_lines import altered
-from clients.node.house import load_policy, open_account, open_transport
+from clients.node.house import load_name, load_policy, open_account, open_transport
 from clients.node.logbook import FILE, account_of, read_logbook
 from clients.node.policy import Policy
 from clients.node.policy_file import doubts
 from clients.node.register_view import contradictions, read_register
+from clients.training.tasks import check_data as try_reader
 from clients.training.tasks import task_names
 from fl_core.errors import SutureError
 from fl_core.lattice.parameters import PARAMETER_SETS
@@ -81,9 +82,10 @@ def check_keys(patient: Patient) -> list[Finding]:
 
 
 def check_data(patient: Patient) -> list[Finding]:
-    """Check that the data sets which the policy names are there, and are what was committed to."""
+    """Check that the data sets which the policy names are there, are what was committed to, and can be read by their tasks."""
     try:
         policy, sets = load_policy(patient.folder), {one.name: one for one in stored(patient.folder)}
+        holder = load_name(patient.folder)
     except SutureError as error:
         return [failure(error.message, error.fix or "See the check of the policy.")]
     found = []
@@ -97,18 +99,32 @@ def check_data(patient: Patient) -> list[Finding]:
                 )
             )
             continue
-        found.append(_look_at(patient, task, sets[name]))
+        found.append(_look_at(patient, task, sets[name], holder))
     return found or [warning("No task may use any data.", "See tasks in [policy].")]
 
 
-def _look_at(patient: Patient, task: str, one: Stored) -> Finding:
+def _look_at(patient: Patient, task: str, one: Stored, holder: str) -> Finding:
+    """Check a data set against its manifest, and have the task's own reader read it as in training."""
     try:
         manifest = check(one)
         if one.manifest is not None and one.manifest.holder != account_of(patient.folder).hex():
             return failure(f"The manifest of {one.name!r} is of another holder.", "Add the data set again.")
     except SutureError as error:
         return failure(f"{task}: {error.message}", error.fix or "Add the data set again.")
-    return ok(f"{task}: {one.name}, {manifest.records} records, as committed to.")
+    whole = f"{task}: {one.name}, {manifest.records} records, as committed to"
+    if task not in task_names():
+        return warning(
+            f"{whole}; the task is not installed here, so no run can use it.",
+            f"Take {task!r} out of tasks in [policy], or install a version of Suture that has it.",
+        )
+    try:
+        try_reader(task, one.path, holder)
+    except SutureError as error:
+        return failure(
+            f"The task {task!r} cannot train on the data set {one.name!r}: {error.message}",
+            f"{error.fix} Then add the mended file as a new data set: suture-node data add",
+        )
+    return ok(f"{whole}; the task can read them.")
 
 
 def check_policy(patient: Patient) -> list[Finding]:

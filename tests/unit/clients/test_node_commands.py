@@ -21,6 +21,7 @@ from fl_core.randomness import SystemRandomSource
 from fl_core.secret import Secret
 from tests.simulators.ckks_run import CKKS_TERMS
 from tests.simulators.consortium import TERMS
+from tests.simulators.records import own_records
 
 RECORD = b"alder,63,1,1,145,233,1,2,150,0,2.3,3,0,6,0"
 
@@ -86,10 +87,12 @@ def test_a_policy_check_needs_one_run(folder):
 
 
 def test_a_data_set_is_added_used_proven_and_erased(folder):
-    said = json.loads(run("data", "add", folder, "cardiology", "--records", BUNDLED, "--json").output)
-    assert said["records"] == 920
+    source = folder.parent / "cardiology.csv"
+    source.write_bytes(own_records())
+    said = json.loads(run("data", "add", folder, "cardiology", "--records", source, "--json").output)
+    assert said["records"] == 303
     opened = json.loads(run("data", "prove", folder, "cardiology", 1).output)
-    first = BUNDLED.read_bytes().splitlines()[1]
+    first = own_records().splitlines()[1]
     opening = Opening(
         position=opened["position"],
         records=opened["records"],
@@ -125,6 +128,21 @@ def test_a_file_of_another_task_is_refused(folder):
         "must have each of these columns" in refused("data", "add", folder, "x", "--records", source).message
     )
     assert "not installed" in refused("data", "add", folder, "x", "--records", source, "--task", "y").message
+    said = refused(
+        "data", "add", folder, "x", "--records", BUNDLED
+    )  # the task could not tell whose node it is
+    assert "holds 4 different names, and none of them is 'A'" in said.message
+    assert not (folder / "data" / "x").exists()
+
+
+def test_init_warns_of_records_that_the_task_cannot_train_on(tmp_path):
+    source = tmp_path / "x.csv"
+    for number, (records, doubts) in enumerate(((own_records(), 0), (b"a,b\n1,2\n", 1))):
+        source.write_bytes(records)
+        words = ("init", tmp_path / f"{number}", "--name", "Alder", "--data", source, "--json")
+        warnings = json.loads(run(*words).output)["warnings"]
+        assert len(warnings) == doubts
+    assert "must have each of these columns" in warnings[0] and "suture-node data add" in warnings[0]
 
 
 def test_an_unknown_data_set_and_kind_are_named_with_what_there_is(folder):

@@ -26,7 +26,7 @@ def table(tmp_path, *rows, header=HEADER):
     """A file of eleven good rows followed by ``rows``."""
     healthy = ROW.removesuffix("4") + "0"
     path = tmp_path / "patients.csv"
-    path.write_text("\n".join([header, *[ROW, healthy] * 5, ROW, *rows]) + "\n")
+    path.write_text("\n".join([header, *[ROW, healthy] * 5, ROW, *rows]) + "\n", "utf-8", "surrogateescape")
     return path
 
 
@@ -135,11 +135,24 @@ def test_a_missing_file_is_an_input_error_with_a_fix(tmp_path):
     assert caught.value.fix
 
 
-def test_an_unknown_hospital_is_an_input_error_that_names_those_there_are(tmp_path):
-    rows = ["South,60,1,1,150,270,0,0,115,1,2.5,,,,4"] * 10
-    with pytest.raises(InputError, match="no hospital 'Nord'; it has North, South") as caught:
+def test_a_file_of_several_hospitals_without_the_holder_is_an_input_error_that_quotes_no_cell(tmp_path):
+    rows = ["Jane Doe,60,1,1,150,270,0,0,115,1,2.5,,,,4"] * 10
+    with pytest.raises(InputError, match=r"'hospital' holds 2 different names, and none.* 'Nord'") as caught:
         load_hospital(table(tmp_path, *rows), "Nord")
-    assert caught.value.fix
+    assert "your own patients' lines" in caught.value.fix
+    assert "Jane" not in str(caught.value) + caught.value.fix
+
+
+def test_a_holder_with_too_few_patients_is_told_without_quoting_a_cell(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text(f"{HEADER}\n" + ROW.replace("North", "Jane Doe"))
+    with pytest.raises(InputError, match=r"own\.csv has 1 complete rows; at least 10") as caught:
+        load_hospital(path, "Nord")
+    assert "Jane" not in str(caught.value)
+
+
+def test_other_hospitals_in_the_file_may_be_small(tmp_path):
+    assert load_hospital(table(tmp_path, ROW.replace("North", "South")), "North").incomplete == 0
 
 
 def test_a_file_of_one_hospital_is_the_holders_whatever_the_file_calls_it(tmp_path):
@@ -170,7 +183,8 @@ def test_a_file_of_one_hospital_is_the_holders_whatever_the_file_calls_it(tmp_pa
         pytest.param([ROW[:-1] + "5"], "column 'num' must be one of 0, 1, 2, 3, 4", id="num 5"),
         pytest.param([ROW + ",1"], "line 13: 15 cells were expected, 16 came", id="cell too many"),
         pytest.param(["North,60"], "line 13: 15 cells were expected, 2 came", id="cells too few"),
-        pytest.param(['"open'], "not a CSV file", id="open quote"),
+        pytest.param(['"open'], "line 13: this is not a CSV file", id="open quote"),
+        pytest.param([ROW, ROW + "\udcfc"], "line 14: this is not UTF-8", id="Latin-1"),
         pytest.param(
             ["South,60,1,1,150,270,0,0,115,1,2.5,,,,4"] * 9, "'South' has 9 complete rows", id="few rows"
         ),

@@ -26,11 +26,11 @@ from clients.node.doctor.table import CHECKS, chosen, examine, worst
 from clients.node.house import create_house
 from clients.node.logbook import FILE, Logbook, account_of
 from clients.node.policy import Policy
-from clients.training.heart_disease import BUNDLED
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource
 from ledger.logbook import Kind
 from tests.architecture.sources import ROOT
+from tests.simulators.records import own_records
 
 NOW = 1_800_000_000
 
@@ -39,7 +39,7 @@ NOW = 1_800_000_000
 def folder(tmp_path: Path) -> Path:
     house = tmp_path / "node"
     policy = Policy(tasks=("heart-disease",))
-    create_house(house, "A", BUNDLED.read_bytes(), policy, random=SystemRandomSource(), scrypt_cost=2)
+    create_house(house, "A", own_records(), policy, random=SystemRandomSource(), scrypt_cost=2)
     return house
 
 
@@ -129,7 +129,7 @@ def test_keys_that_do_not_open_are_a_failure(folder):
 
 
 def test_data_that_is_missing_or_chosen_but_not_there_is_a_failure(folder):
-    the_one(look(folder, "data"), Grade.OK, "920 records, as committed to")
+    the_one(look(folder, "data"), Grade.OK, "303 records, as committed to; the task can read them")
     config = folder / "node.toml"
     text = config.read_text()
     config.write_text(text.replace("data = []", 'data = { "heart-disease" = "other" }'))
@@ -137,6 +137,31 @@ def test_data_that_is_missing_or_chosen_but_not_there_is_a_failure(folder):
     config.write_text(text)
     (folder / "keys" / "data-salt").unlink()
     the_one(look(folder, "data"), Grade.FAILURE, "data-salt cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        pytest.param(b",chol,", b",cholesterol,", "columns once: chol", id="column"),
+        pytest.param(b",63,1,", b",Jane Doe,1,", "records.csv, line 2: column 'age' does not hold a number", id="cell"),
+        pytest.param(b"Cleveland,63,", b"Jane Doe,63,", "holds 2 different names, and none of them is 'A'", id="two hospitals"),
+        pytest.param(b"\n", b"\n\xff", "records.csv, line 2: this is not UTF-8", id="encoding"),
+    ],
+)  # fmt: skip
+def test_data_that_the_task_cannot_train_on_is_a_failure_by_file_line_and_column(
+    folder, before, after, problem
+):
+    path = folder / "data" / "records.csv"
+    path.write_bytes(path.read_bytes().replace(before, after, 1))
+    ((grade, said),) = look(folder, "data")
+    assert grade is Grade.FAILURE and problem in said and "suture-node data add" in said
+    assert str(path) in said and "Jane" not in said
+
+
+def test_data_of_a_task_that_is_not_installed_is_a_warning(folder):
+    config = folder / "node.toml"
+    config.write_text(config.read_text().replace('"heart-disease"', '"lungs"'))
+    the_one(look(folder, "data"), Grade.WARNING, "not installed here")
 
 
 def test_a_policy_with_a_spelling_mistake_an_end_or_a_doubt_is_told(folder):
