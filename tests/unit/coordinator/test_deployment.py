@@ -240,6 +240,9 @@ def test_a_flower_process_gets_our_settings_and_nobody_elses(tmp_path):
     assert {name: child[name] for name in FLOWER_VARIABLES} == dict(FLOWER_VARIABLES)
     assert child["FLWR_HOME"] == str(tmp_path)
     assert child["MALLOC_ARENA_MAX"] == "2"
+    assert child["MALLOC_MMAP_THRESHOLD_"] == "1048576", (
+        "a fixed one: glibc's own grows to the size of a contribution"
+    )
     assert child_environment(tmp_path, parent={"MALLOC_ARENA_MAX": "7"})["MALLOC_ARENA_MAX"] == "7"
     assert child["PATH"] == f"{scripts_folder()}{os.pathsep}/usr/bin"
     assert (child["EXTRA"], child["LANG"]) == ("1", "C")
