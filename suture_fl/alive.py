@@ -1,7 +1,7 @@
 """Asks services whether they answer: for health checks of containers. Standard library only, since it runs every half minute.
 
 A place is ``https://HOST:PORT`` (or ``http://``), where any answer that is not the server's own failure counts, or
-``tcp://HOST:PORT``, where an accepted connection counts.
+``tcp://HOST:PORT``, where an accepted connection counts: the kernel accepts it for a frozen process too, so no health check of ours asks so.
 """
 
 from __future__ import annotations

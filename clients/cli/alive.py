@@ -13,7 +13,7 @@ def alive(
     place: Annotated[
         list[str],
         typer.Argument(
-            help="unix:SOCKET for the node, tcp://HOST:PORT or http://HOST:PORT for gateway and SuperNode.",
+            help="unix:SOCKET for the node, http://HOST:PORT/health for gateway and SuperNode, or tcp://HOST:PORT.",
             show_default=False,
         ),
     ],

@@ -1,4 +1,8 @@
-"""The gateway's HTTP server: bounded bodies, known paths, everything else 403."""
+"""The gateway's HTTP server: bounded bodies, known paths, everything else 403.
+
+``GET /health`` is the health check of its container: an empty answer from the loop that serves all calls. It asks neither node nor
+SuperLink, and is no line of the logbook.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from clients.gateway.ports import OutgoingLog
 
 LOOPBACK = "127.0.0.1"
 PREFIX = "/v1/fleet/"
+HEALTH = "/health"
 AT_A_TIME = 8
 """Calls that are served at a time; bounds memory to this many objects."""
 
@@ -28,6 +33,9 @@ _REFUSED = b'{"code": 0, "detail": "refused by the gateway"}'
 def application(gateway: Gateway, log: OutgoingLog) -> Starlette:
     """Return the ASGI application."""
     turn = asyncio.Semaphore(AT_A_TIME)
+
+    async def health(_: Request) -> Response:
+        return Response(status_code=204)
 
     async def call(request: Request) -> Response:
         name = request.url.path.removeprefix(PREFIX)
@@ -48,7 +56,9 @@ def application(gateway: Gateway, log: OutgoingLog) -> Starlette:
             answer = await run_in_threadpool(gateway.answer, name, body)
         return Response(answer.body, answer.status, media_type=_PROTOBUF if answer.status == 200 else _JSON)
 
-    return Starlette(routes=[Route("/{path:path}", call, methods=_METHODS)])
+    return Starlette(
+        routes=[Route(HEALTH, health, methods=["GET"]), Route("/{path:path}", call, methods=_METHODS)]
+    )
 
 
 async def _read(request: Request, limit: int) -> bytes | None:

@@ -17,10 +17,11 @@ from starlette.routing import Route
 from clients.gateway.gateway import MAX_REQUEST, Gateway
 from clients.gateway.ports import SuperLinkError
 from clients.gateway.questions import Questions
-from clients.gateway.server import server
+from clients.gateway.server import AT_A_TIME, server
 from clients.gateway.superlink import HttpSuperLink, check_address, node_key
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
+from suture_fl.alive import check_alive
 from tests.simulators.certificates import make_certificates
 from tests.simulators.fleet import FleetInMemory, Log, ScriptedHolder, bundle
 
@@ -110,6 +111,65 @@ def test_the_superlink_is_called_over_tls_with_the_nodes_key_and_bounded_answers
 def test_a_superlink_is_named_by_an_https_address(url):
     with pytest.raises(InputError, match="no address of a SuperLink"):
         check_address(url)
+
+
+class Untouched:
+    """Stands where the holder is, and fails whoever asks it."""
+
+    def __getattr__(self, name: str):
+        raise AssertionError(f"the health check asked for {name}")
+
+
+def test_the_health_check_asks_nobody_tells_nothing_and_is_not_written_down(tmp_path):
+    log, questions = Log(), Questions(tmp_path / "gateway.sqlite")
+    gateway = Gateway(Untouched(), Untouched(), questions, log, clock=time.time)
+    [port] = reserve([None])
+    with (
+        running(server(gateway, log, port)),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        answer = client.get("/health")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert set(answer.headers) == {"date"}
+        assert log.entries == []
+        for path in ("/health/", "/health/node", "/healthz", "/v1/fleet/health"):
+            assert client.get(path).status_code == 403, path
+        assert client.post("/health").status_code == 403
+    gateway.close()
+    questions.close()
+    assert len(log.of("call-refused")) == 5
+
+
+def test_the_health_check_is_answered_while_all_calls_wait(tmp_path):
+    """A SuperLink that is slow is no reason to start the gateway again."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    class Slow(FleetInMemory):
+        def call(self, *arguments, **more):
+            begun.release()
+            assert go_on.wait(30.0)
+            return super().call(*arguments, **more)
+
+    log, questions = Log(), Questions(tmp_path / "gateway.sqlite")
+    gateway = Gateway(ScriptedHolder(), Slow(bundle()), questions, log, clock=time.time)
+    [port] = reserve([None])
+    place = f"http://127.0.0.1:{port}"
+
+    def activate() -> None:
+        httpx.post(f"{place}/v1/fleet/activate-node", content=b"", trust_env=False, timeout=60.0)
+
+    waiting = [threading.Thread(target=activate) for _ in range(AT_A_TIME + 1)]
+    with running(server(gateway, log, port)):
+        for thread in waiting:
+            thread.start()
+        for _ in range(AT_A_TIME):
+            assert begun.acquire(timeout=30.0)
+        check_alive(f"{place}/health")
+        go_on.set()
+        for thread in waiting:
+            thread.join(60.0)
+    gateway.close()
+    questions.close()
 
 
 def test_the_supernodes_side_knows_fleet_calls_only_and_bounds_them(tmp_path):
