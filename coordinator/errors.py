@@ -13,6 +13,7 @@
         ├── GridFailed           Flower's grid broke while messages were exchanged
         ├── ProcessDied          a process of the deployment ended by itself; holds the tail of its log
         ├── NotReady             a process did not become ready in time; holds the tail of its log
+        ├── SuperLinkAway        a SuperLink does not answer; it may come back
         └── RunTimedOut          the run did not end in time
 
 Errors of peers (a node that raised, went offline or sent nothing) are no exceptions: :mod:`coordinator.engines.exchange`
@@ -58,6 +59,10 @@ class ProcessDied(EngineError):
 
 class NotReady(EngineError):
     """A process of the deployment did not become ready in time; the message ends with the tail of its log."""
+
+
+class SuperLinkAway(EngineError):
+    """A SuperLink does not answer: it is not started, dead, or being started again."""
 
 
 class RunTimedOut(EngineError):

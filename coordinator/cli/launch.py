@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 LAUNCH = "Example: suture launch run.toml --dry-run"
 RESUME = "Example: suture resume runs/heart --timeout 86400"
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.", show_default=False)]
-Timeout = Annotated[float, typer.Option(min=0, help="Seconds to wait for consents.")]
+Timeout = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait for consents, and for a SuperLink that is away.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, show it, write and send nothing.")]
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
-from coordinator.errors import EngineError
+from coordinator.errors import EngineError, SuperLinkAway
 
 COMMAND_S = 60.0
 
@@ -42,7 +42,8 @@ class FlowerControl:
         """Return Flower's run ids and statuses of the runs of an app, oldest first.
 
         Raises:
-            EngineError: There is no such SuperLink, or it does not answer.
+            SuperLinkAway: It does not answer.
+            EngineError: There is no such SuperLink.
         """
         answer = flower_commands.read_runs(self._ask(flower_commands.listing()))
         mine = [one for one in answer if one.get("fab-name") == app]
@@ -52,7 +53,8 @@ class FlowerControl:
         """Start a run of the app in a folder and return Flower's id for it.
 
         Raises:
-            EngineError: The SuperLink does not answer, or refuses.
+            SuperLinkAway: It does not answer; it may have started the run all the same.
+            EngineError: It refuses.
         """
         return flower_commands.read_run_id(self._ask(flower_commands.run(app, config_file)))
 
@@ -87,8 +89,10 @@ class FlowerControl:
                 command, env=child_environment(home), cwd=home, capture_output=True, timeout=COMMAND_S, check=False
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise EngineError(f"The SuperLink of {self._folder} does not answer.", fix=fix) from error
+            raise SuperLinkAway(f"The SuperLink of {self._folder} does not answer.", fix=fix) from error
         said = (done.stdout + done.stderr).decode("utf-8", "replace")
+        if flower_commands.UNAVAILABLE in said:
+            raise SuperLinkAway(f"The SuperLink of {self._folder} does not answer.", fix=fix)
         if done.returncode != 0 or '"success": false' in said:
             raise EngineError(
                 f"The SuperLink of {self._folder} does not do it: {said.strip()[-400:]}", fix=fix

@@ -24,6 +24,9 @@ CONNECTION = "suture"
 NODE_READY = b"SuperNode ID"
 """A SuperNode writes this when the SuperLink has taken it in."""
 
+UNAVAILABLE = "Connection to the SuperLink is unavailable"
+"""Flower's commands say this when nobody answers at the SuperLink's address."""
+
 
 def _program(name: str) -> str:
     return str(Path(scripts_folder()) / name)

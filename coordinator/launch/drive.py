@@ -5,7 +5,8 @@ step             why taking it again has one effect
 ===============  ==================================================================================================
 CREATED          the accounts' outboxes send each intent once; papers are replaced by the same papers
 CONSENTED        only reads
-SUBMITTED        the app's name is this launch's own: a run of it that the SuperLink knows is taken over
+SUBMITTED        the app's name is this launch's own: a run of it that the SuperLink knows is taken over;
+                 for the same reason a SuperLink that is away is waited for, and asked anew
 ===============  ==================================================================================================
 """
 
@@ -21,7 +22,7 @@ from coordinator.curves.file import check_out
 from coordinator.engines.bundle import build_bundle
 from coordinator.engines.control import FlowerControl
 from coordinator.engines.settings import Setting, encode_settings
-from coordinator.errors import RunStateError
+from coordinator.errors import RunStateError, SuperLinkAway
 from coordinator.launch.accounts import writer_of
 from coordinator.launch.prepare import MAX_MODEL
 from coordinator.launch.state import PRIVATE, LaunchFolder, LaunchState, Step
@@ -40,7 +41,8 @@ from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Run, RunState
 from ledger.signer import Signer, open_signer
 from ledger.typed_data import KeyPossession
 
-POLL_S = 1.0
+POLL_S, SUPERLINK_S = 1.0, 3.0
+"""Seconds between two looks at the ledger, and at a SuperLink that is away, which costs a process."""
 Say = Callable[[str], None]
 
 
@@ -51,7 +53,7 @@ def drive(folder: LaunchFolder, *, timeout_s: float, say: Say) -> LaunchState:
         InputError: The launch cannot go on, or too few consents came in time: resume it.
         VerificationError: The bundle on disk is not the one that the terms name.
         LedgerError: The ledger refuses, or is away: resume it.
-        EngineError: The SuperLink is away or refuses: resume it.
+        EngineError: The SuperLink was away for ``timeout_s`` seconds, or refuses: resume it.
     """
     with folder.alone():
         state = folder.read()
@@ -71,7 +73,7 @@ def drive(folder: LaunchFolder, *, timeout_s: float, say: Say) -> LaunchState:
         if state.step == Step.CREATED.value:
             _wait(state, timeout_s, say, folder)
             state = folder.reach(state, Step.CONSENTED)
-        return _submit(folder, state, terms, say)
+        return _submit_when_there(folder, terms, timeout_s, say)
 
 
 def check_bundle(folder: Path, terms: Terms) -> None:
@@ -213,6 +215,25 @@ def _accepted(state: LaunchState) -> int:
 
 
 # ---------------------------------------------------------------------- on the SuperLink
+
+
+def _submit_when_there(folder: LaunchFolder, terms: Terms, timeout_s: float, say: Say) -> LaunchState:
+    """Submit the run; a SuperLink that does not answer is waited for, and what it knows is looked at anew then.
+
+    Raises:
+        SuperLinkAway: It did not come back in time.
+    """
+    end, told = time.monotonic() + timeout_s, False
+    while True:
+        try:
+            return _submit(folder, folder.read(), terms, say)
+        except SuperLinkAway as error:
+            if time.monotonic() >= end:
+                raise
+            if not told:
+                say(f"{error.message} Waiting for it. {error.fix}")
+            told = True
+        time.sleep(SUPERLINK_S)
 
 
 def _submit(folder: LaunchFolder, state: LaunchState, terms: Terms, say: Say) -> LaunchState:

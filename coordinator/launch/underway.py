@@ -19,7 +19,8 @@ def under_way(state: LaunchState) -> list[int]:
     """Return Flower's ids of the runs of this launch's app that have not ended, oldest first.
 
     Raises:
-        EngineError: There is no such SuperLink, or it does not answer.
+        SuperLinkAway: It does not answer.
+        EngineError: There is no such SuperLink.
     """
     known = FlowerControl(Path(state.superlink)).runs(state.app)
     return [number for number, status in known if not status.startswith(FINISHED)]
@@ -45,7 +46,8 @@ def attended(
         sleep: Called with the seconds until the next look.
 
     Raises:
-        EngineError: There is no such SuperLink, or it does not answer.
+        SuperLinkAway: It does not answer.
+        EngineError: There is no such SuperLink.
     """
     end, told = clock() + PATIENCE_S, False
     while numbers := under_way(state):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,13 @@ from clients.gateway.gateway import ACTIVATION_FAILED
 from clients.gateway.ports import SuperLinkError
 from clients.gateway.superlink import HttpSuperLink, node_key
 from coordinator.certificates import make_certificates
+from coordinator.engines.control import FlowerControl
 from coordinator.engines.ports import reserve
+from coordinator.launch.drive import drive
+from coordinator.launch.state import Step
+from tests.simulators.launch_office import created, launch_office
 from tests.simulators.process_tree import MARK, becomes, end_marked, marked, processes_of
+from tests.simulators.terminal import Terminal
 
 pytestmark = [
     pytest.mark.e2e,
@@ -125,6 +131,29 @@ def test_what_dies_is_started_again_and_keys_stay_enrolled_over_crashes_and_rest
     assert not service.activated(stranger)
     service.end(signal.SIGKILL)
     assert becomes(lambda: not marked(service.mark), 15.0), "the kernel ends the others"
+
+
+def test_a_run_is_resumed_while_the_superlink_is_away_and_begins_once_as_soon_as_it_is_back(
+    service, tmp_path, monkeypatch, capsys
+):
+    office, said = launch_office(tmp_path, Terminal(monkeypatch, capsys)), []
+    with office.folder.joinpath("run.toml").open("a") as file:
+        file.write(f'\n[superlink]\nfolder = "{service.folder / "s"}"\n')
+    folder = created(office)
+    folder.reach(folder.read(), Step.CONSENTED)
+    service.start()
+    assert becomes((service.folder / "s" / "flower" / "config.toml").is_file, 60.0), service.log()
+    service.end(signal.SIGKILL)
+    assert becomes(lambda: not marked(service.mark), 15.0)
+    with ThreadPoolExecutor() as pool:
+        resumed = pool.submit(drive, folder, timeout_s=300.0, say=said.append)
+        assert becomes(lambda: said or resumed.done(), 90.0) and not resumed.done()
+        service.start()
+        state = resumed.result()
+    assert "does not answer. Waiting for it. Start it: suture superlink serve" in said[0]
+    assert said[1:] == [f"Started on the SuperLink as Flower's run {state.flower_run}."]
+    [(number, _)] = FlowerControl(service.folder / "s").runs(state.app)
+    assert (str(number), state.step) == (state.flower_run, Step.SUBMITTED.value)
 
 
 def test_certificates_that_are_missing_are_said_before_anything_is_made(service):

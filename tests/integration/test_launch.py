@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from coordinator.certificates import make_certificates
 from coordinator.demo.holders import training_task
-from coordinator.errors import EngineError
+from coordinator.engines.flower_commands import home_config
+from coordinator.engines.ports import reserve
+from coordinator.errors import EngineError, SuperLinkAway
 from coordinator.launch import drive as driving
 from coordinator.launch.check import check_escrow, check_people, rehearse
 from coordinator.launch.drive import drive
@@ -191,6 +196,22 @@ def test_a_launch_that_has_its_consents_waits_for_the_superlink_and_keeps_its_st
         drive(folder, timeout_s=0, say=lambda line: None)
     assert folder.read().step == Step.CONSENTED.value
     assert office.terminal.done("suture", "status", folder.path)["step"] == "consented"
+
+
+def test_a_superlink_that_does_not_answer_is_waited_for_as_long_as_was_asked_and_said_once(office):
+    folder, superlink, said = created(office), office.folder / "superlink", []
+    folder.reach(folder.read(), Step.CONSENTED)
+    home = superlink / "flower"
+    home.mkdir(parents=True)
+    authority = make_certificates(superlink / "c", ["127.0.0.1"], now=datetime.now(UTC)).authority
+    home.joinpath("config.toml").write_text(home_config(*reserve([None]), authority))
+    began = time.monotonic()
+    with pytest.raises(SuperLinkAway, match="does not answer") as away:
+        drive(folder, timeout_s=driving.SUPERLINK_S, say=said.append)
+    assert time.monotonic() - began >= driving.SUPERLINK_S
+    assert f"suture superlink serve {superlink}" in away.value.fix
+    assert said == [f"{away.value.message} Waiting for it. {away.value.fix}"]
+    assert folder.read().step == Step.CONSENTED.value
 
 
 def test_a_bundle_that_is_not_the_one_of_the_terms_is_refused_before_anything_is_sent(office):
