@@ -1,7 +1,8 @@
 """``python -m tests.crash_matrix [--part PART] [--only WORD ...] [--json FILE] [--table FILE]``: play every point of the matrix.
 
-A point that fails stops no other: each has its line, and the exit code is 1 in the end. The points on the services of production are rounds of one run, all others are runs of their own. All of it takes about
-an hour and a half on two idle cores; on a busy machine ``--patience 2`` doubles the services' deadlines and changes no check.
+A point that fails stops no other: each has its line, and the exit code is 1 in the end. The points on the services of production
+are rounds of one run, all others are runs of their own. All of it takes about an hour and a half on two idle cores; on a busy
+machine ``--patience 2`` doubles the services' deadlines and changes no check.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ def table(results: Iterable[dict[str, object]]) -> str:
 def deployed_table(outcomes: Iterable[Outcome]) -> str:
     """The kills on services as rows of Markdown."""
     rows = [
-        "| killed | phase | moment | back after | the researcher's commands | the round | verdict |",
-        "|---|---|---|---|---|---|---|",
+        "| killed | phase | moment | back after | the researcher's commands | the round | its end after | verdict |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for one in outcomes:
         away = f"{one.away_s:.0f} s" if one.away_s else ""
         end = f"model of {one.included}" if one.end == "round-finalised" else one.end.replace("|", "/")
-        cells = (one.kill.party, one.kill.phase, one.kill.when, away, one.commands, end, one.verdict)
+        lasted = f"{one.seconds:.0f} s" if one.seconds else ""
+        cells = (one.kill.party, one.kill.phase, one.kill.when, away, one.commands, end, lasted, one.verdict)
         rows.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(rows) + "\n"
 
