@@ -10,14 +10,18 @@ A ledger is named by a small file that every member keeps a copy of::
 
 or by a run's public folder, whose ``run.json`` says the same but for the code. Whoever opens a ledger checks the chain id,
 that the code at the address is this version's contract and the pinned one, and that it was created by its own code
-(:mod:`ledger.creation`). A URL may hold credentials: messages show its host only.
+(:mod:`ledger.creation`). A URL may hold credentials: messages show its host only, the file is written for its owner only, and
+one that others can read is warned of.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from eth_utils.crypto import keccak
@@ -25,7 +29,7 @@ from eth_utils.crypto import keccak
 from fl_core.errors import DecodeError, InputError
 from ledger.chain.connection import Web3Connection
 from ledger.chain.embedded import open_embedded
-from ledger.chain.http import shown
+from ledger.chain.http import may_be_secret, shown
 from ledger.chain.ports import Reading, Waiting, say_nothing
 from ledger.errors import WrongChain
 from ledger.files import write_atomically
@@ -34,7 +38,11 @@ from ledger.reader import LedgerReader
 from ledger.records import ADDRESS_SIZE, WORD_SIZE
 from ledger.toml_file import TomlFile, toml_text
 
+log = logging.getLogger("suture.ledger")
+
 FILE = "ledger.toml"
+_PRIVATE, _PUBLIC = 0o600, 0o644
+_READ_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 EMBEDDED = "embedded:"
 MAX_CONFIRMATIONS = 1000
 _ACCOUNT = re.compile(rf"[0-9a-f]{{{2 * ADDRESS_SIZE}}}")
@@ -110,8 +118,25 @@ def encode_address(address: LedgerAddress, base: Path) -> bytes:
 
 
 def write_address(path: Path, address: LedgerAddress) -> None:
-    """Write a ``ledger.toml``."""
-    write_atomically(path, encode_address(address, path.parent))
+    """Write a ``ledger.toml``; only its owner can read one whose URL may hold credentials."""
+    private = address.path is None and may_be_secret(address.chain)
+    write_atomically(path, encode_address(address, path.parent), _PRIVATE if private else _PUBLIC)
+
+
+def exposed(path: Path, chain: str) -> bool:
+    """Tell whether others can read a file whose ``chain`` is a URL that may hold credentials."""
+    if chain.startswith(EMBEDDED) or not may_be_secret(chain):
+        return False
+    return bool(path.stat().st_mode & _READ_BY_OTHERS)
+
+
+@cache  # a command reads its ledger's file several times
+def _warn_of(path: Path) -> None:
+    log.warning(
+        "Others can read %s, and the URL in it has a user, a path or a query, which may be a key. Run: chmod 600 %s",
+        path,
+        path,
+    )
 
 
 def find_ledger(place: Path) -> LedgerAddress:
@@ -151,6 +176,8 @@ def _from_toml(path: Path) -> LedgerAddress:
         except ValueError as error:
             raise file.wrong(key, str(error), "Mend that line.") from error
     file.end()
+    if exposed(path, chain):
+        _warn_of(path.resolve())
     if chain.startswith(EMBEDDED):
         chain = f"{EMBEDDED}{path.parent.resolve() / chain.removeprefix(EMBEDDED)}"
     return LedgerAddress(

@@ -23,12 +23,13 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
 
     from clients.node.accepted import accepted_terms
     from clients.node.house import open_house, read_copy
+    from ledger.address import place_of
 
     house = open_house(folder)
     facts: dict[str, object] = {
         "name": house.name,
         "account": f"0x{house.account.address.hex()}",
-        "ledger": None if house.ledger is None else f"{house.ledger.chain} (0x{house.ledger.contract})",
+        "ledger": None if house.ledger is None else f"{place_of(house.ledger)} (0x{house.ledger.contract})",
         "records": house.manifest.records,
         "data set commitment": house.manifest.commitment.hex(),
         "tasks": list(house.policy.tasks),

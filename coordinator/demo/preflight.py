@@ -184,7 +184,9 @@ def check_ledger(options: DemoOptions) -> None:
     if options.protection is not Protection.LATTICE:
         raise InputError("--ledger-url needs a protected run: the others leave no rounds on a ledger.")
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url!r} is no http(s) URL.", fix="Give the address of a JSON-RPC node.")
+        raise InputError(  # without the text: it may hold credentials
+            "What --ledger-url names is no http(s) URL.", fix="Give the address of a JSON-RPC node."
+        )
     from ledger.chain.connection import Web3Connection
     from ledger.errors import LedgerError
 

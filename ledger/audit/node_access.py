@@ -44,7 +44,10 @@ def open_nodes(
     connections: dict[str, Web3Connection] = {}
     for number, url in enumerate(dict.fromkeys(urls), start=1):
         if not url.startswith(("http://", "https://")):
-            raise InputError(f"{url!r} is no http(s) URL.", fix="Give the address of a JSON-RPC node.")
+            raise InputError(  # without the text: it may hold credentials
+                f"What --rpc names as node {number} is no http(s) URL.",
+                fix="Give the address of a JSON-RPC node.",
+            )
         try:
             connections[f"node {number} ({shown(url)})"] = Web3Connection(url)
         except ChainUnreachable as error:

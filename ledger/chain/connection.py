@@ -141,7 +141,9 @@ class Web3Connection:
             ) from error
         except OSError as error:  # everything of requests
             what, fix = refusal(error)
-            raise ChainUnreachable(f"{self._place} did not answer {method}: {what}.", fix=fix) from error
+            raise ChainUnreachable(
+                f"{self._place} did not answer {method}: {what}.", fix=fix
+            ) from None  # the cause quotes the URL, and a traceback would print it
         except (Web3Exception, MalformedJson) as error:
             raise ChainUnreachable(
                 f"{self._place} answered {method} with something unreadable: {error}.",

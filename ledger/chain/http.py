@@ -47,6 +47,12 @@ def shown(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}{port}"
 
 
+def may_be_secret(url: str) -> bool:
+    """Tell whether a URL has a part that :func:`shown` leaves out: a user, a path, a query, any of which can be a key."""
+    parts = urlsplit(url)
+    return "@" in parts.netloc or parts.path not in ("", "/") or bool(parts.query or parts.fragment)
+
+
 def refusal(error: BaseException) -> tuple[str, str]:
     """Return in words what an HTTP request failed with, and what to do; both without the URL."""
     response = error.response if isinstance(error, requests.HTTPError) else None

@@ -15,6 +15,7 @@ from clients.node.doctor.patient import DISTRIBUTION, Finding, Patient, failure,
 from clients.node.house import ledger_at_hand
 from fl_core.errors import SutureError
 from ledger.address import LedgerAddress, open_ledger
+from ledger.chain.http import shown
 from suture_fl.start import PACKAGES
 
 T = TypeVar("T")
@@ -120,6 +121,7 @@ def _newest(ledger: LedgerAddress) -> int | None:
 
 def _compare_date(patient: Patient, url: str) -> Finding:
     """Compare with the ``Date`` of an HTTP answer [RFC 9110 §6.6.1]."""
+    place = shown(url)
     try:
         request = Request(url, method="HEAD")  # noqa: S310 - the scheme was looked at
         with urlopen(request, timeout=patient.timeout_s) as answer:  # noqa: S310
@@ -127,16 +129,16 @@ def _compare_date(patient: Patient, url: str) -> Finding:
     except (URLError, OSError, ValueError) as error:
         date = getattr(error, "headers", None) and error.headers.get("Date", "")  # type: ignore[union-attr]
         if not date:
-            return warning(f"{url} does not tell the time ({error}).", "See the check of the partners.")
+            return warning(f"{place} does not tell the time ({error}).", "See the check of the partners.")
     try:
         skew = int(parsedate_to_datetime(date).timestamp()) - patient.now
     except (TypeError, ValueError):
-        return warning(f"{url} does not tell the time.", "Nothing, if the ledger's time is right.")
+        return warning(f"{place} does not tell the time.", "Nothing, if the ledger's time is right.")
     if abs(skew) > MOST_SKEW_S:
         return failure(
-            f"This clock and {url} differ by {abs(skew)} s.", "Set the clock: timedatectl set-ntp true"
+            f"This clock and {place} differ by {abs(skew)} s.", "Set the clock: timedatectl set-ntp true"
         )
-    return ok(f"This clock and {url} differ by {abs(skew)} s.")
+    return ok(f"This clock and {place} differ by {abs(skew)} s.")
 
 
 def _quiet(ask: Callable[[], T]) -> T | None:

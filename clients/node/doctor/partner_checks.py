@@ -19,7 +19,7 @@ from clients.node.ledger_access import board_at_hand
 from clients.node.logbook import account_of
 from fl_core.errors import SutureError
 from fl_core.protocol.setup import transport_key_digest
-from ledger.address import open_ledger
+from ledger.address import LedgerAddress, exposed, open_ledger
 from ledger.records import Role
 from ledger.standing import read_standing
 
@@ -38,8 +38,16 @@ def check_ledger(patient: Patient) -> list[Finding]:
     """Check that the ledger answers, on the right chain, with the pinned contract and this version's code."""
     try:
         address = ledger_at_hand(patient.folder)
-        if address is None:
-            return [warning("The node follows no ledger.", "suture-node join FOLDER ledger.toml")]
+    except SutureError as error:
+        return [failure(f"The ledger: {error.message}", error.fix or "See docs/reference/files.md.")]
+    if address is None:
+        return [warning("The node follows no ledger.", "suture-node join FOLDER ledger.toml")]
+    return [*_ask(address), *_doubts(patient, address)]
+
+
+def _ask(address: LedgerAddress) -> list[Finding]:
+    """Open the ledger and say where it stands."""
+    try:
         opened = open_ledger(address)
     except (SutureError, OSError) as error:
         fix = error.fix if isinstance(error, SutureError) else ""
@@ -51,11 +59,27 @@ def check_ledger(patient: Patient) -> list[Finding]:
     finally:
         opened.close()
     found = [ok(f"Chain {address.chain_id}, contract 0x{address.contract}, block {head.number}.")]
+    if paused:
+        found.append(warning("The ledger is paused: no round can open.", "Ask the other members."))
+    return found
+
+
+def _doubts(patient: Patient, address: LedgerAddress) -> list[Finding]:
+    """Return what is doubtful about the way to a ledger, whether or not it answers."""
+    found = []
     if is_open(address.chain):
         found.append(
             warning(
                 "The ledger's node is on another machine and without TLS: whoever is between can change what it says.",
                 "Give its URL with https, or run a node on this machine.",
+            )
+        )
+    if exposed(patient.folder / "node.toml", address.chain):
+        found.append(
+            warning(
+                "Others can read node.toml, and the URL of the ledger's node in it has a user, a path or a query, which "
+                "may be a key.",
+                f"chmod 600 {patient.folder / 'node.toml'}",
             )
         )
     if not address.code and address.path is None:
@@ -64,8 +88,6 @@ def check_ledger(patient: Patient) -> list[Finding]:
                 "The contract's code hash is not pinned.", "Join again with the consortium's ledger.toml."
             )
         )
-    if paused:
-        found.append(warning("The ledger is paused: no round can open.", "Ask the other members."))
     return found
 
 

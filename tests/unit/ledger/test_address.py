@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,32 @@ def test_credentials_in_a_url_are_never_shown(tmp_path: Path) -> None:
     address = find_ledger(written(tmp_path / "ledger.toml", lines))
     assert "hunter2" not in str(address) + repr(address) and "/v3/key" not in str(address)
     assert shown(address.chain) == "https://node.example:8545"
+
+
+@pytest.mark.parametrize(
+    ("chain", "secret"),
+    [
+        ("https://user:hunter2@node.example", True),
+        ("https://node.example/v3/key", True),
+        ("https://node.example/?token=t", True),
+        ("https://node.example:8545/", False),
+        ("embedded:chains/ledger.sqlite", False),
+    ],
+)
+def test_a_file_whose_url_may_hold_credentials_is_its_owners_and_a_copy_that_others_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, chain: str, secret: bool
+) -> None:
+    path = tmp_path / "ledger.toml"
+    write_address(path, LedgerAddress(chain=chain, chain_id=5, contract="11" * 20))
+    assert stat.S_IMODE(path.stat().st_mode) == (0o600 if secret else 0o644)
+    find_ledger(path)
+    assert not caplog.messages
+    path.chmod(0o640)
+    find_ledger(path)  # is not refused
+    find_ledger(path)
+    assert len(caplog.messages) == (1 if secret else 0)  # once in a process
+    for said in caplog.messages:
+        assert f"chmod 600 {path}" in said and "hunter2" not in said
 
 
 def test_a_place_that_names_no_ledger_is_refused(tmp_path: Path) -> None:

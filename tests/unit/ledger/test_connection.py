@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_a_node_that_is_not_there_is_unreachable_and_its_url_is_not_shown() -> N
     with pytest.raises(ChainUnreachable) as caught:
         Web3Connection("http://user:secret@127.0.0.1:1", timeout_s=0.5)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.network
+def test_a_traceback_of_a_node_that_is_away_or_wants_a_password_does_not_show_its_url() -> None:
+    word = "hunter2"
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as refusing:  # answers 501 to every POST
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        for port in (1, refusing.server_port):
+            with pytest.raises(ChainUnreachable) as caught:
+                Web3Connection(f"http://user:{word}@127.0.0.1:{port}/{word}?{word}", timeout_s=0.5)
+            assert word not in "".join(traceback.format_exception(caught.value))
+        refusing.shutdown()
 
 
 # ---------------------------------------------------------------- what nodes get wrong

@@ -201,6 +201,24 @@ def test_a_node_without_a_ledger_is_warned_and_a_ledger_that_is_not_there_is_a_f
     the_one(look(folder, "clock"), Grade.WARNING, "does not tell its newest block")
 
 
+@pytest.mark.network
+def test_a_node_toml_with_a_key_in_its_url_that_others_can_read_is_a_warning_and_nothing_shows_the_key(
+    folder,
+):
+    config = folder / "node.toml"
+    section = f'\n[ledger]\nchain = "https://u:hunter2@127.0.0.1:1/v3/key7"\nchain_id = 5\ncontract = "{"11" * 20}"\n'
+    config.write_text(config.read_text() + section)
+    assert Grade.WARNING not in [grade for grade, said in look(folder, "ledger") if "may be a key" in said]
+    config.chmod(0o640)
+    found = look(folder, "ledger")
+    the_one(found, Grade.FAILURE, "https://127.0.0.1:1 did not answer")
+    the_one(found, Grade.WARNING, "may be a key")
+    shown = CliRunner().invoke(cli, ["status", str(folder)])
+    assert "https://127.0.0.1:1 (0x1111" in shown.output
+    said = f"{found} {shown.output} {shown.exception} {CliRunner().invoke(cli, ['doctor', str(folder), '--json']).output}"
+    assert "hunter2" not in said and "key7" not in said
+
+
 def test_a_logbook_that_was_altered_or_says_more_than_the_register_is_a_failure(folder):
     logbook = Logbook(folder, account_of(folder), clock=lambda: NOW)
     the_one(look(folder, "register"), Grade.OK, "0 entries")
