@@ -22,6 +22,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -149,10 +150,7 @@ class Outbox:
         self._before_sending = before_sending
         self._waiting = waiting
         self._mutex = threading.RLock()
-        first = connection.block_hash(0)
-        if first is None:
-            raise ChainUnreachable("The chain does not tell its first block.", fix="Use another node.")
-        self._file = OutboxFile(Path(path), f"{connection.chain_id}:{first.hex()}", signer.address)
+        self._file = OutboxFile(Path(path), _name_of(connection), signer.address)
 
     @property
     def sender(self) -> bytes:
@@ -369,3 +367,24 @@ class Outbox:
             gas_used=mined.gas_used,
             contract=mined.contract,
         )
+
+
+def unfinished(path: Path, connection: Sending, account: bytes) -> tuple[str, ...]:
+    """Return the intents of an account that were signed and not seen through, by nonce; needs no key, sends nothing.
+
+    Raises:
+        StoreCorrupt: The file is not an outbox.
+        ChainUnreachable: The chain does not tell its first block.
+    """
+    if not path.exists():
+        return ()
+    with closing(OutboxFile(path, _name_of(connection), account)) as file:
+        return tuple(entry.intent for entry in file.signed())
+
+
+def _name_of(connection: Sending) -> str:
+    """Return what tells a chain from every other: ids are chosen by people."""
+    first = connection.block_hash(0)
+    if first is None:
+        raise ChainUnreachable("The chain does not tell its first block.", fix="Use another node.")
+    return f"{connection.chain_id}:{first.hex()}"

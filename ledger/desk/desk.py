@@ -26,7 +26,7 @@ from fl_core.errors import InputError
 from fl_core.secret import Secret
 from ledger.address import LedgerAddress, OpenLedger, open_ledger
 from ledger.desk.begun import done_already
-from ledger.outbox import Outbox
+from ledger.outbox import Outbox, unfinished
 from ledger.records import Receipt
 from ledger.rehearsal import Rehearsal, Rehearsed
 from ledger.signer import Signer, keystore_address, keystore_of, open_signer
@@ -192,6 +192,20 @@ class Desk(Window):
                 writer.close()
         self.show(self._done(steps, receipts, {**(extra or {}), **told(receipts)}, list(told(receipts))))
         return receipts
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Return the intents that an interrupted command left; opens no key."""
+        return unfinished(self.account.outbox, self.connection, self.account.address)
+
+    def finish(self) -> None:
+        """Step 1 alone: see through what an interrupted command left; nothing where there is nothing, or with ``--dry-run``."""
+        if self.wishes.dry_run or not self.unfinished():
+            return
+        writer = self._writer()
+        try:
+            self._recover(writer, [])
+        finally:
+            writer.close()
 
     def _writer(self) -> LedgerWriter:
         confirmations = self.address.confirmations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,21 @@ from fl_core.errors import InputError
 from ledger.desk.desk import Desk, Step, effects
 from ledger.files import read_plain
 from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Role, RunState
-from ledger.views.proposals import in_words, outlook, proposal_named, proposals
-from ledger.views.window import Window, read_roles
+from ledger.views.proposals import (
+    Executed,
+    Proposal,
+    executed_proposals,
+    in_words,
+    outlook,
+    proposal_named,
+    proposals,
+)
+from ledger.views.window import LEAST_DIGITS, Answer, Window, read_roles
 
 MAX_MINUTES = 1 << 28
 """Bytes of a document whose digest goes with a vote."""
+_INTENT = "vote/"
+"""Begins the intent of a vote; the proposal's id follows."""
 
 Subject = Annotated[
     str | None,
@@ -72,10 +83,23 @@ def cast(
     ] = None,
     minutes: Minutes = None,
 ) -> None:
-    """Vote for an open proposal; with --minutes only if it names that very document."""
-    found = proposal_named(desk, proposal)
+    """Vote for an open proposal; with --minutes only if it names that very document.
+
+    Given again after your vote, or a later one, executed it, the answer is that.
+    """
+    done = next(iter(_left_behind(desk)), None) if proposal is None else None
+    try:
+        found = proposal_named(desk, proposal) if done is None else done.proposal
+    except InputError:  # it is not open; was it?
+        done = None if proposal is None else _begins_with(executed_proposals(desk), proposal)
+        if done is None:
+            raise
+        found = done.proposal
     if minutes is not None and _digest(minutes) != found.info:
         raise InputError(f"The proposal does not name {minutes}.", fix="Get the document that was proposed.")
+    if done is not None:
+        _tell_executed(desk, done)
+        return
     _vote(desk, found.act, found.subject, found.roles, found.info)
 
 
@@ -94,6 +118,11 @@ def pause(desk: Desk) -> None:
 
 
 def _vote(desk: Desk, act: Act, subject: bytes, roles: Role, info: bytes) -> None:
+    asked = (act, subject, roles, info)
+    done = next((one for one in _left_behind(desk) if _what(one.proposal) == asked), None)
+    if done is not None:
+        _tell_executed(desk, done)
+        return
     proposal = desk.reader.proposal_id(act, subject, roles, info)
     votes, threshold = desk.reader.votes(proposal), desk.reader.threshold()
     counted = desk.reader.voted(proposal, desk.account.address)  # of a command that is given again
@@ -104,7 +133,7 @@ def _vote(desk: Desk, act: Act, subject: bytes, roles: Role, info: bytes) -> Non
     desk.note(f"{outlook(votes, threshold)}{': yours' if executes else ''}")
     step = Step(
         f"{'' if executes else 'vote to '}{words}",
-        f"vote/{proposal.hex()}",
+        f"{_INTENT}{proposal.hex()}",
         lambda w, i: w.vote(act, subject, roles, info, intent=i),
     )
     desk.act(
@@ -116,6 +145,61 @@ def _vote(desk: Desk, act: Act, subject: bytes, roles: Role, info: bytes) -> Non
             "executes": executes,
         },
     )
+
+
+def _what(proposal: Proposal) -> tuple[Act, bytes, Role, bytes]:
+    """Return what a proposal is about: the same act can be proposed again in a later era."""
+    return proposal.act, proposal.subject, proposal.roles, proposal.info
+
+
+def _left_behind(desk: Desk) -> list[Executed]:
+    """Return the executed proposals that votes were for which interrupted commands of this account left."""
+    begun = {intent.removeprefix(_INTENT)[:64] for intent in desk.unfinished() if intent.startswith(_INTENT)}
+    found = executed_proposals(desk) if begun else []
+    return [one for one in found if one.proposal.id.hex() in begun and desk.account.address in one.votes]
+
+
+def _begins_with(executed: Sequence[Executed], text: str) -> Executed | None:
+    """Return the only executed proposal whose id begins with what a person gave."""
+    digits = text.lower().removeprefix("0x")
+    found = [one for one in executed if one.proposal.id.hex().startswith(digits)]
+    return found[0] if len(found) == 1 and len(digits) >= LEAST_DIGITS else None
+
+
+def _tell_executed(desk: Desk, done: Executed) -> None:
+    """Answer a vote for a proposal that was executed meanwhile; it is done if this account's vote is among those recorded.
+
+    Raises:
+        InputError: It is not: the others did it without this account.
+    """
+    words = in_words(desk, *_what(done.proposal))
+    mine = done.votes.get(desk.account.address)
+    mined = None if mine is None else desk.connection.receipt(mine)
+    if mined is None:
+        raise InputError(
+            f"The proposal was executed in block {done.block} without your vote: {words}.",
+            fix="There is nothing left to vote for; `suture vote list` shows what is open.",
+        )
+    desk.finish()
+    votes = len(done.votes)
+    vote = {
+        "words": words,
+        "transaction": f"0x{mined.tx_hash.hex()}",
+        "block": mined.block_number,
+        "gas": mined.gas_used,
+    }
+    data = {
+        "dry_run": desk.wishes.dry_run,
+        "account": f"0x{desk.account.address.hex()}",
+        "transactions": [vote],
+        "proposal": f"0x{done.proposal.id.hex()}",
+        "votes": votes,
+        "threshold": votes,
+        "executes": True,
+    }
+    where = f"block {mined.block_number}, transaction 0x{mined.tx_hash.hex()}"
+    line = f"Done already: {words} (executed in block {done.block}); your vote is one of {votes} ({where})"
+    desk.show(Answer(data, [line]))
 
 
 def _check_executable(desk: Desk, act: Act, subject: bytes, info: bytes) -> None:

@@ -70,6 +70,40 @@ def _proposal(act: Act, events: Sequence[Event]) -> Proposal:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A proposal whose act was executed.
+
+    Attributes:
+        proposal: What it was, with everybody who voted for it.
+        block: When it was executed.
+        votes: Voter -> the transaction of its vote.
+    """
+
+    proposal: Proposal
+    block: int
+    votes: Mapping[bytes, bytes]
+
+
+def executed_proposals(window: Window) -> list[Executed]:
+    """Return the proposals that were executed, oldest first."""
+    executed, found = _executions(window), dict[bytes, list[Event]]()
+    for event in window.reader.events("Vote"):
+        found.setdefault(bytes(event.values["proposal"]), []).append(event)
+    done = []
+    for events in found.values():
+        act = _act(events[0].values["act"])
+        if act is not None and events[-1].tx_hash in executed:
+            votes = {bytes(event.values["voter"]): event.tx_hash for event in events}
+            done.append(Executed(proposal=_proposal(act, events), block=events[-1].block_number, votes=votes))
+    return sorted(done, key=lambda one: one.block)
+
+
+def _executions(window: Window) -> set[bytes]:
+    """Return the transactions in which an act may have been executed."""
+    return {event.tx_hash for name in EXECUTIONS for event in window.reader.events(name)}
+
+
 def proposal_named(window: Window, text: str | None) -> Proposal:
     """Return the open proposal that a person names by its id or the beginning of it; without a name, the only one.
 
@@ -152,7 +186,7 @@ def _voted_for(window: Window, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def vote_history(window: Window) -> Answer:
     """List every vote ever cast, when, and whether it executed its act."""
-    executed = {event.tx_hash for name in EXECUTIONS for event in window.reader.events(name)}
+    executed = _executions(window)
     votes = []
     for event in window.reader.events("Vote"):
         values = event.values

@@ -72,10 +72,13 @@ def test_votes_are_not_collected_for_an_account_that_is_never_admitted(office: O
 # ------------------------------------------------------------------------------------------------------- interruptions
 
 
-def interrupted(office: Office, intent: str) -> None:
+def interrupted(office: Office, intent: str, account: str = "") -> None:
     """Leave in the outbox what a command leaves that was ended while it waited for its receipt."""
     with sqlite3.connect(office.folder / "keys" / "outbox.sqlite") as database:
-        changed = database.execute("UPDATE entry SET state='signed' WHERE intent LIKE ?", (f"{intent}%",))
+        changed = database.execute(
+            "UPDATE entry SET state='signed' WHERE intent LIKE ? AND hex(sender) LIKE ?",
+            (f"{intent}%", account.removeprefix("0x") or "%"),
+        )
         assert changed.rowcount == 1
     database.close()
 
@@ -98,6 +101,33 @@ def test_an_interrupted_vote_that_is_given_again_is_an_answer_and_no_refusal(off
     again = office.act("coordinator", *propose)
     assert (again["transactions"], again["votes"], again["executes"]) == (first["transactions"], 1, False)
     assert "caller has voted" in office.refused("coordinator", *propose, code=4)
+
+
+def test_an_interrupted_vote_that_executed_its_proposal_is_given_again_and_is_done(office: Office) -> None:
+    office.act("coordinator", "vote", "propose", "THRESHOLD", "3")
+    (open_one,) = office.look("vote", "list")["open"]
+    cast = ("vote", "cast", open_one["id"][:8])
+    first = office.act("auditor", *cast)
+    interrupted(office, f"vote/{open_one['id'][2:]}", office.account("auditor"))
+    office.act("coordinator", "vote", "propose", "THRESHOLD", "1")  # is not what the auditor voted for
+    for again in (("vote", "cast", "--dry-run"), ("vote", "cast"), cast):
+        said = office.act("auditor", *again)
+        assert said == {**first, "dry_run": "--dry-run" in again}
+    assert office.act("coordinator", *cast)["executes"] is True  # its vote was recorded, too
+    line = office.refused("alder", *cast)
+    assert "was executed in block" in line and "without your vote: need 3 votes for an act" in line
+    assert len(office.look("vote", "list")["open"]) == 1
+
+
+def test_an_interrupted_proposal_whose_act_is_done_is_given_again_and_is_done(office: Office) -> None:
+    account = office.make_node("birch")
+    propose = ("vote", "propose", "ADMIT", account, "--roles", "holder")
+    office.act("coordinator", *propose)
+    first = office.act("alder", *propose)
+    interrupted(office, "vote/", office.account("alder"))
+    again = office.act("alder", *propose)
+    assert again["executes"] is True and again["proposal"] == first["proposal"]
+    assert "a member already" in office.refused("alder", *propose)  # nothing is left of the first command
 
 
 def test_what_another_command_left_is_finished_and_not_taken_for_this_one(office: Office) -> None:
