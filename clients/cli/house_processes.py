@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -13,31 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients.cli.supernode_process import supernode_command, supernode_environment
 from clients.node.house import PRIVATE
 from suture_fl.children import Child, end_all, end_strays
 from suture_fl.processes import adopt_orphans
 
 LOOK_S = 0.5
 OVERDUE_EVERY_S = 5.0
-FLOWER = {
-    "FLWR_TELEMETRY_ENABLED": "0",
-    "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-_HANDED_ON = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "PYTHONPATH",
-    "OMP_NUM_THREADS",
-    "NUMBA_CACHE_DIR",
-    "CUDA_VISIBLE_DEVICES",
-)
-"""Variables that the SuperNode gets of the node's environment."""
 
 log = logging.getLogger("suture.node")
 
@@ -90,22 +71,6 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
     ]
 
 
-def supernode_command(gateway: str, port: int, socket: Path) -> list[str]:
-    """Return the command of a SuperNode behind the gateway at ``gateway`` (``HOST:PORT``), which reaches the node by ``socket``."""
-    return [
-        *(_program("flower-supernode"), "--insecure", "--superlink", gateway),
-        *("--host", "127.0.0.1", "--port", str(port), "--isolation", "subprocess"),
-        *("--node-config", f'door="unix:{socket.resolve()}"'),
-    ]
-
-
-def supernode_environment(home: Path) -> dict[str, str]:
-    """Return a SuperNode's whole environment; a passphrase may be among what of ours is left out."""
-    handed = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    path = os.pathsep.join([sysconfig.get_path("scripts"), handed.get("PATH", os.defpath)])
-    return {**handed, **FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1", "PATH": path}
-
-
 def keep_running(
     folder: Path,
     kept: list[Child],
@@ -147,7 +112,3 @@ def _overdue(folder: Path, now: float) -> bool:
         return False
     with closing(Questions(path)) as questions:
         return questions.give_up(now)
-
-
-def _program(name: str) -> str:
-    return str(Path(sysconfig.get_path("scripts")) / name)

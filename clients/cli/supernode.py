@@ -27,7 +27,7 @@ def supernode(
     """
     import os
 
-    from clients.cli.house_processes import supernode_command, supernode_environment
+    from clients.cli.supernode_process import supernode_command, supernode_environment
     from suture_fl.processes import write_no_core
 
     write_no_core()
