@@ -397,5 +397,6 @@ def _read(path: Path, limit: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}).", fix="Point to a folder made for a node."
+            f"{path} cannot be read ({error.strerror}).",
+            fix="Name the folder that `suture-node init` made, as the user that it belongs to.",
         ) from error

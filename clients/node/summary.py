@@ -68,7 +68,9 @@ def summarise(house: House, *, now: int) -> tuple[Facts, list[str]]:
         for text in doubts(policy, now=now, known_tasks=task_names(), known_sets=frozenset(PARAMETER_SETS))
     ]
     if contradictions(entries, register):
-        warnings.append("the register was rolled back: do not serve (suture-node log verify)")
+        warnings.append(
+            f"the register was rolled back: do not serve (suture-node doctor {house.folder} --only register)"
+        )
     facts: Facts = {
         "data sets": [_data_set(house, register, name, now) for name in sorted(house.data)],
         "other data sets": sorted({one.name for one in stored(house.folder)} - set(house.data)),
@@ -90,7 +92,9 @@ def summarise(house: House, *, now: int) -> tuple[Facts, list[str]]:
             "token balance": {f"0x{token.hex()}": str(units) for token, units in ledger.balance.items()},
         }
     elif house.ledger is not None:
-        warnings.append("the ledger cannot be asked (suture-node doctor --only ledger)")
+        warnings.append(f"the ledger cannot be asked (suture-node doctor {house.folder} --only ledger)")
+    else:
+        warnings.append(f"no ledger is followed yet (suture-node join {house.folder} ledger.toml)")
     return facts, warnings
 
 

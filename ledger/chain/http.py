@@ -23,6 +23,7 @@ from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 from ledger.chain.jsonrpc import MalformedJson, to_object
 from ledger.chain.ports import Waiting, say_nothing
+from suture_fl.unreachable import why
 
 MAX_ANSWER_BYTES = 64 << 20
 """Longest answer; the longest honest ones are 10,000 logs, about 10 megabytes."""
@@ -57,7 +58,9 @@ def refusal(error: BaseException) -> tuple[str, str]:
     """Return in words what an HTTP request failed with, and what to do; both without the URL."""
     response = error.response if isinstance(error, requests.HTTPError) else None
     if response is None:
-        return type(error).__name__, "Check its address and that it runs, or try again later."
+        words, fix = why(error)
+        name = type(error).__name__
+        return name if words == name else f"{words} ({name})", fix
     words = f"HTTP {response.status_code}"
     if response.status_code in _DENIED:
         return words, "It wants a user and a password: write the URL as http(s)://USER:PASSWORD@HOST."

@@ -17,6 +17,7 @@ from fl_core.errors import SutureError
 from ledger.address import LedgerAddress, open_ledger
 from ledger.chain.http import shown
 from suture_fl.start import PACKAGES
+from suture_fl.unreachable import why
 
 T = TypeVar("T")
 PYTHONS = ((3, 11), (3, 13))
@@ -103,7 +104,9 @@ def check_clock(patient: Patient) -> list[Finding]:
     relay = _quiet(lambda: patient.network.relay)
     if isinstance(relay, str) and relay.startswith(("https://", "http://")):
         found.append(_compare_date(patient, relay))
-    return found or [warning("There is nothing to compare the clock with.", "Join a ledger.")]
+    return found or [
+        warning("There is nothing to compare the clock with.", "Join a ledger; see its check below.")
+    ]
 
 
 def _newest(ledger: LedgerAddress) -> int | None:
@@ -129,7 +132,9 @@ def _compare_date(patient: Patient, url: str) -> Finding:
     except (URLError, OSError, ValueError) as error:
         date = getattr(error, "headers", None) and error.headers.get("Date", "")  # type: ignore[union-attr]
         if not date:
-            return warning(f"{place} does not tell the time ({error}).", "See the check of the partners.")
+            return warning(
+                f"{place} does not tell the time: {why(error)[0]}.", "See the check of the partners."
+            )
     try:
         skew = int(parsedate_to_datetime(date).timestamp()) - patient.now
     except (TypeError, ValueError):

@@ -22,6 +22,7 @@ from fl_core.protocol.setup import transport_key_digest
 from ledger.address import LedgerAddress, exposed, open_ledger
 from ledger.records import Role
 from ledger.standing import read_standing
+from suture_fl.unreachable import why
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SOON_S = 14 * 86_400
@@ -41,8 +42,12 @@ def check_ledger(patient: Patient) -> list[Finding]:
     except SutureError as error:
         return [failure(f"The ledger: {error.message}", error.fix or "See docs/reference/files.md.")]
     if address is None:
-        return [warning("The node follows no ledger.", "suture-node join FOLDER ledger.toml")]
+        return [warning("The node follows no ledger yet.", _join(patient))]
     return [*_ask(address), *_doubts(patient, address)]
+
+
+def _join(patient: Patient) -> str:
+    return f"Get the consortium's ledger.toml: suture-node join {patient.folder} ledger.toml"
 
 
 def _ask(address: LedgerAddress) -> list[Finding]:
@@ -50,8 +55,8 @@ def _ask(address: LedgerAddress) -> list[Finding]:
     try:
         opened = open_ledger(address)
     except (SutureError, OSError) as error:
-        fix = error.fix if isinstance(error, SutureError) else ""
-        return [failure(f"The ledger: {error}", fix or "Check address and network; ask the consortium.")]
+        said, fix = (error.message, error.fix) if isinstance(error, SutureError) else why(error)
+        return [failure(f"The ledger: {said}", fix or "Check address and network; ask the consortium.")]
     try:
         head, paused = opened.connection.head(), opened.reader.paused()
     except SutureError as error:
@@ -96,9 +101,7 @@ def check_member(patient: Patient) -> list[Finding]:
     try:
         address = ledger_at_hand(patient.folder)
         if address is None:
-            return [
-                warning("Without a ledger there is no membership.", "suture-node join FOLDER ledger.toml")
-            ]
+            return [warning("Without a ledger there is no membership.", _join(patient))]
         account, opened = account_of(patient.folder), open_ledger(address)
     except (SutureError, OSError):
         return [warning("The ledger or the account cannot be read.", "See the checks of ledger and keys.")]
@@ -118,7 +121,8 @@ def check_member(patient: Patient) -> list[Finding]:
                 )
             ]
         if not keys.epoch:
-            return [failure("No keys are registered for the account.", "suture-node keys register FOLDER")]
+            mend = f"suture-node keys register {patient.folder}"
+            return [failure("No keys are registered for the account.", mend)]
         found = []
         if keys.signer not in registered_signers(patient.folder):
             found.append(
@@ -155,9 +159,10 @@ def check_copy(patient: Patient) -> list[Finding]:
             wanted=load_policy(patient.folder).checkpoints,
         )
     except (SutureError, OSError) as error:
+        said = error.message if isinstance(error, SutureError) else str(error)
         return [
             failure(
-                f"The copy of the ledger: {error}", "Delete chain/ledger.sqlite, never chain/signed.sqlite."
+                f"The copy of the ledger: {said}", "Delete chain/ledger.sqlite, never chain/signed.sqlite."
             )
         ]
     if standing is None:
@@ -208,22 +213,21 @@ def _reach(patient: Patient, what: str, host: str, port: str, *, tls: bool) -> F
         return failure(f"The address of the {what} is not host:port.", "Mend [network] in node.toml.")
     place = f"{host}:{port}"
     try:
+        context = ssl.create_default_context(cafile=patient.network.ca or None)
+    except OSError:
+        return failure(
+            f"{patient.network.ca} holds no certificates, so the {what} cannot be told from anybody else.",
+            "Name the consortium's CA, a PEM file, as ca in [network] of node.toml.",
+        )
+    try:
         with socket.create_connection((host, int(port)), timeout=patient.timeout_s) as connection:
             if not tls:
                 return warning(f"The {what} at {place} answers, without TLS.", "Use TLS but on loopback.")
-            context = ssl.create_default_context(cafile=patient.network.ca or None)
             with context.wrap_socket(connection, server_hostname=host) as session:
                 return _certificate(patient, what, place, session)
-    except ssl.SSLCertVerificationError as error:
-        return failure(
-            f"The certificate of the {what} at {place} is refused: {error.verify_message}.",
-            "Name the consortium's CA as ca in [network]; ask the coordinator if the name or the end is wrong.",
-        )
     except (OSError, OverflowError) as error:
-        return failure(
-            f"The {what} at {place} cannot be reached ({error}).",
-            "Check the address, the firewall (outward connections only), and that it runs.",
-        )
+        words, mend = why(error)
+        return failure(f"The {what} at {place} cannot be reached: {words}.", mend)
 
 
 def _certificate(patient: Patient, what: str, place: str, session: ssl.SSLSocket) -> Finding:

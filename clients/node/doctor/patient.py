@@ -117,7 +117,8 @@ class Patient:
             return tomllib.loads(read_plain(path, MAX_CONFIG).decode())
         except OSError as error:
             raise InputError(
-                f"{path} cannot be read ({error.strerror}).", fix="Name a node's folder."
+                f"{path} cannot be read ({error.strerror}).",
+                fix="Name the folder that `suture-node init` made.",
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is not valid TOML ({error}).", fix="Mend that line.") from error

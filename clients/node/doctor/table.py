@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clients.node.doctor.house_checks import (
     check_data,
@@ -15,7 +16,7 @@ from clients.node.doctor.house_checks import (
 )
 from clients.node.doctor.machine_checks import check_clock, check_disk, check_names, check_versions
 from clients.node.doctor.partner_checks import check_copy, check_ledger, check_member, check_partners
-from clients.node.doctor.patient import Finding, Grade, Patient
+from clients.node.doctor.patient import Finding, Grade, Patient, failure
 from fl_core.errors import InputError
 
 
@@ -50,6 +51,8 @@ _ROWS: tuple[tuple[str, Callable[[Patient], list[Finding]]], ...] = (
     ("partners", check_partners),
     ("leftovers", check_leftovers),
 )
+_OF_THE_MACHINE = (check_versions, check_names)
+"""What can be looked at without a node's folder."""
 CHECKS = tuple(Check(number=n, name=name, looks=looks) for n, (name, looks) in enumerate(_ROWS, 1))
 
 
@@ -69,8 +72,31 @@ def chosen(only: str) -> tuple[Check, ...]:
 
 
 def examine(patient: Patient, checks: Sequence[Check]) -> list[tuple[Check, Finding]]:
-    """Make checks in their order."""
-    return [(check, finding) for check in checks for finding in check.looks(patient)]
+    """Make checks in their order; where there is no node's folder, only those of the machine and one that says so."""
+    away = _no_home(patient.folder)
+    able = [check for check in checks if away is None or check.looks in _OF_THE_MACHINE]
+    found = [(check, finding) for check in able for finding in check.looks(patient)]
+    if away is not None:
+        (folder,) = (check for check in CHECKS if check.looks is check_folder)
+        found.append((folder, away))
+    return found
+
+
+def _no_home(folder: Path) -> Finding | None:
+    """Return the finding that a folder is no node's, or is closed to this user; None where it can be looked at."""
+    try:
+        if (folder / "node.toml").exists():
+            return None
+        reason = "it has no node.toml." if folder.is_dir() else "it does not exist."
+    except PermissionError:
+        return failure(
+            f"{folder} is closed to this user.",
+            "Run this as the user that the node runs as: sudo -u USER ...",
+        )
+    return failure(
+        f"{folder} is no node's folder: {reason}",
+        f"Name the folder that `suture-node init` made; or make one: suture-node init {folder} --name ... --data ...",
+    )
 
 
 def worst(findings: Sequence[tuple[Check, Finding]]) -> Grade:

@@ -119,7 +119,25 @@ def test_a_folder_that_others_can_reach_or_that_is_anothers_is_a_failure(folder)
     (folder / "keys").chmod(0o700)
     folder.chmod(0o700)
     the_one(look(folder, "folder", user=lambda: 12345), Grade.FAILURE, "the node runs as 12345")
-    the_one(look(folder / "nothing", "folder"), Grade.FAILURE, "no folder")
+
+
+def test_what_is_no_nodes_folder_is_one_finding_and_not_ten(folder, tmp_path):
+    empty = tmp_path / "empty"
+    for place, reason in ((folder / "nothing", "it does not exist"), (tmp_path, "it has no node.toml")):
+        findings = examine(Patient(folder=place, now=NOW), CHECKS)
+        (bad,) = (finding for _, finding in findings if finding.grade is Grade.FAILURE)
+        assert f"{place} is no node's folder: {reason}" in bad.found
+        assert f"suture-node init {place}" in bad.mend
+    shown = CliRunner().invoke(cli, ["doctor", str(empty), "--only", "ledger"])
+    assert shown.exit_code == 1 and "is no node's folder" in shown.output
+
+
+def test_a_folder_that_is_closed_to_this_user_is_told_as_that(folder, monkeypatch):
+    def closed(path: Path, *, follow_symlinks: bool = True) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)  # as for any other user; the tests may run as root
+    the_one(look(folder, "ledger"), Grade.FAILURE, "is closed to this user")
 
 
 def test_keys_that_do_not_open_are_a_failure(folder):
@@ -336,19 +354,42 @@ def test_a_superlink_with_a_good_certificate_is_fine_and_one_that_ends_soon_is_a
 
 @pytest.mark.network
 @pytest.mark.parametrize(
-    ("days", "name", "with_ca", "reason"),
+    ("days", "name", "with_ca", "reason", "mend"),
     [
-        (-2, "localhost", True, "expired"),
-        (90, "other.example", True, "mismatch"),
-        (90, "localhost", False, "self"),
+        (-2, "localhost", True, "expired", "Ask whoever runs it for a new certificate"),
+        (90, "other.example", True, "mismatch", "Use the name that the certificate is for"),
+        (90, "localhost", False, "self", "ca in [network] of node.toml"),
     ],
 )
-def test_a_certificate_that_is_over_anothers_or_unknown_is_refused(folder, tmp_path, serve, days, name, with_ca, reason):  # fmt: skip
+def test_a_certificate_that_is_over_anothers_or_unknown_is_refused(folder, tmp_path, serve, days, name, with_ca, reason, mend):  # fmt: skip
     pem = certificate(tmp_path, days=days, name=name)
     ca = f'ca = "{pem}"' if with_ca else ""
     found = partners(folder, f'relay = "https://localhost:{serve(pem)}"\n{ca}')
     the_one(found, Grade.FAILURE, "is refused")
-    assert reason in found[0][1]
+    assert reason in found[0][1] and mend in found[0][1]
+
+
+@pytest.mark.network
+def test_a_wrong_port_a_wrong_name_and_a_wrong_file_are_told_in_words_without_codes(folder, tmp_path, serve):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free = closed.getsockname()[1]
+    config = folder / "node.toml"
+    config.write_text(
+        f'{config.read_text()}\n[ledger]\nchain = "https://127.0.0.1:{free}"\nchain_id = 5\ncontract = "{"11" * 20}"\n'
+    )
+    plain = serve(None)
+    for lines, found, mend in (
+        (f'relay = "https://127.0.0.1:{free}"', "nothing listens there", "that it runs"),
+        (f'relay = "https://localhost:{plain}"', "speaks no TLS that fits", "Check the port"),
+        ('relay = "https://relay.invalid:9"', "its name is not known here", "DNS"),
+        (f'superlink = "localhost:{plain}"\nca = "none.pem"', "holds no certificates", "PEM"),
+    ):
+        ((grade, said),) = partners(folder, lines)
+        assert grade is Grade.FAILURE and found in said and mend in said
+        assert "Errno" not in said and "_ssl.c" not in said
+    (*_, (grade, said)) = [one for one in look(folder, "ledger") if one[0] is Grade.FAILURE]
+    assert "nothing listens there" in said and said.count("that it runs") == 1
+    assert "Errno" not in " ".join(said for _, said in look(folder, "clock"))
 
 
 @pytest.mark.network
