@@ -14,10 +14,9 @@ from tests.deploy.tools import CONTAINERS, INSTALL, ROOT
 from tests.simulators import container_host, wheels
 from tests.simulators.dockerfile import Stage, parse
 
-BUILD_ARGS = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
-"""A build without a network, as docs/how-to/containers.md says it."""
-BACKEND = ("hatchling", "pluggy", "tomlkit", "trove-classifiers")
-"""What pip needs to build the project's wheel and the images do not keep."""
+BUILD_ARGS = {"PIP_NO_INDEX": "1"}
+CONTEXT = "wheels"
+"""A build without an index, as docs/how-to/containers.md says it."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ def built() -> Iterator[Built]:
         folder.mkdir()
         packed.mkdir()
         try:
-            wheels.pack(packed, pins(), BACKEND, torch.partition("=")[2])
+            wheels.pack(packed, pins(), torch.partition("=")[2])
         except wheels.NoWheel as error:
             pytest.skip(f"the images' packages are not at hand: {error}; {INSTALL}")
         host = container_host.ContainerHost(folder)
         try:
-            context = {"context": str(ROOT), "wheels": str(packed), "build_args": BUILD_ARGS}
+            context = {"context": str(ROOT), "contexts": {CONTEXT: str(packed)}, "build_args": BUILD_ARGS}
             yield Built(host, stages, host.ask("build", text=text, **context))
         finally:
             host.close()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from itertools import combinations
 
 import pytest
 
-from tests.deploy.tools import COMPOSE, CONTAINERS, ROOT, program
+from tests.deploy.conftest import pins
+from tests.deploy.tools import COMPOSE, CONTAINERS, INSTALL, ROOT, program
+from tests.simulators import wheels
 
 DOCKERFILE = (CONTAINERS / "Dockerfile").read_text()
 CUDA = ("nvidia-", "triton", "cuda-")
@@ -73,7 +77,12 @@ def test_hadolint_would_find_a_container_of_root(tmp_path):
 
 def test_the_base_is_an_exact_release():
     assert re.search(r"^ARG BASE=debian:\d+\.\d+-slim$", DOCKERFILE, re.MULTILINE)
-    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${BASE}", "build", "runtime"}
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {
+        "${BASE}",
+        "build",
+        "runtime",
+        "scratch",
+    }
 
 
 @pytest.mark.parametrize("image", ["node", "coordinator", "auditor"])
@@ -91,8 +100,9 @@ def test_every_package_of_the_images_is_pinned_and_within_the_projects_ranges():
     ]
     assert all(re.fullmatch(r"[a-z0-9-]+==[A-Za-z0-9.]+", line) for line in lines)
     pinned = dict(line.split("==") for line in lines)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in map(Requirement, project["dependencies"]):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    for requirement in map(Requirement, wanted):
         assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
 
 
@@ -116,6 +126,49 @@ def test_everything_that_a_pinned_package_needs_is_pinned():
             if (one.marker is None or one.marker.evaluate({"extra": ""})) and not one.name.startswith(CUDA)
         }
     assert loose <= pinned
+
+
+@pytest.mark.parametrize("pin", ["the installed one", "0.0.1"])
+def test_the_pins_hold_where_pip_builds_the_project(pin, tmp_path):
+    """As in the Dockerfile: wheels in a folder, no index, the pins named by its variables; pip makes an environment for hatchling."""
+    built, constraints = tmp_path / "wheels", tmp_path / "constraints.txt"
+    built.mkdir()
+    needed = {
+        name: pins()[name]
+        for name in ("hatchling", "packaging", "pathspec", "pluggy", "tomlkit", "trove-classifiers")
+    }
+    try:
+        wheels.pack(built, needed)
+    except wheels.NoWheel as error:
+        pytest.skip(f"{error}; {INSTALL}")
+    version = pin if pin == "0.0.1" else needed["hatchling"]
+    constraints.write_text("".join(f"{n}=={v}\n" for n, v in {**needed, "hatchling": version}.items()))
+    (tmp_path / "one.py").write_text("")
+    (tmp_path / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling>=0"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "one"\nversion = "1"\n[tool.hatch.build.targets.wheel]\ninclude = ["one.py"]\n'
+    )
+    named = re.findall(r"(PIP_\w*CONSTRAINT)=/src/deploy/containers/constraints.txt", DOCKERFILE)
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(built), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", tmp_path / "made", tmp_path],
+        env={**os.environ, **offline, **dict.fromkeys(named, str(constraints))},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if pin == "0.0.1":
+        assert done.returncode != 0
+        assert "hatchling" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_build_without_an_index_takes_its_packages_from_a_stage_that_a_folder_replaces():
+    assert stages()["wheels"] == []
+    installs = [line for line in stages()["build"] if "pip install" in line]
+    assert installs and all(
+        line.startswith("RUN --mount=type=bind,from=wheels,target=/wheels ") for line in installs
+    )
+    assert "ARG PIP_FIND_LINKS=/wheels" in stages()["build"]
 
 
 def test_only_what_the_dockerfile_copies_is_sent_to_the_build():

@@ -23,6 +23,13 @@ def test_a_dockerfiles_stages_and_steps_are_read() -> None:
     assert two.instructions[1].words == ["c"]
 
 
+def test_a_stage_that_a_step_mounts_is_read() -> None:
+    [_, one] = parse(
+        "FROM scratch AS w\nFROM x:1 AS one\nRUN --mount=type=bind,from=w,target=/w a --b && c\n", {}
+    )
+    assert (one.instructions[0].flags, one.instructions[0].words) == ({"/w": "w"}, ["a --b && c"])
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -30,6 +37,8 @@ def test_a_dockerfiles_stages_and_steps_are_read() -> None:
         "SHELL [\"/bin/bash\", \"-c\"]",
         "ONBUILD RUN a",
         "RUN --mount=type=cache,target=/a b",
+        "RUN --mount=type=bind,source=a,target=/a b",
+        "RUN --network=none b",
         "COPY --chown=1:1 a /a",
         "COPY ${A} /a",
         "ENTRYPOINT suture",
@@ -44,7 +53,7 @@ def test_an_instruction_that_would_not_be_played_as_an_engine_does_is_refused(li
 
 
 def test_the_dockerfile_needs_nothing_that_is_refused() -> None:
-    assert len(parse((CONTAINERS / "Dockerfile").read_text(), {})) == 6
+    assert len(parse((CONTAINERS / "Dockerfile").read_text(), {})) == 7
 
 
 @pytest.mark.parametrize(
@@ -62,4 +71,4 @@ def test_the_dockerfile_needs_nothing_that_is_refused() -> None:
     ],
 )
 def test_a_build_gets_what_dockerignore_lets_through(path: str, sent: bool, tmp_path: Path) -> None:
-    assert Builder(tmp_path, ROOT, tmp_path).sent(path) is sent
+    assert Builder(tmp_path, ROOT, {}).sent(path) is sent

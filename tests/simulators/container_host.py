@@ -105,10 +105,14 @@ class Inside:
 
     # ------------------------------------------------------------------ images
 
-    def build(self, text: str, context: str, wheels: str, build_args: dict[str, str]) -> dict[str, Any]:
+    def build(
+        self, text: str, context: str, contexts: dict[str, str], build_args: dict[str, str]
+    ) -> dict[str, Any]:
         """Play all stages of a Dockerfile; return the images without their folders."""
         (self._folder / "images").mkdir()
-        self._builder = images.Builder(self._folder / "images", Path(context), Path(wheels))
+        self._builder = images.Builder(
+            self._folder / "images", Path(context), {name: Path(one) for name, one in contexts.items()}
+        )
         for stage in dockerfile.parse(text, build_args):
             self._builder.build(stage)
         return {

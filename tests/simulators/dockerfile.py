@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 PLAIN = frozenset({"USER", "WORKDIR", "STOPSIGNAL"})
 WORDS = frozenset({"EXPOSE", "VOLUME"})
 LISTS = frozenset({"ENTRYPOINT", "CMD"})
+BIND = re.compile(r"--mount=type=bind,from=([\w-]+),target=(/[\w/-]+)\s+")
+"""The only mount of a ``RUN`` that is known: a stage, or a build context in its place, to be read."""
 FLAGS = {"COPY": {"from"}, "HEALTHCHECK": {"interval", "timeout", "start-period", "retries"}}
 """The flags that are known, by instruction; no other has any."""
 
@@ -27,7 +29,7 @@ class Instruction:
 
     Attributes:
         name: In capitals.
-        flags: Without their dashes.
+        flags: Without their dashes; for ``RUN`` the stages that are mounted, by target.
         words: The argument: one shell line for ``RUN``, a list for those with a list, ``NAME=VALUE`` for ``ENV`` and ``ARG``.
     """
 
@@ -92,10 +94,13 @@ def _arguments(rest: str, build_args: dict[str, str]) -> list[str]:
 
 def _instruction(name: str, rest: str, build_args: dict[str, str]) -> Instruction:
     flags = {}
+    while name == "RUN" and (match := BIND.match(rest)):
+        flags[match[2]] = match[1]
+        rest = rest[match.end() :]
     while name != "RUN" and (match := re.match(r"--([a-z-]+)=(\S+)\s+", rest)):
         flags[match[1]] = match[2]
         rest = rest[match.end() :]
-    if set(flags) - FLAGS.get(name, set()) or rest.startswith("--"):
+    if (name != "RUN" and set(flags) - FLAGS.get(name, set())) or rest.startswith("--"):
         raise UnknownInstruction(f"{name} with {sorted(flags)} {rest}")
     if "$" in rest and name != "RUN":
         raise UnknownInstruction(f"a variable in {name} {rest}")

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -100,11 +101,11 @@ class Builder:
     Args:
         folder: Where the root folders go.
         context: The folder that is sent to the build, less what its ``.dockerignore`` leaves out.
-        wheels: Folder that is mounted as ``/wheels`` in every step.
+        contexts: Folders by name, as given by ``--build-context``; each stands in the place of the stage with its name.
     """
 
-    def __init__(self, folder: Path, context: Path, wheels: Path) -> None:
-        self._folder, self._context, self._wheels = folder, context, wheels
+    def __init__(self, folder: Path, context: Path, contexts: Mapping[str, Path]) -> None:
+        self._folder, self._context, self._contexts = folder, context, contexts
         self._ignore = (context / ".dockerignore").read_text().splitlines()
         self._seen: dict[Path, tuple[int, int]] = {}
         self.images: dict[str, Image] = {}
@@ -114,7 +115,13 @@ class Builder:
         """Play one stage; those that it needs have been played."""
         base = self.images.get(stage.base)
         root = self._folder / stage.name
-        if base is None:
+        if stage.name in self._contexts:
+            image = self.images[stage.name] = Image(root=self._contexts[stage.name])
+            return image
+        if stage.base == "scratch":
+            root.mkdir()
+            image = Image(root=root)
+        elif base is None:
             image = Image(root=root)
             skeleton(root)
         else:
@@ -142,7 +149,7 @@ class Builder:
             case "ENV":
                 image.environment.update(word.split("=", 1) for word in step.words)
             case "RUN":
-                self._run(image, {**arguments, **image.environment}, step.words[0])
+                self._run(image, {**arguments, **image.environment}, step)
             case "COPY":
                 self._copy(image, step)
             case "USER":
@@ -165,19 +172,21 @@ class Builder:
             case _:
                 raise StepFailed(f"nobody plays {step.name}")
 
-    def _run(self, image: Image, environment: dict[str, str], line: str) -> None:
+    def _run(self, image: Image, environment: dict[str, str], step: Instruction) -> None:
+        mounted = {target: self.images[stage].root for target, stage in step.flags.items()}
         spec = Spec(
             root=image.root,
-            command=["/bin/sh", "-c", line],
+            command=["/bin/sh", "-c", step.words[0]],
             environment={"HOME": "/root", **environment},
             user=image.user,
             workdir=image.workdir,
-            mounts=(Mount(source=self._wheels, target="/wheels", read_only=True),),
+            mounts=tuple(Mount(source=root, target=to, read_only=True) for to, root in mounted.items()),
         )
         code, said = run(spec, self._folder / f"{image.root.name}-{len(self.steps)}.log")
-        (image.root / "wheels").rmdir()
+        for target in mounted:
+            (image.root / target.lstrip("/")).rmdir()
         if code != 0:
-            raise StepFailed(f"RUN {line} ended with {code}: {said[-2000:]}")
+            raise StepFailed(f"RUN {step.words[0]} ended with {code}: {said[-2000:]}")
 
     def _copy(self, image: Image, step: Instruction) -> None:
         *sources, target = step.words

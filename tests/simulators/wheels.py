@@ -1,7 +1,7 @@
 """A folder of wheels for a build without a network: the installed distributions, packed again.
 
 What pip unpacked is put back into a wheel, uncompressed: modules, metadata, programs, data. A pinned version that is not the installed one is
-downloaded; what has no pin must be installed.
+downloaded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib.metadata
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 MADE_BY_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
@@ -21,23 +21,17 @@ class NoWheel(Exception):
     """A wheel can neither be packed nor downloaded here."""
 
 
-def pack(folder: Path, pins: dict[str, str], unpinned: Iterable[str], torch_index: str) -> None:
+def pack(folder: Path, pins: Mapping[str, str], torch_index: str = "") -> None:
     """Fill ``folder`` with a wheel of every package.
 
     Args:
         folder: Existing folder.
         pins: Versions by name.
-        unpinned: Names of installed packages, in whatever version.
         torch_index: Where PyTorch's CPU build is, should the installed one be another.
 
     Raises:
         NoWheel: See the class.
     """
-    for name in unpinned:
-        found = _installed(name)
-        if found is None:
-            raise NoWheel(f"{name} is not installed")
-        _pack(found, folder)
     missing = []
     for name, version in pins.items():
         found = _installed(name)
