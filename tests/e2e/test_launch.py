@@ -11,12 +11,15 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from coordinator.launch.state import LaunchFolder, Step
 from tests.simulators.consortium_of_people import PER_ROUND
+from tests.simulators.process_tree import becomes
 from tests.simulators.researcher_site import Site, served
+from tests.simulators.tensorboard_reader import scalars
 
 pytestmark = [
     pytest.mark.e2e,
@@ -27,6 +30,7 @@ pytestmark = [
 
 ROUNDS = 2
 UNIT = 10**18
+FIRST_ROUND_S = 200.0
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +43,7 @@ def site() -> Iterator[Site]:
 def story(site: Site) -> Site:
     """Launch, die while waiting, resume, train, fetch, abort; what was said at each step."""
     said, run = site.said, site.people.run
+    site.people.run_file.write_text('curves = "curves"\n' + site.people.run_file.read_text())
     said["dry"] = site.told("launch", site.people.run_file, "--dry-run")
     said["written by a dry run"] = (run / "launch").exists()
     said["killed"] = killed_while_waiting(site)
@@ -50,6 +55,7 @@ def story(site: Site) -> Site:
     said["resumed"] = site.told("resume", run)
     number = int(str(said["resumed"]["flower_run"]))
     said["early fetch"] = site.suture("fetch", run, "early")
+    said["live curves"] = curves_that_appear(site)
     said["status"] = site.federation.ended(number)
     said["watched"], said["watching failed"] = watching.communicate(timeout=60.0)
     said["watch's exit"] = watching.returncode
@@ -77,6 +83,21 @@ def killed_while_waiting(site: Site) -> str:
     with process:
         assert process.wait(10.0) == -signal.SIGKILL, "".join(lines)
     return "".join(lines)
+
+
+def curves_that_appear(site: Site) -> dict[str, list[int]]:
+    """Wait for the first points of the run's curves; return curve -> its rounds."""
+    folder, seen = site.people.folder / "curves", {}
+
+    def appear() -> bool:
+        found = scalars(folder) if folder.is_dir() else {}
+        seen.update(
+            {tag: [one.step for one in curve] for run in found.values() for tag, curve in run.items()}
+        )
+        return bool(seen)
+
+    assert becomes(appear, FIRST_ROUND_S), site.federation.log("superlink")
+    return seen
 
 
 def test_a_dry_run_writes_nothing(story: Site) -> None:
@@ -115,6 +136,20 @@ def test_the_run_completes_on_the_superlink_with_all_hospitals_in_every_round(st
     assert story.said["again"]["flower_run"] == story.said["resumed"]["flower_run"], (
         "nothing was started again"
     )
+
+
+def test_curves_of_the_run_file_are_written_while_the_run_goes_and_are_those_of_its_events(
+    story: Site,
+) -> None:
+    live = story.said["live curves"]
+    assert live["round/made_model"] == live["accuracy/test"] == [1], "before round 2 was over"
+    [(name, curves)] = scalars(story.people.folder / "curves").items()
+    assert name == f"run-{LaunchFolder(story.people.run).read().run[:16]}"
+    assert [one.step for one in curves["accuracy/test"]] == [1, 2]
+    assert [one.value for one in curves["round/included"]] == [4.0, 4.0]
+    made = story.told("run", "curves", story.people.run, "--out", "again")
+    [written] = (story.people.folder / "curves" / name).iterdir()
+    assert written.read_bytes() == Path(made["file"]).read_bytes()
 
 
 def test_watching_shows_consents_rounds_and_the_end_and_ends_with_the_run(story: Site) -> None:
