@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.tools import CONTAINERS, ROOT
+from tests.simulators.compose import HARDENED, NotPlayed, check_known, seconds
 from tests.simulators.dockerfile import UnknownInstruction, parse
 from tests.simulators.images import Builder
 
@@ -54,6 +55,25 @@ def test_an_instruction_that_would_not_be_played_as_an_engine_does_is_refused(li
 
 def test_the_dockerfile_needs_nothing_that_is_refused() -> None:
     assert len(parse((CONTAINERS / "Dockerfile").read_text(), {})) == 7
+
+
+def test_a_key_of_a_service_that_nobody_plays_is_refused() -> None:
+    known = {"image": "suture-node", "restart": "always", **HARDENED}
+    check_known("node", known)
+    for wrong in ({"privileged": True}, {"deploy": {}}, {"read_only": False}, {"cap_drop": []}):
+        with pytest.raises(NotPlayed):
+            check_known("node", known | wrong)
+
+
+@pytest.mark.parametrize(("text", "found"), [("20s", 20.0), ("3m0s", 180.0), ("1h0m30s", 3630.0)])
+def test_durations_are_read_as_docker_compose_writes_them(text: str, found: float) -> None:
+    assert seconds(text) == found
+
+
+def test_another_duration_is_refused() -> None:
+    for text in ("", "20", "1.5s", "500ms"):
+        with pytest.raises(NotPlayed):
+            seconds(text)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulators import dockerfile, images
+from tests.simulators.compose import Composition
 from tests.simulators.containers import Container, Mount, Spec
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,7 @@ class Inside:
         self._folder = folder
         self._builder: images.Builder | None = None
         self._running: dict[str, Container] = {}
+        self._composition: Composition | None = None
         self._number = 0
 
     # ------------------------------------------------------------------ images
@@ -175,6 +177,17 @@ class Inside:
     def log(self, name: str) -> str:
         return self._running[name].log.read_text(errors="replace")
 
+    # ------------------------------------------------------------------ a compose file
+
+    def compose(self, file: dict[str, Any]) -> None:
+        """Make networks and volumes of a compose file; nothing is started."""
+        self._composition = Composition(file, self._built().images, self._folder / "composed")
+
+    def composed(self, method: str, how: dict[str, Any]) -> Any:
+        """Call a method of the composition."""
+        assert self._composition is not None, "nothing was composed"
+        return getattr(self._composition, method)(**how)
+
     # ------------------------------------------------------------------ files
 
     def command(self, command: list[str]) -> str:
@@ -186,6 +199,8 @@ class Inside:
 
     def forget(self) -> None:
         """Kill what runs and remove all files."""
+        if self._composition is not None:
+            self._composition.close()
         for one in self._running.values():
             one.signal(signal.SIGKILL)
             one.wait()

@@ -1,7 +1,7 @@
-"""Containers made of commands of util-linux and iproute2: what an engine does for one container without a network, and nothing more.
+"""Containers made of commands of util-linux and iproute2: what an engine does for one container, and nothing more.
 
 A container has a root folder (an image's), namespaces of its own for mounts, processes, IPC, host name and network, a user, no capability and
-no new privileges where it is said so. Its network has nothing but the loopback. It is meant to be used inside of :mod:`tests.simulators.container_host`:
+no new privileges where it is said so. Its network has nothing but the loopback, unless :mod:`tests.simulators.switchboard` made it one. It is meant to be used inside of :mod:`tests.simulators.container_host`:
 namespaces and mounts vanish with that.
 
 The system below the images is this machine's: ``/usr`` is mounted read only, and over its ``/usr/local`` what :data:`LOCAL` says.
@@ -20,6 +20,7 @@ from pathlib import Path
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
 WAIT_S = 600.0
+HOSTS = "127.0.0.1 localhost\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,9 @@ class Spec:
         tmpfs: Options by folder.
         read_only: Whether the root cannot be written.
         confined: Whether it has no capability and can get none.
+        groups: Numbers of further groups of the user.
+        network: File of the network namespace that it joins; its own, with nothing but the loopback, where it is empty.
+        hosts: Its ``/etc/hosts``.
     """
 
     root: Path
@@ -56,9 +60,11 @@ class Spec:
     tmpfs: dict[str, str] = field(default_factory=dict)
     read_only: bool = False
     confined: bool = False
+    groups: tuple[str, ...] = ()
+    network: str = ""
+    hosts: str = HOSTS
 
 
-HOSTS = "127.0.0.1 localhost\n"
 LOCAL = "local"
 """Folder beside the images' roots, mounted over ``/usr/local``: ``sbin`` has the stand-ins for programs of the base."""
 
@@ -76,7 +82,7 @@ def _enter(spec: Spec) -> str:
     for device in DEVICES:
         lines += [f"touch {root}/dev/{device}", f"mount --bind /dev/{device} {root}/dev/{device}"]
     lines += [f"mkdir {root}/dev/shm", f"mount -t tmpfs -o mode=1777,size=64m shm {root}/dev/shm"]
-    lines += [f"ln -s /proc/self/fd {root}/dev/fd", f"printf %s {shlex.quote(HOSTS)} > {root}/dev/hosts"]
+    lines += [f"ln -s /proc/self/fd {root}/dev/fd", f"printf %s {shlex.quote(spec.hosts)} > {root}/dev/hosts"]
     lines += _bound(root, Mount(source=spec.root / "dev" / "hosts", target="/etc/hosts", read_only=True))
     for target, options in spec.tmpfs.items():
         lines += [f"mkdir -p {root}{target}", f"mount -t tmpfs -o {options} tmpfs {root}{target}"]
@@ -107,7 +113,8 @@ def _bound(root: str, mount: Mount) -> list[str]:
 def _become(spec: Spec, command: list[str]) -> list[str]:
     """Return the command that drops what the user shall not have, and becomes ``command``."""
     user, group = spec.user.split(":")
-    drop = ["setpriv", "--reuid", user, "--regid", group, "--clear-groups"]
+    groups = f"--groups={','.join(spec.groups)}" if spec.groups else "--clear-groups"
+    drop = ["setpriv", "--reuid", user, "--regid", group, groups]
     if spec.confined:
         drop += ["--no-new-privs", "--bounding-set", "-all", "--inh-caps", "-all", "--ambient-caps", "-all"]
     variables = [f"{name}={value}" for name, value in spec.environment.items()]
@@ -127,15 +134,16 @@ class Container:
             "--pid",
             "--ipc",
             "--uts",
-            "--net",
+            *(() if spec.network else ("--net",)),
             "--fork",
             "--kill-child",
             "--propagation",
             "private",
         ]
+        join = ["nsenter", f"--net={spec.network}"] if spec.network else []
         with log.open("ab") as out:
             self._outer = subprocess.Popen(
-                ["unshare", *namespaces, "sh", "-c", _enter(spec)],
+                [*join, "unshare", *namespaces, "sh", "-c", _enter(spec)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -173,7 +181,8 @@ class Container:
         space = os.readlink(f"/proc/{self.process}/ns/pid")
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit() and _namespace(folder) == space:
-                os.kill(int(folder.name), number)
+                with suppress(ProcessLookupError):
+                    os.kill(int(folder.name), number)
 
     def execute(self, command: list[str], *, timeout: float = WAIT_S) -> tuple[int, str, str]:
         """Run another command inside; return its exit code, output and errors; 124 where it took too long."""
