@@ -40,9 +40,9 @@ def add(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Commit to a CSV file as a new data set, under a fresh salt, and sign its manifest.
+    r"""Commit to a CSV file as a new data set, under a fresh salt, and sign its manifest.
 
-    Which task uses it says [policy] in node.toml: data = { "heart-disease" = "cardiology" }.
+    Which task uses it says \[policy] in node.toml: data = { "heart-disease" = "cardiology" }.
     """
     from clients.node.data_sets import add as add_data
     from clients.node.house import load_name, open_account

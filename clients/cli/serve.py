@@ -27,7 +27,11 @@ def serve(
     folder: Folder,
     socket: Annotated[Path, typer.Option(help="Unix socket for the glue; only its owner can connect.")],
     glue_user: Annotated[
-        str | None, typer.Option(help="User that the SuperNode runs as; needs root. Default: the node's own.")
+        str | None,
+        typer.Option(
+            help="User that the SuperNode runs as. Needs root, or with --alone membership of that user's group. "
+            "Default: the node's own."
+        ),
     ] = None,
     relay: Annotated[
         str | None, typer.Option(help="Relay for duties and blocks: https://HOST:PORT. Default: node.toml's.")
@@ -74,11 +78,11 @@ def serve(
     ] = None,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C.
+    r"""Answer the glue's calls on a Unix socket until SIGTERM, SIGHUP or Ctrl-C.
 
     With a SuperLink, gateway and SuperNode run beside it and are started
     again when they die. With a relay, the node answers duties over outward
-    connections only. Both can stand in [network] of node.toml.
+    connections only. Both can stand in \[network] of node.toml.
     """
     from clients.cli.house_processes import Outside
     from clients.node.network import load_network

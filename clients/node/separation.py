@@ -1,7 +1,7 @@
 """Run the glue as another user of the system: what that user may reach of a node's folder, and nothing else.
 
 The glue trains, so it needs the records and the node's socket. It gets both through its group: the folder lets everybody pass but shows
-nothing, the tables in ``data/`` can be read by the group, everything else by the node's user only. Needs the right to change groups, so root.
+nothing, the tables in ``data/`` can be read by the group, everything else by the node's user only. Who gives files to a group is root, or a member of that group; the containers' node is a member.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fl_core.errors import InputError
 _DATA, _RECORDS = "data", ".csv"
 _FLOWER = "flower"
 """Where the SuperNode keeps its files; belongs to its user."""
+_MAY = "Start the node as root, or as its folder's owner and a member of the glue user's group."
 _GROUP_READS_FOLDER, _GROUP_READS_FILE, _PASS_ONLY = 0o750, 0o640, 0o711
 
 
@@ -59,15 +60,23 @@ def separate(folder: Path, group: int) -> None:
         folder.chmod(_PASS_ONLY)
     except OSError as error:
         raise InputError(
-            f"the rights of {error.filename} cannot be changed ({error.strerror}).",
-            fix="Start the node as root.",
+            f"the rights of {error.filename} cannot be changed ({error.strerror}).", fix=_MAY
         ) from error
 
 
 def share_socket(path: Path, group: int) -> None:
-    """Let members of ``group`` connect to the node's socket."""
-    os.chown(path, -1, group)
-    path.chmod(0o660)
+    """Let members of ``group`` connect to the node's socket.
+
+    Raises:
+        InputError: The system does not allow it.
+    """
+    try:
+        os.chown(path, -1, group)
+        path.chmod(0o660)
+    except OSError as error:
+        raise InputError(
+            f"the socket {path} cannot be given to the glue's group ({error.strerror}).", fix=_MAY
+        ) from error
 
 
 def _close(entry: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import socket
 import socketserver
 import threading
@@ -53,7 +54,7 @@ class NodeServer:
         observe: Told how each call went.
 
     Raises:
-        InputError: The path is too long for a Unix socket, or a node is already served there.
+        InputError: The path is too long for a Unix socket, its folder is missing, or a node is already served there.
     """
 
     def __init__(
@@ -74,6 +75,11 @@ class NodeServer:
         self._started = False
         try:
             self._server = _Server(str(path), _Handler)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"no socket can be made at {path}: there is no folder {path.parent}.",
+                fix=f"Make it with mkdir -p {shlex.quote(str(path.parent))}, or choose another --socket.",
+            ) from error
         except OSError as error:
             raise InputError(
                 f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket."

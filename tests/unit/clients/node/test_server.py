@@ -213,9 +213,17 @@ def test_a_path_too_long_for_a_socket_is_an_input_error(folder):
         NodeServer(Echo(), longest.with_name(longest.name + "x"))
 
 
-def test_a_folder_that_does_not_exist_is_an_input_error(folder):
-    with pytest.raises(InputError, match="no socket can be made"):
-        NodeServer(Echo(), folder / "nowhere" / "node.sock")
+def test_a_socket_in_a_folder_that_does_not_exist_is_refused_with_the_command_that_makes_it(folder):
+    with pytest.raises(InputError, match="no socket can be made") as caught:
+        NodeServer(Echo(), folder / "no where" / "node.sock")
+    assert f"there is no folder {folder / 'no where'}" in caught.value.message
+    assert caught.value.fix.startswith(f"Make it with mkdir -p '{folder / 'no where'}', or")
+
+
+def test_a_socket_in_a_file_is_refused_with_the_systems_reason(folder):
+    (folder / "file").write_text("")
+    with pytest.raises(InputError, match=r"no socket can be made at .* \(Not a directory\)"):
+        NodeServer(Echo(), folder / "file" / "node.sock")
 
 
 def test_a_second_server_is_refused_while_the_first_one_serves(serve):
