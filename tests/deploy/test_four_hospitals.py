@@ -1,4 +1,4 @@
-"""The compose file of four hospitals, played without a container engine: started by health, and one run to its end.
+"""The compose file of four hospitals, played without a container engine: started by health, one run, an audit, and every health check.
 
 One story for all tests of this file: ``suture rehearse`` makes the network's folder as docs/how-to/containers.md says it, docker-compose reads the
 file that stands in ``deploy/compose``, :mod:`tests.simulators.compose` plays what it reads on the images of the Dockerfile. Each service has a
@@ -29,6 +29,13 @@ HOSPITALS = ("1", "2", "3", "4")
 PYTHON = "/opt/suture/bin/python3"
 KERNELS = "import fl_core.secagg.kernels, fl_core.lattice.products"
 """Compiles all kernels into ``/cache``."""
+SEAL = """
+import time
+from pathlib import Path
+from coordinator.demo.settlement import seal_run
+from fl_core.randomness import SystemRandomSource
+seal_run(Path("/coordinator/run"), clock=lambda: int(time.time()), random=SystemRandomSource())
+"""
 FLOWER = ("env", "FLWR_HOME=/coordinator/superlink/flower", "flwr")
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3.0)"
 PARTS = {
@@ -39,6 +46,8 @@ PARTS = {
     "supernodes": tuple(f"supernode-{n}" for n in HOSPITALS),
 }
 SERVICES = frozenset(name for names in PARTS.values() for name in names)
+FELT = {part: {*names, *(PARTS["supernodes"] if part == "nodes" else ())} for part, names in PARTS.items()}
+"""Whose health checks fail with a part's: a SuperNode's asks its node too."""
 
 
 @dataclass
@@ -49,9 +58,12 @@ class Story:
     told: list[tuple[str, str]] = field(default_factory=list)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
     reached: dict[tuple[str, str], bool] = field(default_factory=dict)
+    compiled: dict[str, list[str]] = field(default_factory=dict)
     status: str = ""
     log: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
+    sealed: tuple[int, str] = (1, "")
+    audit: tuple[int, str] = (1, "")
     lines: str = ""
 
     def of(self, event: str) -> list[dict[str, Any]]:
@@ -84,7 +96,7 @@ def story(built: Built) -> Iterator[Story]:
         return built.host.ask("composed", method=method, how=how)
 
     try:
-        play(story, ask, network, made["start"])
+        play(story, built, ask, network, made["start"])
     except (AssertionError, RuntimeError) as error:
         raise AssertionError(f"{error}\n{logs(ask)}") from error
     yield story
@@ -93,14 +105,27 @@ def story(built: Built) -> Iterator[Story]:
 Ask = Callable[..., Any]
 
 
-def play(story: Story, ask: Ask, network: Path, start: str) -> None:
-    """Start everything and play the run."""
+def play(story: Story, built: Built, ask: Ask, network: Path, start: str) -> None:
+    """Start everything, play the run, freeze and kill each part; then audit what is left."""
     ask("fill_caches", name="node-1", command=[PYTHON, "-c", KERNELS])
     story.told = [(kind, name) for kind, name in ask("up")]
     story.answers["up"] = ask("answers", names=sorted(SERVICES))
     story.reached = reached(ask)
     run(story, ask, start, network / "coordinator" / "run")
+    story.compiled = {
+        name: ask("execute", name=name, command=["find", "/tmp", "/cache", "-name", "*.nbi"])[1].split()
+        for name in ("node-1", *PARTS["supernodes"])
+    }
     story.lines = "".join((network / "nodes" / n / "outgoing.jsonl").read_text() for n in HOSPITALS)
+    for part, names in PARTS.items():
+        ask("signal", names=names, which="SIGSTOP")
+        story.answers[f"{part} frozen"] = ask("answers", names=sorted(SERVICES))
+        ask("signal", names=names, which="SIGCONT")
+    story.answers["thawed"] = ask("answers", names=sorted(SERVICES))
+    for part in reversed(PARTS):
+        ask("signal", names=PARTS[part], which="SIGKILL")
+        story.answers[f"{part} killed"] = ask("answers", names=PARTS[part])
+    sealed_and_audited(story, built, network / "coordinator")
 
 
 def logs(ask: Ask) -> str:
@@ -135,6 +160,20 @@ def run(story: Story, ask: Ask, start: str, folder: Path) -> None:
     story.status = read_status(inside([*FLOWER, "list", CONNECTION, "--run-id", number, "--format", "json"]))
     events = folder / "coordinator" / "events.jsonl"
     story.events = [json.loads(line) for line in events.read_text().splitlines()]
+
+
+def sealed_and_audited(story: Story, built: Built, coordinator: Path) -> None:
+    """Seal the public folder in the coordinator's image, where a folder that nobody writes to is needed; audit it in the auditor's."""
+    cache = (str(built.host.folder / "composed" / "volumes" / "cache-relay"), "/cache", "rw")
+    how = {"read_only": True, "confined": True, "tmpfs": {"/tmp": "mode=1777"}}
+    story.sealed = built.host.ask(
+        "run", image="coordinator", entrypoint=[PYTHON], command=["-c", SEAL], **how,
+        mounts=[(str(coordinator), "/coordinator", "rw"), cache],
+    )  # fmt: skip
+    story.audit = built.host.ask(
+        "run", image="auditor", command=["verify", "public", "--json"], **how,
+        mounts=[(str(coordinator / "run" / "public"), "/audit/public", "ro"), cache],
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------------- the start
@@ -179,3 +218,36 @@ def test_the_run_ends_with_all_four_hospitals_and_nobody_blamed(story: Story) ->
 def test_health_checks_are_no_lines_of_the_gateways(story: Story) -> None:
     assert '"reply-sent"' in story.lines
     assert "call-refused" not in story.lines
+
+
+def test_the_auditors_image_finds_every_check_of_the_sealed_folder_passed(story: Story) -> None:
+    assert story.sealed[0] == 0, story.sealed
+    code, said = story.audit
+    assert code == 0, said
+    report = json.loads(said)
+    assert report["passed"] is True
+    assert {check["verdict"] for check in report["checks"]} <= {"pass", "skipped"}
+
+
+def test_a_supernode_compiles_nothing_also_in_a_run(story: Story) -> None:
+    assert story.compiled.pop("node-1"), "the node has its kernels"
+    assert set(story.compiled) == set(PARTS["supernodes"])
+    assert not any(story.compiled.values())
+
+
+# ---------------------------------------------------------------------- every health check
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_health_checks_fail_while_a_service_is_frozen_and_no_others_do(story: Story, part: str) -> None:
+    assert story.unhealthy(f"{part} frozen") == FELT[part]
+
+
+def test_every_service_is_healthy_again_when_it_goes_on(story: Story) -> None:
+    assert story.unhealthy("thawed") == set()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_health_checks_fail_when_a_service_was_killed(story: Story, part: str) -> None:
+    assert story.unhealthy(f"{part} killed") == set(PARTS[part])
+    assert all("does not answer" in why for why in story.answers[f"{part} killed"].values())
