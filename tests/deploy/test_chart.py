@@ -78,7 +78,7 @@ def test_every_container_has_a_read_only_root_no_rights_and_a_user_that_is_not_r
             assert security["capabilities"] == {"drop": ["ALL"]}
             assert security["runAsUser"] in (10001, 10002)
             assert {"/tmp", "/cache"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
-            assert container["resources"]["limits"]["memory"]
+            assert set(container["resources"]["limits"]) == {"cpu", "memory"}
 
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)

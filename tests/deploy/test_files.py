@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tomllib
 from itertools import combinations
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy.conftest import pins
-from tests.deploy.tools import COMPOSE, CONTAINERS, INSTALL, ROOT, program
+from tests.deploy.tools import CHART, COMPOSE, CONTAINERS, INSTALL, ROOT, program
 from tests.simulators import wheels
 
 DOCKERFILE = (CONTAINERS / "Dockerfile").read_text()
@@ -206,6 +208,27 @@ def test_every_container_has_a_read_only_root_no_rights_and_a_user_of_the_images
         assert any(mount.startswith("/tmp:") for mount in one["tmpfs"]), service
 
 
+def chart_limits() -> dict[str, dict[str, Any]]:
+    """Return the limits of the chart's containers by their names, which are the services' too."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    return {
+        name: one["limits"]
+        for part in ("node", "coordinator")
+        for name, one in values[part]["resources"].items()
+    }
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_memory_processors_and_processes_are_limited_as_in_the_chart(name):
+    limits = chart_limits()
+    for service, one in composed(name)["services"].items():
+        chart = limits[service.partition("-")[0]]
+        assert chart["memory"].endswith("Gi")
+        assert int(one["mem_limit"]) == int(chart["memory"].removesuffix("Gi")) << 30, service
+        assert one["cpus"] == chart["cpu"], service
+        assert one["pids_limit"] > 0, service
+
+
 @pytest.mark.parametrize("missing", VARIABLES["hospital.yaml"])
 def test_a_hospital_that_does_not_say_where_its_files_are_is_told(missing):
     environment = {k: v for k, v in VARIABLES["hospital.yaml"].items() if k != missing}
@@ -237,6 +260,45 @@ def test_training_code_has_no_key_no_passphrase_and_no_network_but_the_gateways(
             }  # fmt: skip
             others = [s for s, other in file["services"].items() if f"house{number}" in other["networks"]]
             assert set(others) == {f"gateway{number}", f"supernode{number}"}
+
+
+def who_reaches(file: dict, service: str) -> set[str]:
+    """Return the services that a server of ``service`` which listens on ``--host`` answers.
+
+    A name that only some of its networks know is the address there; every network knows a service's own name.
+    """
+    one = file["services"][service]
+    host = one["command"][one["command"].index("--host") + 1]
+    aliases = {
+        network: {service, *((how or {}).get("aliases", ()))} for network, how in one["networks"].items()
+    }
+    listens = {network for network, names in aliases.items() if host == "0.0.0.0" or host in names}
+    assert listens, f"{service} listens nowhere"
+    others = {name for name, other in file["services"].items() if listens & set(other["networks"])}
+    return others - {service}
+
+
+def test_nobody_but_its_supernode_reaches_a_gateway():
+    for name, numbers in (
+        ("hospital.yaml", ("",)),
+        ("four-hospitals.yaml", tuple(f"-{n}" for n in HOSPITALS)),
+    ):
+        file = composed(name)
+        for number in numbers:
+            gateway, supernode = f"gateway{number}", file["services"][f"supernode{number}"]
+            assert who_reaches(file, gateway) == {f"supernode{number}"}
+            command = file["services"][gateway]["command"]
+            host = command[command.index("--host") + 1]
+            assert supernode["command"][supernode["command"].index("--gateway") + 1] == f"{host}:9093"
+            assert f"http://{host}:9093/health" in file["services"][gateway]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "gateway"])
+def test_a_gateway_that_listened_on_all_networks_would_be_found(host):
+    file = composed("hospital.yaml")
+    command = file["services"]["gateway"]["command"]
+    command[command.index("--host") + 1] = host
+    assert who_reaches(file, "gateway") == {"node", "supernode"}
 
 
 def test_a_hospital_reaches_superlink_and_relay_and_no_other_hospital():

@@ -41,7 +41,7 @@ PLAYED = frozenset(
         *("security_opt", "tmpfs", "networks", "volumes", "secrets", "depends_on", "healthcheck"),
     ]
 )
-LEFT_OUT = frozenset({"pids_limit", "restart", "stop_grace_period"})
+LEFT_OUT = frozenset({"pids_limit", "mem_limit", "cpus", "restart", "stop_grace_period"})
 HARDENED = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true"]}
 """The only way in which containers are played."""
 LOOK_S, AT_A_TIME = 0.2, 4
