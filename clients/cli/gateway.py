@@ -32,7 +32,7 @@ def gateway(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on. Another one only in a network that nothing but the SuperNode is in: a container's."
+            help="Address or name to listen on. Another one only in a network that nothing but the SuperNode is in: a container's."
         ),
     ] = "127.0.0.1",
     root_certificates: Annotated[

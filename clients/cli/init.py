@@ -61,7 +61,9 @@ def init(
     )
     answer = _fingerprints(house)
     warnings = _doubts(house)
-    show(Answer({**answer.data, "warnings": warnings}, [*answer.lines, *warnings]), as_json=as_json)
+    copied = f"The records were copied. {data} stays where it is, and suture-node data erase does not know it: remove it if nobody needs it."
+    facts = {**answer.data, "source": str(data), "warnings": warnings}
+    show(Answer(facts, [*answer.lines, copied, *warnings]), as_json=as_json)
 
 
 def _records(data: Path) -> bytes:

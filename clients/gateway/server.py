@@ -75,7 +75,7 @@ def server(gateway: Gateway, log: OutgoingLog, port: int, host: str = LOOPBACK) 
     """Return a server that serves on ``port`` of ``host`` when it is run.
 
     Whoever reaches the port can speak as the SuperNode: any ``host`` but the loopback interface's needs a network that
-    nothing but the SuperNode is in.
+    nothing but the SuperNode is in. A name stands for the addresses that it has when the server starts; without one, it ends.
     """
     config = uvicorn.Config(
         application(gateway, log),

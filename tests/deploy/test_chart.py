@@ -104,6 +104,7 @@ def test_training_code_has_no_key_and_no_passphrase():
     supernode = by_name["supernode"]
     assert "env" not in supernode and "envFrom" not in supernode
     assert supernode["securityContext"]["runAsUser"] == 10002
+    assert not pod.get("shareProcessNamespace"), "an environment could be read through /proc"
     [state] = [mount for mount in supernode["volumeMounts"] if mount["name"] == "state"]
     assert (state["subPath"], state["readOnly"]) == ("node/data", True)
     assert all(by_name[name]["env"][0]["valueFrom"]["secretKeyRef"] for name in ("node", "gateway"))

@@ -399,7 +399,8 @@ def test_a_node_joins_one_ledger_only(office: Office, tmp_path: Path) -> None:
     terminal, node = office.terminal, office.node("birch")
     data = office.folder / "records.csv"
     data.write_text("a\n1\n")
-    terminal.done("suture-node", "init", node, "--name", "Birch", "--data", data)
+    made = terminal.done("suture-node", "init", node, "--name", "Birch", "--data", data)
+    assert made["source"] == str(data) and data.exists()
     assert "names no ledger" in terminal.refused("suture-node", "vote", "list", node)
     terminal.done("suture-node", "join", node, office.ledger)
     terminal.done("suture-node", "join", node, office.ledger)

@@ -21,7 +21,7 @@ from clients.gateway.server import AT_A_TIME, server
 from clients.gateway.superlink import HttpSuperLink, check_address, node_key
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
-from suture_fl.alive import check_alive
+from suture_fl.alive import NoAnswer, check_alive
 from tests.simulators.certificates import make_certificates
 from tests.simulators.fleet import FleetInMemory, Log, ScriptedHolder, bundle
 
@@ -168,6 +168,22 @@ def test_the_health_check_is_answered_while_all_calls_wait(tmp_path):
         go_on.set()
         for thread in waiting:
             thread.join(60.0)
+    gateway.close()
+    questions.close()
+
+
+def test_a_gateway_listens_at_the_address_of_its_name_and_at_no_other(tmp_path):
+    log, questions = Log(), Questions(tmp_path / "gateway.sqlite")
+    gateway = Gateway(ScriptedHolder(), FleetInMemory(bundle()), questions, log, clock=time.time)
+    [port] = reserve([None])
+    with running(server(gateway, log, port, "localhost")):
+        check_alive(f"http://127.0.0.1:{port}/health")
+        with pytest.raises(NoAnswer):
+            check_alive(f"http://127.0.0.2:{port}/health")
+    with running(server(gateway, log, port, "0.0.0.0")):
+        check_alive(f"http://127.0.0.2:{port}/health")
+    with pytest.raises(SystemExit):
+        server(gateway, log, port, "no-such-name.invalid").run()
     gateway.close()
     questions.close()
 
