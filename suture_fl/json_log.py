@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from suture_fl.plain_text import one_line
+
 VARIABLE = "SUTURE_JSON_LOGS"
 """Environment variable that stands for ``--json-logs``; processes that another one starts learn from it."""
 
@@ -39,12 +41,21 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(values)
 
 
+class TextFormatter(logging.Formatter):
+    """Formats a record as a line of text: what others wrote into a message adds no line and moves no cursor. Traces of bugs keep their lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line without a trace."""
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+
 def log_to_stderr(*, as_json: bool) -> None:
     """Have log lines go to the standard error, as text or as JSON; JSON also for the processes that this one starts from now on."""
     if as_json:
         os.environ[VARIABLE] = "1"
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    text = TextFormatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonFormatter() if as_json else text)
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request

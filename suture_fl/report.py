@@ -6,13 +6,10 @@ import os
 import sys
 from typing import TextIO
 
+from suture_fl.plain_text import one_line as one_line
+
 JSON_OPTION = "--json"
 _RED, _PLAIN = "\x1b[31m", "\x1b[0m"
-
-
-def one_line(text: str) -> str:
-    r"""Return ``text`` with line breaks, escape codes and undecodable bytes written out as ``\n``, ``\x1b``, ``\udcff``."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def lenient_output() -> None:

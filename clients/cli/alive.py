@@ -23,6 +23,7 @@ def alive(
 
     from clients.door import Method, SocketDoor
     from suture_fl.alive import PATIENCE_S, check_alive
+    from suture_fl.report import one_line
 
     for one in place:
         kind, _, rest = one.partition(":")
@@ -30,4 +31,4 @@ def alive(
             SocketDoor(Path(rest), PATIENCE_S).call(Method.STATUS, b"")
         else:
             check_alive(one)
-        typer.echo(f"{one} answers")
+        typer.echo(one_line(f"{one} answers"))

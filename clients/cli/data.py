@@ -48,6 +48,7 @@ def add(
     from clients.node.house import load_name, open_account
     from clients.training.tasks import check_data
     from fl_core.randomness import SystemRandomSource
+    from suture_fl.report import one_line
 
     holder = load_name(folder)
     manifest = add_data(
@@ -64,8 +65,9 @@ def add(
     if as_json:
         typer.echo(json.dumps({"name": name, "records": manifest.records, "commitment": manifest.commitment}))
         return
-    typer.echo(f"{name}: {manifest.records} records, commitment {manifest.commitment}")
-    typer.echo(f'To use it, write into [policy] of {folder / "node.toml"}: data = {{ "{task}" = "{name}" }}')
+    to_use = f'To use it, write into [policy] of {folder / "node.toml"}: data = {{ "{task}" = "{name}" }}'
+    typer.echo(one_line(f"{name}: {manifest.records} records, commitment {manifest.commitment}"))
+    typer.echo(one_line(to_use))
 
 
 @app.command(name="list", epilog="Example: suture-node data list node --json")
@@ -73,6 +75,7 @@ def listing(folder: Folder, as_json: AsJson = False) -> None:
     """List the data sets: records, commitment, which task uses each, and what was erased. Reads no record."""
     from clients.node.data_sets import erased, stored
     from clients.node.house import load_policy
+    from suture_fl.report import one_line
 
     policy = load_policy(folder)
     rows = []
@@ -93,9 +96,9 @@ def listing(folder: Folder, as_json: AsJson = False) -> None:
     for row in rows:
         tasks = ", ".join(row["tasks"]) or "no task"  # type: ignore[arg-type]
         size = "counted when the node starts" if row["records"] is None else f"{row['records']} records"
-        typer.echo(f"{row['name']:16} {size}; used by {tasks}; {row['place']}")
+        typer.echo(one_line(f"{row['name']:16} {size}; used by {tasks}; {row['place']}"))
     for commitment, at in gone.items():
-        typer.echo(f"erased {datetime.fromtimestamp(at, UTC):%Y-%m-%d}: commitment {commitment}")
+        typer.echo(one_line(f"erased {datetime.fromtimestamp(at, UTC):%Y-%m-%d}: commitment {commitment}"))
 
 
 @app.command(
@@ -122,11 +125,12 @@ def erase(
     from clients.node.logbook import Logbook, account_of
     from fl_core.errors import InputError
     from ledger.logbook import Kind
+    from suture_fl.report import one_line
 
     plan = plan_erasure(folder, name)
     if not as_json:
         for line in plan.lines:
-            typer.echo(line)
+            typer.echo(one_line(line))  # titles of runs are the researchers' own words
     if not dry_run and not yes:
         if as_json or not sys.stdin.isatty():
             raise InputError("erasing cannot be undone.", fix="Look with --dry-run, then add --yes.")

@@ -33,6 +33,7 @@ def doctor(
     """
     from clients.node.doctor.patient import Grade, Patient
     from clients.node.doctor.table import chosen, examine, worst
+    from suture_fl.report import one_line
 
     checks = chosen(only)
     findings = examine(Patient(folder=folder, now=int(time.time()), timeout_s=timeout), checks)
@@ -52,9 +53,12 @@ def doctor(
         raise typer.Exit(1 if bad else 0)
     colour = sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
     for check, finding in findings:
-        grade = f"{finding.grade.value:7}"
-        shown = f"{_COLOURS[finding.grade.value]}{grade}{_PLAIN}" if colour else grade
-        typer.echo(f"{check.number:2} {check.name:9} {shown}  {finding.found}")
+        shown = f"{finding.grade.value:7}"
+        if colour:
+            shown = f"{_COLOURS[finding.grade.value]}{shown}{_PLAIN}"
+        typer.echo(one_line(f"{check.number:2} {check.name:9} "), nl=False)
+        typer.echo(shown, nl=False)
+        typer.echo(one_line(f"  {finding.found}"))
         if finding.mend:
-            typer.echo(f"{'':22}mend: {finding.mend}")
+            typer.echo(one_line(f"{'':22}mend: {finding.mend}"))
     raise typer.Exit(1 if bad else 0)

@@ -40,6 +40,7 @@ def show(
     from clients.node.logbook import read_logbook
     from fl_core.errors import InputError
     from ledger.logbook import Kind
+    from suture_fl.report import one_line
 
     if kind and kind not in {known.value for known in Kind}:
         names = ", ".join(sorted(known.value for known in Kind))
@@ -57,15 +58,16 @@ def show(
         typer.echo(json.dumps({"entries": said, "left_out": len(entries) - len(shown)}))
         return
     if len(shown) < len(entries):
-        typer.echo(f"({len(entries) - len(shown)} older entries; --last 0 shows all)")
+        typer.echo(one_line(f"({len(entries) - len(shown)} older entries; --last 0 shows all)"))
     for entry in shown:
         when = datetime.fromtimestamp(entry.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
         place = f"run {entry.run[:8]} round {entry.round}" if entry.run else ""
         receiver = f"0x{entry.to[:8]}" if len(entry.to) == 40 else entry.to
-        typer.echo(
+        line = (
             f"{entry.n:6} {when} {entry.kind:12} {entry.size:>12,} bytes to {receiver or 'nobody':10} "
-            f"sha256 {entry.digest[:16]} {place or detail.get(entry.n, '')}".rstrip()
+            f"sha256 {entry.digest[:16]} {place or detail.get(entry.n, '')}"
         )
+        typer.echo(one_line(line.rstrip()))
 
 
 @app.command(
@@ -96,6 +98,7 @@ def verify(
     from clients.node.register_view import contradictions, read_register
     from fl_core.errors import SutureError
     from ledger.audit.screen import lost_weight
+    from suture_fl.report import one_line
 
     problems: list[str] = []
     count, head, signed = 0, "", 0
@@ -120,11 +123,11 @@ def verify(
         typer.echo(json.dumps({**said, "problems": problems}))
     else:
         for problem in problems:
-            typer.echo(f"FAULT  {problem}")
+            typer.echo(one_line(f"FAULT  {problem}"))
         if not problems:
-            typer.echo(f"{count} entries, whole. Newest head: {head or '-'}")
+            typer.echo(one_line(f"{count} entries, whole. Newest head: {head or '-'}"))
             if public is not None:
-                typer.echo(f"The first {signed} are under signed contributions of that run.")
+                typer.echo(one_line(f"The first {signed} are under signed contributions of that run."))
         for number in lost:
-            typer.echo(lost_weight(number))
+            typer.echo(one_line(lost_weight(number)))
     raise typer.Exit(1 if problems else 0)

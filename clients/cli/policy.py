@@ -47,6 +47,7 @@ def check(
 
     from clients.node.explain import explain
     from fl_core.errors import InputError
+    from suture_fl.report import one_line
 
     if (terms is None) == (not run):
         raise InputError(
@@ -58,13 +59,16 @@ def check(
         rules = [asdict(ruling) for ruling in found.rulings]
         typer.echo(json.dumps({"run": found.title, "allowed": allowed, "rules": rules}))
     else:
-        typer.echo(f"Run: {found.title}")
-        for ruling in found.rulings:
-            typer.echo(
-                f"{'ok ' if ruling.allowed else 'NO '} {ruling.rule:24} demands {ruling.demands}; the run says {ruling.says}"
-            )
         refused = "; ".join(ruling.reason for ruling in found.refusals)
-        typer.echo("Allowed." if allowed else f"Refused: {refused}.")
+        for line in (
+            f"Run: {found.title}",
+            *(
+                f"{'ok ' if ruling.allowed else 'NO '} {ruling.rule:24} demands {ruling.demands}; the run says {ruling.says}"
+                for ruling in found.rulings
+            ),
+            "Allowed." if allowed else f"Refused: {refused}.",
+        ):
+            typer.echo(one_line(line))  # the researcher wrote the title: it may not add a line
     raise typer.Exit(0 if allowed else 1)
 
 

@@ -24,6 +24,7 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
     from clients.node.accepted import accepted_terms
     from clients.node.house import open_house, read_copy
     from ledger.address import place_of
+    from suture_fl.report import one_line
 
     house = open_house(folder)
     facts: dict[str, object] = {
@@ -54,7 +55,7 @@ def status(folder: Folder, json: Annotated[bool, typer.Option("--json", help="Pr
         return
     for name, value in facts.items():
         for number, line in enumerate(_shown(value)):
-            typer.echo(f"{'' if number else name:20} {line}")
+            typer.echo(one_line(f"{'' if number else name:20} {line}"))
 
 
 def _shown(value: object) -> list[str]:

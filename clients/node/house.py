@@ -109,7 +109,7 @@ def create_house(
 
     Args:
         folder: Must not exist or be empty.
-        name: The holder's name.
+        name: The holder's name, as others will read it.
         records: The data set, one record a line, the first line names the columns.
         policy: The holder's rules.
         random: Fresh randomness.
@@ -117,8 +117,12 @@ def create_house(
         passphrase: Opens the keystores and is kept nowhere; by default a random one is made and kept in the folder.
 
     Raises:
-        InputError: The folder holds something.
+        InputError: The folder holds something, or the name cannot be shown in a line.
     """
+    if not name.strip() or not name.isprintable():
+        raise InputError(
+            f"{name!r} is not a name for a node.", fix="Use letters, digits and spaces, in one line."
+        )
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty.", fix="Choose a new folder for the node.")
     keys = folder / "keys"

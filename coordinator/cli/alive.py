@@ -25,7 +25,8 @@ def alive(
 ) -> None:
     """Ask services whether they answer; the first one that does not ends the command with exit code 1."""
     from suture_fl.alive import check_alive
+    from suture_fl.report import one_line
 
     for one in place:
         check_alive(one, ca)
-        typer.echo(f"{one} answers")
+        typer.echo(one_line(f"{one} answers"))

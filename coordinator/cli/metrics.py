@@ -25,6 +25,7 @@ def metrics(
 
     from coordinator.metrics import RunMetrics
     from coordinator.run_head import open_head
+    from suture_fl.report import one_line
     from suture_fl.scrapes import ScrapeServer
 
     with open_head(folder) as head:
@@ -36,6 +37,6 @@ def metrics(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: stop.set())
         server = ScrapeServer(counted.text, at)
-        typer.echo(f"metrics on http://{at}/metrics", err=True)
+        typer.echo(one_line(f"metrics on http://{at}/metrics"), err=True)
         stop.wait()
         server.close()

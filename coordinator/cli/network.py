@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from suture_fl.report import starting
+from suture_fl.report import one_line, starting
 
 if TYPE_CHECKING:  # it takes time to import
     from ledger.network.files import NetworkPlan
@@ -81,20 +81,20 @@ def network(
         return
     _tell(plan, written=not dry_run)
     for path in folders_without_key(plan):
-        typer.echo(f"  {path.name}: its member puts its own node key there, as `key`")
-    typer.echo(f"chain {chain_id}, block 0 is 0x{plan.description()['genesis_hash']}")
+        typer.echo(one_line(f"  {path.name}: its member puts its own node key there, as `key`"))
+    typer.echo(one_line(f"chain {chain_id}, block 0 is 0x{plan.description()['genesis_hash']}"))
     if len(plan.hosts) < LEAST_FOR_FAULTS:
-        typer.echo(
-            f"note: fewer than {LEAST_FOR_FAULTS} validators tolerate none that lies or is down", err=True
-        )
+        note = f"note: fewer than {LEAST_FOR_FAULTS} validators tolerate none that lies or is down"
+        typer.echo(one_line(note), err=True)
 
 
 def _tell(plan: NetworkPlan, *, written: bool) -> None:
     """Say what was written, or would be."""
-    typer.echo(f"{'wrote' if written else 'would write'} {len(plan.files())} files to {plan.folder}")
+    done = "wrote" if written else "would write"
+    typer.echo(one_line(f"{done} {len(plan.files())} files to {plan.folder}"))
     for item in plan.hosts:
         secret = ", with its key: hand the folder over in private" if written and item.key is not None else ""
-        typer.echo(f"  {plan.folder_of(item).name}: validator 0x{item.validator.hex()}{secret}")
+        typer.echo(one_line(f"  {plan.folder_of(item).name}: validator 0x{item.validator.hex()}{secret}"))
     if not written and any(item.key is not None for item in plan.hosts):
         typer.echo("  keys are made when the files are written, so these addresses will be others")
 
@@ -119,4 +119,5 @@ def node_key(
     if as_json:
         sys.stdout.write(json.dumps({"public_key": public.hex(), "address": address}, indent=1) + "\n")
     else:
-        typer.echo(f"public key  {public.hex()}\nvalidator   0x{address}")
+        typer.echo(one_line(f"public key  {public.hex()}"))
+        typer.echo(one_line(f"validator   0x{address}"))

@@ -23,7 +23,7 @@ def rehearse(
     which the images run as.
     """
     from coordinator.rehearsal import USER, prepare_rehearsal, start_command
-    from suture_fl.report import starting
+    from suture_fl.report import one_line, starting
 
     starting(quiet=as_json)
     names = prepare_rehearsal(folder, rounds=rounds)
@@ -32,9 +32,9 @@ def rehearse(
         sys.stdout.write(json.dumps(facts, indent=1) + "\n")
         return
     owner = folder.stat().st_uid
-    typer.echo(f"{folder}: certificates, coordinator, {len(names)} nodes ({', '.join(names)})")
+    typer.echo(one_line(f"{folder}: certificates, coordinator, {len(names)} nodes ({', '.join(names)})"))
     if owner != USER:
-        typer.echo(f"give it to the images' user: sudo chown -R {USER}:{USER} {folder}")
+        typer.echo(one_line(f"give it to the images' user: sudo chown -R {USER}:{USER} {folder}"))
     compose = f"docker compose --env-file {folder}/.env -f deploy/compose/four-hospitals.yaml"
-    typer.echo(f"start the network: {compose} up -d --wait")
-    typer.echo(f"start the run:     {compose} exec superlink {start_command()}")
+    typer.echo(one_line(f"start the network: {compose} up -d --wait"))
+    typer.echo(one_line(f"start the run:     {compose} exec superlink {start_command()}"))

@@ -71,6 +71,7 @@ def watch(run: RunFolder, as_json: AsJson = False) -> None:
     from coordinator.launch.state import LaunchFolder
     from coordinator.launch.watch import Watch
     from coordinator.launch.watch_screen import WatchScreen
+    from suture_fl.report import one_line
 
     folder = LaunchFolder(run)
     folder.read()
@@ -86,7 +87,7 @@ def watch(run: RunFolder, as_json: AsJson = False) -> None:
     done = f"{ended['finalised']} of {ended['rounds']} rounds made a model"
     if ended["status"] == "finished:completed" and ended["finalised"] == ended["rounds"]:
         if not as_json:
-            typer.echo(f"Completed: {done}. Fetch it: suture fetch {run} FOLDER")
+            typer.echo(one_line(f"Completed: {done}. Fetch it: suture fetch {run} FOLDER"))
         return
     if as_json:
         raise typer.Exit(1)

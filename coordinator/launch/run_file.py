@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fl_core.errors import InputError
 from fl_core.lattice.parameters import PACKINGS, PARAMETER_SETS
 from fl_core.protocol.rules import LEAST_INCLUDED
+from fl_core.protocol.terms import MAX_PURPOSE, MAX_TITLE
 from fl_core.secagg.layout import valid_layouts
 from ledger.files import read_plain
 from ledger.rewards import RewardPolicy
@@ -57,7 +58,13 @@ def _positive(value: float) -> str | None:
 
 
 def _text(value: str) -> str | None:
+    if not value.isprintable():
+        return "has a line break or another character that is not printed"
     return None if value.strip() else "is empty"
+
+
+def _words(most: int) -> Check:
+    return lambda v: f"is at most {most} characters long, not {len(v)}" if len(v) > most else _text(v)
 
 
 def _one_of(known: Mapping[str, object] | set[str]) -> Check:
@@ -85,8 +92,8 @@ def _address(value: str) -> str | None:
 
 
 FIELDS: Mapping[str, Field] = {
-    "title": Field(kind=str, check=_text),
-    "purpose": Field(kind=str, check=_text),
+    "title": Field(kind=str, check=_words(MAX_TITLE)),
+    "purpose": Field(kind=str, check=_words(MAX_PURPOSE)),
     "rounds": Field(kind=int, check=_between(1, 100_000)),
     "folder": Field(kind=str, default="runs/NAME", check=_text),
     "curves": Field(kind=str, default=""),

@@ -18,6 +18,8 @@ from fl_core.models import TensorSpec
 from fl_core.secagg.layout import MAX_LENGTH
 
 MAX_TERMS = 1 << 20  # bytes
+MAX_TITLE = 200  # characters
+MAX_PURPOSE = 2000  # characters
 FORMAT = "suture-terms-v1"
 BY_EXAMPLES = "by-examples"
 """The reward policy that divides by weights, which the holders open for it (:mod:`fl_core.protocol.weights`)."""
@@ -28,8 +30,8 @@ class Terms:
     """What a run may do.
 
     Attributes:
-        title: Name of the run for people.
-        purpose: What the model is for.
+        title: Name of the run for people; one line of at most :data:`MAX_TITLE` characters that can be printed.
+        purpose: What the model is for; likewise, of at most :data:`MAX_PURPOSE`.
         task: Name of the training task that holders have installed, e.g. ``"heart-disease"``.
         task_settings: Settings of the task (numbers and strings), e.g. local updates and learning rate.
         tensors: Names and shapes of the model's tensors, sorted by name.
@@ -85,6 +87,8 @@ class Terms:
             math.isfinite(v) and v > 0 for v in (self.initial_clip, self.clip_floor, self.clip_factor)
         ):
             raise ValueError("clips are positive finite numbers")
+        if len(self.title) > MAX_TITLE or len(self.purpose) > MAX_PURPOSE:
+            raise ValueError(f"a title has at most {MAX_TITLE} characters, a purpose {MAX_PURPOSE}")
         if not self.tensors or [t.name for t in self.tensors] != sorted({t.name for t in self.tensors}):
             raise ValueError("tensors are sorted by name and named once")
         if sum(spec.size for spec in self.tensors) + 1 + len(self.counters) > MAX_LENGTH:
@@ -144,7 +148,7 @@ def _check_types(terms: Terms) -> None:
     """JSON says nothing about types: ``true``, ``1`` and ``1.0`` would otherwise all be "one round".
 
     Raises:
-        ValueError: A field has another type than :class:`Terms` says, or a text cannot be written as UTF-8.
+        ValueError: A field has another type than :class:`Terms` says, or a text cannot be written as UTF-8 or printed in a line.
     """
     for name, kind in _SCALARS.items():
         if type(getattr(terms, name)) is not kind:
@@ -165,6 +169,8 @@ def _check_types(terms: Terms) -> None:
         if type(text) is not str:
             raise ValueError("a name is not a string")
         text.encode()  # a lone surrogate, which JSON can spell, raises UnicodeEncodeError
+        if not text.isprintable():  # a line break or an escape code would write into a holder's terminal
+            raise ValueError("a text has characters that are not printed")
 
 
 _SCALARS: dict[str, type] = {

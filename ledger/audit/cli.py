@@ -18,8 +18,8 @@ from fl_core.errors import DecodeError, InputError
 from ledger.audit import light_command, records_cli, screen
 from suture_fl.commandline import explain, run
 from suture_fl.interruptions import INTERRUPTIONS
+from suture_fl.report import one_line, starting
 from suture_fl.report import report as report_error
-from suture_fl.report import starting
 from suture_fl.version import Version
 
 FAILED = 1
@@ -148,11 +148,11 @@ def trace(
         screen.show_lineage(_console(no_color), str(model), lineage)
     screen.show_faults(Console(stderr=True, no_color=no_color or None), lineage.faults)
     if not lineage.models and not lineage.faults:
-        typer.echo(
+        problem = (
             f"error: The ledger does not know {model} (SHA-256 {lineage.artifact.hex()}). "
-            "Check that the file is unchanged and that the folder is of its run.",
-            err=True,
+            "Check that the file is unchanged and that the folder is of its run."
         )
+        typer.echo(one_line(problem), err=True)
     raise typer.Exit(0 if lineage.models and not lineage.faults else FAILED)
 
 
@@ -232,7 +232,9 @@ def evidence(
         _print_json({"format": "suture-audit-evidence-v1", "contract": paper.contract, **values})
     else:
         verdict = f"the key {signer} signed both" if signer else "it convicts nobody by itself"
-        typer.echo(f"{found.kind.value} at block {found.number} of ledger 0x{paper.contract}: {verdict}")
+        typer.echo(
+            one_line(f"{found.kind.value} at block {found.number} of ledger 0x{paper.contract}: {verdict}")
+        )
 
 
 app.command(name="light", epilog=light_command.EPILOG)(light_command.light)

@@ -28,6 +28,7 @@ words = st.binary(min_size=32, max_size=32)
 signatures = st.binary(min_size=65, max_size=65)
 rounds = st.integers(1, 2**32 - 1)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+printed = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), max_size=20)
 hexadecimal = words.map(bytes.hex)
 tensor_names = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,12}", fullmatch=True)
 small = st.integers(0, 3)
@@ -191,8 +192,8 @@ def exclusions(draw: st.DrawFn) -> Exclusions:
 
 
 settings_of_a_task = st.dictionaries(
-    names,
-    st.one_of(names, st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False)),
+    printed,
+    st.one_of(printed, st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False)),
     max_size=3,
 )
 positive = st.floats(2.0**-40, 2.0**40)
@@ -217,12 +218,12 @@ def terms(draw: st.DrawFn) -> Terms:
         "bundle",
     )
     return Terms(
-        **{name: draw(names) for name in texts},
+        **{name: draw(printed) for name in texts},
         task_settings=draw(settings_of_a_task),
         tensors=tuple(TensorSpec(name, shape) for name, shape in sorted(tensors.items())),
         rounds=draw(rounds),
         weight_cap=draw(rounds),
-        counters=tuple(draw(st.lists(names, max_size=3))),
+        counters=tuple(draw(st.lists(printed, max_size=3))),
         initial_clip=draw(positive),
         clip_floor=draw(positive),
         clip_factor=draw(positive),

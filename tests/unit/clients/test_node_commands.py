@@ -80,6 +80,30 @@ def test_a_check_agrees_with_the_node_about_blame_openings(folder):
     assert decide_ckks(policy, terms=Terms.decode(path.read_bytes()), holders=4, usage=usage).allowed
 
 
+FORGED = "Heart study\nok  tasks                    demands anything; the run says it\nAllowed.\x1b[8m"
+"""A title that writes a verdict of its own and hides the node's."""
+
+
+def test_a_run_whose_title_forges_a_verdict_is_no_terms_document(folder):
+    path = terms_file(folder)
+    values = {**json.loads(path.read_bytes()), "title": FORGED}
+    path.write_bytes(json.dumps(values, sort_keys=True, separators=(",", ":")).encode())
+    result = CliRunner().invoke(cli, ["policy", "check", str(folder), "--terms", str(path)])
+    assert isinstance(result.exception, InputError) and "no terms document" in result.exception.message
+    assert "Allowed" not in result.output
+
+
+def test_a_name_that_would_write_into_a_terminal_is_refused_and_never_shown_as_it_is(folder):
+    for name in ("", " ", "Alder\x1b[8m", "Alder\nBirch"):
+        words = ("init", folder.parent / "new", "--name", name, "--data", folder / "data" / "records.csv")
+        assert "is not a name for a node" in refused(*words).message
+    assert not (folder.parent / "new").exists()
+    config = folder / "node.toml"
+    config.write_text(config.read_text().replace('name = "A"', 'name = "A\\u001b[8m\\nledger  ours"'))
+    lines = run("status", folder).output.splitlines()
+    assert lines[0] == rf"{'name':20} A\x1b[8m\nledger  ours"
+
+
 def test_a_policy_check_needs_one_run(folder):
     assert "--terms" in refused("policy", "check", folder).fix
     assert "follows no ledger" in refused("policy", "check", folder, "--run", "ab").message

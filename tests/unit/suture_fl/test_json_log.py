@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from suture_fl.json_log import VARIABLE, JsonFormatter, in_words, json_asked_for
+from suture_fl.json_log import VARIABLE, JsonFormatter, TextFormatter, in_words, json_asked_for
 
 
 def formatted(message: str, *arguments: object, **fields: object) -> dict[str, object]:
@@ -26,6 +26,15 @@ def test_a_json_log_line_is_one_object_whatever_the_message():
     said = formatted('a %s\n"b"\x1b', "c")
     assert (said["level"], said["logger"], said["message"]) == ("warning", "suture.node", 'a c\n"b"\x1b')
     assert set(said) == {"time", "level", "logger", "message"}
+
+
+def test_a_text_log_line_is_one_line_whatever_the_message_and_keeps_the_trace_of_a_bug():
+    record = logging.LogRecord(
+        "suture.node", logging.WARNING, "x", 1, "refused: %s", ("a\nAllowed.\x1b[8m",), None
+    )
+    assert TextFormatter("%(message)s").format(record) == r"refused: a\nAllowed.\x1b[8m"
+    record.exc_text = "Traceback:\n  line 1"
+    assert TextFormatter("%(message)s").format(record).endswith("\nTraceback:\n  line 1")
 
 
 def test_a_line_has_its_fields_and_nothing_else_that_was_given():

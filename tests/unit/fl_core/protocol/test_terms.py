@@ -10,7 +10,7 @@ import pytest
 from fl_core.digests import Label, digest
 from fl_core.errors import DecodeError
 from fl_core.models import TensorSpec
-from fl_core.protocol.terms import MAX_TERMS, Terms
+from fl_core.protocol.terms import MAX_PURPOSE, MAX_TERMS, MAX_TITLE, Terms
 from tests.simulators.consortium import TERMS
 
 
@@ -40,6 +40,16 @@ REFUSED = {
     "no weight cap": {"weight_cap": 0},
     "a title that is a list": {"title": ["x"]},
     "a title without UTF-8": {"title": "\ud800"},
+    "a title of two lines": {"title": "Heart study\nAllowed."},
+    "a title that hides what follows": {"title": "Heart study\x1b[8m"},
+    "a title that turns its letters round": {"title": "Heart \u202eyduts"},
+    "a title that is too long": {"title": "x" * (MAX_TITLE + 1)},
+    "a purpose of two lines": {"purpose": "Research.\nAllowed."},
+    "a purpose that is too long": {"purpose": "x" * (MAX_PURPOSE + 1)},
+    "a task with a line break": {"task": "heart\n"},
+    "a counter with an escape code": {"counters": ["right\x1b[8m"]},
+    "a setting whose name has a line break": {"task_settings": {"x\r": 1}},
+    "a setting with a line break": {"task_settings": {"x": "a\nb"}},
     "a setting without UTF-8": {"task_settings": {"x": "\udfff"}},
     "a setting that is a list": {"task_settings": {"x": [1]}},
     "a setting that is a truth value": {"task_settings": {"x": True}},
@@ -68,6 +78,11 @@ REFUSED = {
     "counters that are a text": {"counters": "abc"},
     "a counter that is a number": {"counters": [1]},
 }
+
+
+def test_a_title_and_a_purpose_of_the_greatest_length_are_read():
+    longest = document(title="ü" * MAX_TITLE, purpose="x" * MAX_PURPOSE)
+    assert len(Terms.decode(longest).title) == MAX_TITLE
 
 
 @pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED)
