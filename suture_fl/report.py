@@ -6,7 +6,9 @@ import os
 import sys
 from typing import TextIO
 
-from suture_fl.plain_text import one_line as one_line
+from suture_fl.plain_text import one_line
+
+__all__ = ["JSON_OPTION", "lenient_output", "one_line", "report", "silence", "starting"]
 
 JSON_OPTION = "--json"
 _RED, _PLAIN = "\x1b[31m", "\x1b[0m"
