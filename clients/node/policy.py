@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from clients.training.settings import settings_problem
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.terms import Terms
 
@@ -108,6 +109,7 @@ class Ask:
         blame_opening: Whether terms allow it.
         weight_opening: Whether terms pay by examples.
         bundle: Digest of the app bundle, hexadecimal, or empty.
+        settings: Which setting of the task is out of its range; empty where none is.
         epsilon: Privacy loss of the whole run; None where the terms state none.
         usage: What was done before.
     """
@@ -120,6 +122,7 @@ class Ask:
     blame_opening: bool = False
     weight_opening: bool = False
     bundle: str = ""
+    settings: str = ""
     epsilon: float | None = None
     usage: Usage = field(default_factory=Usage)
 
@@ -174,6 +177,13 @@ def _when(policy: Policy, ask: Ask) -> tuple[Ruling, ...]:
             repr(ask.task),
             ask.task in policy.tasks,
             f"the policy allows the tasks {tasks}, not {ask.task!r}",
+        ),
+        _ruling(
+            "tasks",
+            "settings in the task's ranges",
+            ask.settings or "none is out of its range",
+            not ask.settings,
+            f"a setting is not one that the task can train with: {ask.settings}",
         ),
     )
 
@@ -323,6 +333,7 @@ def ask_of(terms: Terms, usage: Usage, *, shared_key: bool, threshold: int = 0) 
         blame_opening=terms.blame_opening and not shared_key,
         weight_opening=terms.opens_weights and not shared_key,
         bundle=terms.bundle,
+        settings=settings_problem(terms.task, terms.task_settings),
         usage=usage,
     )
 
@@ -347,6 +358,7 @@ def decide(
         blame_opening=terms.blame_opening,
         weight_opening=terms.opens_weights,
         bundle=terms.bundle,
+        settings=settings_problem(terms.task, terms.task_settings),
         usage=usage or Usage(rounds_done=rounds_done),
     )
     return _decision(policy, asked, "every rule of the policy is met")
@@ -383,6 +395,7 @@ def decide_ckks(
         holders=holders,
         shared_key=True,
         bundle=terms.bundle,
+        settings=settings_problem(terms.task, terms.task_settings),
         usage=usage or Usage(rounds_done=rounds_done),
     )
     return _decision(policy, ask, "the policy allows CKKS rounds of this task")

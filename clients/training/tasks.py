@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from clients.training.settings import HEART_DISEASE, Setting
 from fl_core.errors import InputError
 from fl_core.models import Tensors
 
@@ -45,19 +46,17 @@ class Task:
 
     Attributes:
         counters: Names of its counters.
-        settings: Names of the settings that it needs, and the type that each is read as; it knows no others.
+        settings: Names of the settings that it needs, and what each may be; it knows no others.
         run: Trains; takes model, data file, settings, round number and the holder's name.
         initial: Makes the model of round 0.
     """
 
     counters: tuple[str, ...]
-    settings: Mapping[str, type]
+    settings: Mapping[str, Setting]
     run: Callable[[Tensors, Path, Settings, int, str], TrainingResult]
     initial: Callable[[], dict[str, npt.NDArray[np.float32]]]
 
 
-SETTINGS: Mapping[str, type] = {"updates": int, "batch_size": int, "learning_rate": float, "seed": int}
-"""What the tasks on the heart data are told: local updates in a round, examples in an update, step size, and order of the examples."""
 CORRECT = "test-correct"
 TOTAL = "test-total"
 
@@ -100,7 +99,7 @@ def _on_heart_disease(
         )
         return TrainingResult(trained.tensors, trained.examples, (score.correct, score.total))
 
-    return Task(counters=(CORRECT, TOTAL), settings=SETTINGS, run=run, initial=initial)
+    return Task(counters=(CORRECT, TOTAL), settings=HEART_DISEASE, run=run, initial=initial)
 
 
 _TASKS: Mapping[str, Callable[[], Task]] = {

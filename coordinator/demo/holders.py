@@ -70,11 +70,28 @@ class HospitalFactory(Protocol):
         ...
 
 
+class TaskSetting(Protocol):
+    """What a setting of a task may be; ``clients.training.settings.Setting``."""
+
+    @property
+    def kind(self) -> type:
+        """The type that it is read as."""
+        ...
+
+    def fits(self, value: object) -> bool:
+        """Whether a value has the type."""
+        ...
+
+    def problem(self, value: object) -> str | None:
+        """Return what is wrong with a value of the right type, or None."""
+        ...
+
+
 class TrainingTask(Protocol):
     """A training task; ``clients.training.tasks.Task``."""
 
     counters: tuple[str, ...]
-    settings: Mapping[str, type]
+    settings: Mapping[str, TaskSetting]
     initial: Callable[[], dict[str, npt.NDArray[np.float32]]]
 
 

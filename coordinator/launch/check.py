@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from coordinator.demo.holders import TaskSetting
 from coordinator.launch.run_file import KINDS, SETTINGS, RunFile
 from coordinator.launch.state import LaunchState
 from fl_core.protocol.terms import Terms
@@ -30,24 +31,26 @@ class Holder:
     keys: bool
 
 
-def check_settings(file: RunFile, known: Mapping[str, type]) -> None:
+def check_settings(file: RunFile, known: Mapping[str, TaskSetting]) -> None:
     """Check that the run file gives a task the settings that it needs, and no others.
 
     Raises:
-        InputError: One is missing, unknown or of another type; names the line.
+        InputError: One is missing, unknown, of another type or out of its range; names the line.
     """
     names = ", ".join(sorted(known))
     for name, value in file.settings.items():
         if name not in known:
             file.wrong(f"{SETTINGS}.{name}", "is no setting of this task", f"Take it out; it has {names}.")
-        if type(value) is not known[name] and not (known[name] is float and type(value) is int):
-            kind = KINDS[known[name]]
+        if not known[name].fits(value):
+            kind = KINDS[known[name].kind]
             file.wrong(f"{SETTINGS}.{name}", f"is {kind}, not {value!r}", "Mend that line.")
+        if (problem := known[name].problem(value)) is not None:
+            file.wrong(f"{SETTINGS}.{name}", problem, "Give a value in that range: others cannot train.")
     for name in sorted(set(known) - set(file.settings)):
         file.wrong(
             f"{SETTINGS}.{name}",
             "is missing",
-            f"Add a line `{name} = ...` under [{SETTINGS}]: {KINDS[known[name]]}.",
+            f"Add a line `{name} = ...` under [{SETTINGS}]: {KINDS[known[name].kind]}.",
         )
 
 

@@ -17,8 +17,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fl_core.errors import InputError
 from fl_core.lattice.parameters import PACKINGS, PARAMETER_SETS
+from fl_core.protocol.header_check import MAX_CLIP_GROWTH
 from fl_core.protocol.rules import LEAST_INCLUDED
 from fl_core.protocol.terms import MAX_PURPOSE, MAX_TITLE
+from fl_core.quantise.law import MAX_CLIP, MIN_CLIP
 from fl_core.secagg.layout import valid_layouts
 from ledger.files import read_plain
 from ledger.rewards import RewardPolicy
@@ -107,9 +109,9 @@ FIELDS: Mapping[str, Field] = {
     "protection.parameter_set": Field(kind=str, default="P4096", check=_one_of(PARAMETER_SETS)),
     "protection.packing": Field(kind=str, default="PACK15", check=_one_of(PACKINGS)),
     "protection.weight_cap": Field(kind=int, default=1000, check=_between(1, 1_000_000)),
-    "protection.initial_clip": Field(kind=float, default=1.0, check=_positive),
-    "protection.clip_floor": Field(kind=float, default=0.25, check=_positive),
-    "protection.clip_factor": Field(kind=float, default=6.0, check=_positive),
+    "protection.initial_clip": Field(kind=float, default=1.0, check=_between(MIN_CLIP, MAX_CLIP)),
+    "protection.clip_floor": Field(kind=float, default=0.25, check=_between(MIN_CLIP, MAX_CLIP)),
+    "protection.clip_factor": Field(kind=float, default=6.0, check=_between(MIN_CLIP, MAX_CLIP)),
     "protection.blame_opening": Field(kind=bool, default=True),
     "rewards.token": Field(kind=str, default="", check=_address),
     "rewards.per_round": Field(kind=str, default="0", check=_text),
@@ -196,6 +198,14 @@ def read_run_file(path: Path) -> RunFile:
     file = RunFile(path, text, values, settings, names)
     if values["members.consents"] < values["members.least"]:
         file.wrong("members.consents", "is less than 'least'", "Wait for at least as many as a round needs.")
+    if (place := file.place("folder")) == place.parent:
+        file.wrong(
+            "folder", "is the whole file system", "Name a folder for this run alone, such as runs/heart."
+        )
+    floor, highest = values["protection.clip_floor"], values["protection.initial_clip"] * MAX_CLIP_GROWTH
+    if floor > highest:
+        problem = f"is more than {MAX_CLIP_GROWTH:g} times 'initial_clip': holders refuse such rounds"
+        file.wrong("protection.clip_floor", problem, "Choose a smaller one.")
     _check_layout(file)
     if values["rewards.per_round"] != "0" and not values["rewards.token"]:
         file.wrong(

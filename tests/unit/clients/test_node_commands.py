@@ -65,6 +65,13 @@ def test_a_run_outside_of_it_is_refused_by_rule_and_exit_code(folder):
     assert [rule["rule"] for rule in said["rules"] if not rule["allowed"]] == ["least_partners", "colluders"]
 
 
+def test_a_run_whose_settings_cannot_train_is_refused_and_the_setting_is_named(folder):
+    path = terms_file(folder, task_settings={"updates": 100, "batch_size": -4})
+    said = run("policy", "check", folder, "--terms", path, code=1).output
+    assert "NO  tasks " in said and "batch_size is 1 to 1000000, not -4" in said.splitlines()[-1]
+    assert "Allowed" not in said
+
+
 def test_a_check_agrees_with_the_node_about_blame_openings(folder):
     """Terms of a run with a shared key may allow them, but its rounds have none: the node does not ask that rule there."""
     config = folder / "node.toml"

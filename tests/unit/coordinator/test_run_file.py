@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clients.training.settings import Setting
 from coordinator.launch.check import check_settings
 from coordinator.launch.prepare import prepare
 from coordinator.launch.run_file import FIELDS, RunFile, read_run_file
@@ -76,7 +77,11 @@ def test_the_page_lists_every_field_with_its_default():
         ("consents = 4", 'consents = 4\n[protection]\npacking = "PACK99"', 22, "is one of"),
         ("consents = 4", 'consents = 4\n[protection]\npacking = "PACK8x16g"', 22, "does not fit the parameter set P4096"),
         ("consents = 4", 'consents = 17\n[protection]\npacking = "PACK8x16"', 20, "is more than the 16 clients"),
-        ("consents = 4", "consents = 4\n[protection]\ninitial_clip = inf", 22, "is a positive number"),
+        ("consents = 4", "consents = 4\n[protection]\ninitial_clip = inf", 22, "not inf"),
+        ("consents = 4", "consents = 4\n[protection]\ninitial_clip = 0.0", 22, "'protection.initial_clip' is"),
+        ("consents = 4", "consents = 4\n[protection]\nclip_floor = 1e300", 22, "'protection.clip_floor' is"),
+        ("consents = 4", "consents = 4\n[protection]\nclip_floor = 2e6", 22, "is more than 1e+06 times 'initial_clip'"),
+        ("rounds = 2", 'rounds = 2\nfolder = "/"', 4, "'folder' is the whole file system"),
         ("consents = 4", "consents = 4\n[superlnk]\nrelay = true", 21, "means nothing here"),
         ("consents = 4", 'consents = 4\n[members.names]\nalder = "Alder"', 22, "is an account"),
     ],
@@ -102,6 +107,13 @@ def test_what_is_no_toml_or_no_file_is_refused(tmp_path):
     [
         ("updates = 100", "update = 100", 14, "'task.settings.update' is no setting of this task"),
         ("updates = 100", "updates = 1.5", 14, "is a whole number, not 1.5"),
+        ("updates = 100", "updates = 0", 14, "'task.settings.updates' is 1 to 100000, not 0"),
+        ("updates = 100", "updates = 10000000000000", 14, "is 1 to 100000, not 10000000000000"),
+        ("batch_size = 4", "batch_size = -4", 15, "is 1 to 1000000, not -4"),
+        ("learning_rate = 0.001", "learning_rate = -1.0", 16, "is 1e-09 to 100.0, not -1.0"),
+        ("learning_rate = 0.001", "learning_rate = nan", 16, "is a finite number, not nan"),
+        ("learning_rate = 0.001", "learning_rate = inf", 16, "is a finite number, not inf"),
+        ("seed = 42", f"seed = {10**28}", 17, "is 0 to 9007199254740992, not 1000"),
         ("seed = 42\n", "", 13, "'task.settings.seed' is missing"),
         ("learning_rate = 0.001", 'learning_rate = "slow"', 16, "is a number, not 'slow'"),
         ('name = "heart-disease"', 'name = "heart"', 11, "the task 'heart' is not installed"),
@@ -143,4 +155,7 @@ def test_an_initial_model_that_is_none_of_the_task_is_told_with_its_line(tmp_pat
 
 
 def test_a_whole_number_will_do_for_a_setting_that_is_a_number():
-    assert check_settings(RunFile(Path("run.toml"), "", {}, {"rate": 1}, {}), {"rate": float}) is None
+    assert (
+        check_settings(RunFile(Path("run.toml"), "", {}, {"rate": 1}, {}), {"rate": Setting(float, 0, 2)})
+        is None
+    )

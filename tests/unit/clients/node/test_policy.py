@@ -27,6 +27,9 @@ def test_a_round_within_every_rule_is_allowed():
     ("policy", "terms", "done", "reason"),
     [
         ({}, {"task": "other"}, 0, r"allows the tasks \['heart-disease'\], not 'other'"),
+        ({}, {"task_settings": {"updates": 10**13}}, 0, "updates is 1 to 100000, not 10000000000000"),
+        ({}, {"task_settings": {"learning_rate": -1.0}}, 0, "learning_rate is 1e-09 to 100.0, not -1.0"),
+        ({}, {"task_settings": {"batch_size": "x" * 999}}, 0, "batch_size is of the type int, not 'xxx"),
         ({"tasks": ()}, {}, 0, r"allows the tasks \[\], not 'heart-disease'"),
         ({"parameter_sets": ("P4096",)}, {}, 0, "does not allow the parameter set 'P2048'"),
         ({"least_partners": 5}, {}, 0, "sums of at least 5 holders, the round allows 4"),
