@@ -11,7 +11,7 @@ Storage v3, the format of geth, Besu and Foundry), are named by URI in configura
 The third form asks for the passphrase where the caller says how; a plain path means the same. A passphrase is never part of a URI.
 The last one leaves the key with another program, see :mod:`ledger.program_signer`.
 
-Key and passphrase files must be readable by their owner only.
+Key and passphrase files must be readable by their owner only. A passphrase ends before the ends of lines behind it, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ def _passphrase(query: str) -> Secret | None:
         case [("passphrase-file", name)] if name:
             found = read_private(Path(name), MAX_PASSPHRASE_BYTES, "passphrase file").rstrip(b"\r\n")
         case [("passphrase-env", name)] if name:
-            found = os.environb.get(name.encode(), b"")
+            found = os.environb.get(name.encode(), b"").rstrip(b"\r\n")
         case _:
             raise InputError(f"A signer is named by one of {_FORMS}.", fix=_NAME_A_SOURCE)
     if not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -115,14 +114,12 @@ def _made(
     """Make a node's folder and open it."""
     from clients.node.config import FILE, PRIVATE
     from clients.node.house import create_house, open_house
-    from clients.node.key_files import PASSPHRASE_VARIABLE
+    from clients.node.key_files import given_passphrase
     from clients.node.policy import Policy
     from clients.node.template import follow_ledger, node_toml
-    from fl_core.secret import Secret
     from ledger.files import write_atomically
 
-    given = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")
-    passphrase, policy = Secret(given) if given else None, Policy(tasks=tasks)
+    passphrase, policy = given_passphrase(), Policy(tasks=tasks)
     create_house(folder, name, records, policy, random=random, scrypt_cost=scrypt_cost, passphrase=passphrase)
     write_atomically(folder / FILE, node_toml(name, policy), PRIVATE)
     if ledger is not None:

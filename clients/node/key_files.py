@@ -23,8 +23,15 @@ PASSPHRASE_VARIABLE = "SUTURE_NODE_PASSPHRASE"  # noqa: S105 - the name of a var
 RENEWAL = "keys/renew-prekeys"
 """File that a rotation leaves: the next node begins with a new prekey, signed by the new key."""
 PRIVATE = 0o600
+_LINE_END = b"\r\n"
 SETS_KEPT = 2
 """Rotated key sets that a node opens: the newest, and the one that a round under way may still name."""
+
+
+def given_passphrase() -> Secret | None:
+    """Return the passphrase in the environment, if there is one; the end of a line behind it, as an editor leaves it, is none of it."""
+    given = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"").rstrip(_LINE_END)
+    return Secret(given) if given else None
 
 
 def read_passphrase(folder: Path) -> Secret:
@@ -34,11 +41,11 @@ def read_passphrase(folder: Path) -> Secret:
         InputError: There is neither.
     """
     path = folder / "keys" / "passphrase"
-    if not path.exists() and (given := os.environb.get(PASSPHRASE_VARIABLE.encode(), b"")):
-        return Secret(given)
+    if not path.exists() and (given := given_passphrase()) is not None:
+        return given
     try:
         with path.open("rb") as file:
-            return Secret(file.read(1024))
+            return Secret(file.read(1024).rstrip(_LINE_END))
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}).",

@@ -438,6 +438,13 @@ def test_no_passphrase_and_no_key_is_ever_shown(office: Office, monkeypatch: pyt
     )
     assert not (office.node("cedar") / "keys" / "passphrase").exists()
     assert terminal.done("suture-node", "status", office.node("cedar"))["name"] == "C"
+    stored = office.node("cedar") / "keys" / "passphrase"
+    monkeypatch.setenv("SUTURE_NODE_PASSPHRASE", "spoken only once\n")
+    assert terminal.done("suture-node", "status", office.node("cedar"))["name"] == "C"
+    monkeypatch.delenv("SUTURE_NODE_PASSPHRASE")
+    stored.write_text("spoken only once\n")  # as an editor leaves it, and as a container's secret comes
+    assert terminal.done("suture-node", "status", office.node("cedar"))["name"] == "C"
+    stored.unlink()
     monkeypatch.setenv("SUTURE_NODE_PASSPHRASE", "forgotten")
     assert "does not open" in terminal.refused("suture-node", "status", office.node("cedar"))
     secrets = {

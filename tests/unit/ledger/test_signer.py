@@ -106,6 +106,15 @@ def test_a_keystore_opens_with_its_passphrase_from_a_file_or_the_environment(
         assert open_signer(f"file:{keystore}?{query}").address == KeySigner(Secret(KEY)).address
 
 
+def test_the_end_of_a_line_behind_a_passphrase_is_none_of_it(
+    keystore: Path, passphrase: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYSTORE_PASSPHRASE", "open sesame\n")
+    passphrase.write_text("open sesame\r\n")
+    for query in (f"passphrase-file={passphrase}", "passphrase-env=KEYSTORE_PASSPHRASE"):
+        assert open_signer(f"file:{keystore}?{query}").address == KeySigner(Secret(KEY)).address
+
+
 def test_a_path_with_spaces_is_written_percent_encoded(keystore: Path, passphrase: Path) -> None:
     moved = keystore.rename(keystore.with_name("my key.json"))
     uri = f"file:{str(moved).replace(' ', '%20')}?passphrase-file={passphrase}"
