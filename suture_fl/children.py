@@ -23,6 +23,10 @@ PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
 STABLE_S = 60.0
 """A child that ran this long is started again without a pause."""
 
+MAX_LOG = 1 << 24
+"""Bytes of a child's log; a longer one is cut when the child is looked after, see :func:`bound_log`."""
+
+_PIECE = 1 << 20
 END_S = 10.0
 """Seconds that a child has to end after SIGTERM."""
 
@@ -35,7 +39,7 @@ class Child:
         name: For the log.
         command: Program and arguments.
         environment: Its whole environment.
-        log: File that its output is appended to.
+        log: File that its output is appended to; of what is too long the newest part is kept beside it.
         user: User and group number that it runs as; None is our own. Needs root and ``setpriv``.
     """
 
@@ -63,7 +67,8 @@ class Child:
         self._started = now
 
     def tend(self, now: float, say: Callable[[str], None]) -> None:
-        """Start it if it does not run, is due, and say so."""
+        """Start it if it does not run, is due, and say so; keep its log short."""
+        bound_log(self.log, MAX_LOG)
         if self._process is not None:
             status = self._process.poll()
             if status is None:
@@ -109,6 +114,31 @@ class Child:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+
+def bound_log(log: Path, limit: int) -> None:
+    """Empty a log that is longer than ``limit``; its last ``limit`` bytes are in ``NAME.1`` then, in place of what was there.
+
+    Whoever writes to it appends, so it goes on from the beginning. What is written during the copy is lost.
+    """
+    with suppress(FileNotFoundError), log.open("r+b", buffering=0) as full:
+        size = os.fstat(full.fileno()).st_size
+        if size <= limit:
+            return
+        full.seek(size - limit)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with suppress(OSError), os.fdopen(os.open(_older(log), flags, 0o600), "wb") as kept:
+                left = limit  # a full disk keeps less of it
+                while left > 0 and (piece := full.read(min(left, _PIECE))):
+                    kept.write(piece)
+                    left -= len(piece)
+        finally:
+            full.truncate(0)
+
+
+def _older(log: Path) -> Path:
+    return log.with_name(f"{log.name}.1")
 
 
 def end_all(children: Sequence[Child]) -> None:

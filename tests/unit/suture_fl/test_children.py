@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from suture_fl.children import Child, end_all
+from suture_fl.children import Child, bound_log, end_all
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups")
 
@@ -130,3 +130,54 @@ def test_a_child_that_does_not_mind_sigterm_is_killed(tmp_path, monkeypatch):
     wait(lambda: "up" in (tmp_path / "log").read_text())
     end_all([toy])
     assert toy._process.returncode == -signal.SIGKILL
+
+
+def test_a_child_that_writes_without_end_does_not_fill_the_disk(tmp_path, monkeypatch):
+    limit = 200_000
+    monkeypatch.setattr("suture_fl.children.MAX_LOG", limit)
+    program = """
+        import sys, time
+        for n in range(10**9):
+            print(f"{n:099d}", flush=True)
+            if n % 100 == 99:
+                time.sleep(0.001)
+    """
+    log, older = tmp_path / "log", tmp_path / "log.1"
+    toy = child(tmp_path, textwrap.dedent(program))
+    try:
+        cut, last = 0, 0
+        end = time.monotonic() + 20
+        while cut < 5:
+            assert time.monotonic() < end
+            toy.tend(1000.0, print)
+            size = log.stat().st_size
+            cut += size < last
+            last = size
+            assert not older.exists() or older.stat().st_size <= limit
+            time.sleep(0.02)
+        lines = log.read_bytes().splitlines()
+        assert all(line.isdigit() for line in lines), "it goes on at the beginning of the file"
+        assert older.read_bytes()[-1:] == b"\n" and older.stat().st_mode & 0o777 == 0o600
+    finally:
+        end_all([toy])
+
+
+def test_a_log_that_grew_long_before_the_start_is_cut_and_a_short_one_stays(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"a" * 50 + b"b" * 100)
+    bound_log(log, 150)
+    assert log.stat().st_size == 150
+    bound_log(log, 100)
+    assert (log.read_bytes(), (tmp_path / "log.1").read_bytes()) == (b"", b"b" * 100)
+    bound_log(tmp_path / "none", 100)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_log_that_cannot_be_kept_is_cut_all_the_same(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 101)
+    (tmp_path / "elsewhere").write_bytes(b"mine")
+    (tmp_path / "log.1").symlink_to(tmp_path / "elsewhere")
+    bound_log(log, 100)
+    assert log.read_bytes() == b""
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine"
