@@ -41,6 +41,7 @@ class Method(Enum):
     BLAME = 7
     BUNDLE = 8
     WEIGHT = 9
+    TIMES = 10
     CKKS = 16
 
 

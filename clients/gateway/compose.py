@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ def sealed_reply(
         asked: Metadata of the message that it answers.
         sealed: The sealed bytes.
         chunks: Names of their chunks.
-        times: Milliseconds by name.
+        times: Coarse milliseconds by name.
         status: The node's status.
         now: Unix time in seconds.
     """
@@ -95,6 +96,12 @@ def sealed_reply(
     return Reply(message=reply.message, tree=reply.tree, small=reply.small, sealed=sealed, chunks=chunks)
 
 
+def coarse(milliseconds: int) -> int:
+    """Round a time to one significant digit: enough for a person, little for a code."""
+    unit: int = 10 ** (len(str(max(0, milliseconds))) - 1)
+    return round(max(0, milliseconds) / unit) * unit
+
+
 def _finish(
     metadata: Metadata,
     children: tuple[str, ...],
@@ -117,7 +124,8 @@ def _finish(
 
 
 def _metadata(asked: Metadata, now: float) -> Metadata:
-    """Return a reply's metadata as Flower makes it; it lives no longer than the message that it answers."""
+    """Return a reply's metadata as Flower makes it, in whole seconds; it lives no longer than the message that it answers."""
+    now = max(asked.created_at, math.floor(now))
     return Metadata(
         run_id=asked.run_id,
         src_node_id=asked.dst_node_id,

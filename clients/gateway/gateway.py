@@ -53,6 +53,7 @@ ACTIVATION_FAILED, REGISTRATION_CLOSED, KEY_IN_USE = 2004, 2001, 23
 
 NODE_ID = "node-id"
 UNCHECKED = "the holder cannot check the bundle now"
+NOT_OPEN = "it answers no message that is open: unknown, or answered before"
 log = logging.getLogger("suture.gateway")
 
 
@@ -110,6 +111,7 @@ class Gateway:
         self._arrival: Arrival | None = None
         self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
+        self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
         self._bundles = Bundles(superlink, holder)
         self._replies = Replies(holder, superlink, questions, log, clock=clock, node=self._node)
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-send")
@@ -163,8 +165,8 @@ class Gateway:
         if name == "push-object":
             with self._lock:
                 coming, self._coming = self._coming, {}
-            for message_id in coming:
-                self._later(self._replies.withhold, message_id, "an object of the reply is too long")
+                for message_id in coming:
+                    self._answer(self._replies.withhold, message_id, "an object of the reply is too long")
 
     def close(self) -> None:
         """Wait for replies that are being sent; a SuperLink that is away is not waited for."""
@@ -332,22 +334,32 @@ class Gateway:
             return Refused(403, "a push carries one reply")
         message, tree = request.messages_list[0], request.message_object_trees[0]
         asked = message.metadata.reply_to_message_id
-        if self._questions.open(asked) is None:
-            self._log.record(
-                "reply-withheld", reason="it answers no message that is open: unknown, or answered before"
-            )
+        if not self._wanted(asked):
+            # a refused call, of which a bundle can make any number; a 403 would end the SuperNode that answers second
+            self._log.record("call-refused", call="push-messages", reason=NOT_OPEN)
             return fleet_pb2.PushMessagesResponse()
-        if message.HasField("error"):
-            self._later(self._replies.fail, asked, message.error.code, len(message.error.reason))
-            return fleet_pb2.PushMessagesResponse()
-        try:
-            small = self._replies.small_objects(tree)
-        except Withheld as error:
-            self._later(self._replies.withhold, asked, str(error))
-            return fleet_pb2.PushMessagesResponse()
+        small: frozenset[str] = frozenset()
+        withheld = ""
+        if not message.HasField("error"):
+            try:
+                small = self._replies.small_objects(tree)
+            except Withheld as error:
+                withheld = str(error)
         with self._lock:
-            self._coming[asked] = _Reply(root=tree.object_id, small=small)
+            if small:
+                self._coming[asked] = _Reply(root=tree.object_id, small=small)
+            elif withheld:
+                self._answer(self._replies.withhold, asked, withheld)
+            else:
+                self._answer(self._replies.fail, asked, len(message.error.reason))
         return fleet_pb2.PushMessagesResponse(objects_to_push=sorted(small), session_id=asked)
+
+    def _wanted(self, message_id: str) -> bool:
+        """Return whether a message is open and nothing is on its way out for it."""
+        with self._lock:
+            if message_id in self._leaving:
+                return False
+        return self._questions.open(message_id) is not None
 
     def _push_object(self, request: message_pb2.PushObjectRequest) -> Proto | Refused:
         name, data = request.object_id, request.object_content
@@ -357,13 +369,28 @@ class Gateway:
                 return Refused(403, "the gateway asked for no such object")
             if len(data) > MAX_SMALL_OBJECT and not coming.withheld:
                 coming.withheld = True  # the SuperNode may send the others, which go nowhere
-                self._later(self._replies.withhold, request.session_id, "an object of the reply is too long")
+                self._answer(self._replies.withhold, request.session_id, "an object of the reply is too long")
             coming.got[name] = b"" if coming.withheld else data
             if set(coming.got) == coming.small:
                 del self._coming[request.session_id]
                 if not coming.withheld:
-                    self._later(self._replies.decide, request.session_id, coming.root, coming.got)
+                    self._answer(self._replies.decide, request.session_id, coming.root, coming.got)
         return message_pb2.PushObjectResponse(stored=True)
+
+    def _answer(self, send: Callable[..., None], message_id: str, *arguments: object) -> None:
+        """Send the one reply to a message later, unless one is on its way; called under the lock."""
+        if message_id in self._leaving:
+            return
+        self._leaving.add(message_id)
+
+        def answer() -> None:
+            try:
+                send(message_id, *arguments)
+            finally:
+                with self._lock:
+                    self._leaving.discard(message_id)
+
+        self._later(answer)
 
     def _later(self, send: Callable[..., None], *arguments: object) -> None:
         """Send a reply without making the SuperNode wait: it goes on to its next message."""

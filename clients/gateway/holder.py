@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
 from clients.door import ACCEPTED, Method, SocketDoor
 from clients.gateway.ports import Sealed
 from clients.node.sealed import SealedFolder
+from clients.node.times import decode_times
 
 TIMEOUT_S = 120.0
 """Longest wait for the node; it may be encrypting an update."""
@@ -40,6 +41,15 @@ class NodeHolder:
             Sealed(name=item.name, digest=item.digest, size=item.size, read=partial(self._sealed.read, item))
             for item in self._sealed.list()
         ]
+
+    def times(self, frame: bytes) -> Mapping[str, int]:
+        """Return what the node measured about the frame with this SHA-256.
+
+        Raises:
+            NodeError: The node does not answer.
+            DecodeError: Its answer is none.
+        """
+        return decode_times(self._door.call(Method.TIMES, frame))
 
     def status(self) -> bytes:
         """Return the node's public status.

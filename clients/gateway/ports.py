@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -39,6 +39,10 @@ class Holder(Protocol):
 
     def sealed(self) -> Iterable[Sealed]:
         """Return what the node sealed and may still be sent."""
+        ...
+
+    def times(self, frame: bytes) -> Mapping[str, int]:
+        """Return what the node measured about the frame with this SHA-256: milliseconds by name; nothing if it measured none."""
         ...
 
     def status(self) -> bytes:

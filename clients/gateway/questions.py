@@ -88,12 +88,6 @@ class Questions:
             rows = self._db.execute("SELECT id FROM questions WHERE answered=0 ORDER BY came").fetchall()
         return tuple(str(name) for (name,) in rows)
 
-    def came(self, message_id: str) -> float:
-        """Return when a message came, in Unix seconds; 0 when it is not known."""
-        with self._lock:
-            row = self._db.execute("SELECT came FROM questions WHERE id=?", (message_id,)).fetchone()
-        return 0.0 if row is None else float(row[0])
-
     def knows(self, run: int, message_id: str) -> bool:
         """Return whether a message of this run came in."""
         query = "SELECT 1 FROM questions WHERE id=? AND run=?"

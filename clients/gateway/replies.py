@@ -13,12 +13,13 @@ from flwr.proto.node_pb2 import Node
 from google.protobuf.message import Message as Proto
 
 from clients.errors import NodeError
-from clients.gateway.compose import Reply, error_reply, sealed_reply
+from clients.gateway.compose import Reply, coarse, error_reply, sealed_reply
 from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
 from clients.gateway.ports import Answered, Holder, OutgoingLog, Sealed, SuperLink, SuperLinkError
 from clients.gateway.questions import Questions
 from clients.gateway.reply_check import Withheld, judge
 from fl_core.errors import DecodeError
+from fl_core.protocol import envelope
 
 MAX_ANSWER = 1 << 20  # bytes
 FOR_THE_MOMENT = frozenset({500, 503, 504})
@@ -27,9 +28,9 @@ it), nobody answered, or only a proxy did."""
 PAUSE_S = 2.0
 """Seconds between two tries when the SuperLink does not answer."""
 
-_PASSED_ON = frozenset(
-    {ErrorCode.LOAD_CLIENT_APP_EXCEPTION, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.CLIENT_APP_CRASHED}
-)
+TELLS_STATUS = frozenset({"train", envelope.ENROL_TYPE})
+"""Types of the messages that the node's status answers, whether the app says so or not."""
+
 WITHHELD = "the holder's gateway withheld the reply"
 FAILED = "the app failed at the holder; the holder's log says how"
 RESTARTED = "the holder's SuperNode ended before it answered"
@@ -85,28 +86,26 @@ class Replies:
         """Send what a reply stands for, or an error in its place."""
         asked = self._questions.open(message_id)
         if asked is None:
-            self._log.record("reply-withheld", reason="it was answered before")
             return
         index = self._index()
         by_chunks = {chunks: found for found, chunks in index.values()}
 
         try:
-            verdict = judge(asked.message_type, root, objects, by_chunks.get)
+            sealed = judge(asked.message_type, root, objects, by_chunks.get)
         except Withheld as error:
             self.withhold(message_id, str(error))
             return
         try:
-            status = self._holder.status() if verdict.status else None
+            status = self._holder.status() if asked.message_type in TELLS_STATUS else None
         except NodeError as error:
             log.warning("a reply was withheld: %s", error)
             self.withhold(message_id, "the node does not tell its status")
             return
-        sealed = verdict.sealed
         reply = sealed_reply(
             asked,
             sealed=sealed,
             chunks=() if sealed is None else index[sealed.digest][1],
-            times=verdict.times,
+            times=self._times(sealed),
             status=status,
             now=self._clock(),
         )
@@ -125,9 +124,9 @@ class Replies:
         """Send an error for a message that is not passed on."""
         self._error(message_id, code, text, "error-sent", {"reason": text})
 
-    def fail(self, message_id: str, code: int, length: int) -> None:
-        """Send the SuperNode's own error: its number, with a text of ours; an app can write anything into an error."""
-        code = code if code in _PASSED_ON else ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    def fail(self, message_id: str, length: int) -> None:
+        """Send an error in place of the SuperNode's own, whose number and text an app can choose."""
+        code = ErrorCode.CLIENT_APP_RAISED_EXCEPTION
         facts: dict[str, str | int] = {"code": code, "withheld_characters": length}
         self._error(message_id, code, FAILED, "error-sent", facts)
 
@@ -150,6 +149,17 @@ class Replies:
             reply = error_reply(asked, code=code, reason=text, now=self._clock())
             self._send(message_id, reply, event, {"run": str(asked.run_id), **facts})
 
+    def _times(self, sealed: Sealed | None) -> dict[str, int]:
+        """Return what the node measured while it sealed a frame, in milliseconds; nothing of what the app says about time."""
+        if sealed is None or sealed.name != envelope.FRAME:
+            return {}
+        try:
+            measured = self._holder.times(sealed.digest)
+        except (NodeError, DecodeError) as error:
+            log.warning("a reply tells no times: %s", error)
+            return {}
+        return {name: coarse(value) for name, value in measured.items()}
+
     def _index(self) -> dict[bytes, tuple[Sealed, tuple[str, ...]]]:
         """Return what is sealed now with the names of its chunks, by digest; each is cut and hashed once."""
         with self._lock:
@@ -161,16 +171,14 @@ class Replies:
             return dict(now)
 
     def _send(self, message_id: str, reply: Reply, event: str, facts: Mapping[str, str | int]) -> None:
-        came = self._questions.came(message_id)
         if not self._questions.take(message_id):
-            self._log.record("reply-withheld", reason="it was answered before")
             return
         self._log.record(event, message=message_id, **facts)
         request = PushMessagesRequest(
             node=self._node(),
             messages_list=[reply.message],
             message_object_trees=[reply.tree],
-            clientapp_runtime_list=[float(round(max(0.0, self._clock() - came)))],
+            clientapp_runtime_list=[0.0],  # nobody needs it
         )
         metadata = reply.message.metadata
         until = metadata.created_at + metadata.ttl

@@ -7,15 +7,15 @@ The reply is only read to learn what it claims to be. What leaves is composed by
 (2) the reply holds records that a reply of its kind has, and no others;
 (3) the sealed record holds one array of sealed form, whose chunks are, in this order, those of bytes that the node sealed under
     that name;
-(4) metrics are times, which are rounded to two digits;
-(5) the control record holds the status and nothing else; its content is the node's, not the reply's.
+(4) metrics are called as the two times are;
+(5) the control record holds the status and nothing else.
+
+Times and status that leave are the node's, whatever the reply says of them and whether it has them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from flwr.proto.message_pb2 import Message as ProtoMessage
 from flwr.proto.recorddict_pb2 import ConfigRecord, MetricRecord
@@ -44,30 +44,14 @@ _SEALED_OF: Mapping[str, frozenset[str]] = {
 
 _RECORDS = frozenset({envelope.SEALED, envelope.METRICS, envelope.CONTROL})
 _TIMES = frozenset({envelope.TRAIN_MS, envelope.PROTECT_MS})
-MAX_TIME_MS = 7 * 24 * 3600 * 1000
 
 
 class Withheld(NodeError):
     """The reply does not leave. The text is one of a few of ours and repeats nothing of the reply."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a reply stands for.
-
-    Attributes:
-        sealed: The sealed bytes; None for an enrolment.
-        times: Milliseconds by name, with two digits.
-        status: Whether the node's status goes along.
-    """
-
-    sealed: Sealed | None
-    times: Mapping[str, int] = field(default_factory=dict)
-    status: bool
-
-
-def judge(message_type: str, root: str, objects: Mapping[str, bytes], find: Find) -> Verdict:
-    """Decide about one reply.
+def judge(message_type: str, root: str, objects: Mapping[str, bytes], find: Find) -> Sealed | None:
+    """Decide about one reply; return the sealed bytes that it stands for, None for an enrolment.
 
     Args:
         message_type: Type of the message that it answers.
@@ -90,11 +74,9 @@ def judge(message_type: str, root: str, objects: Mapping[str, bytes], find: Find
             raise Withheld(
                 "the reply lacks the sealed bytes that the message asks for, or brings some unasked"
             )
-        return Verdict(
-            sealed=sealed,
-            times=_times(records.get(envelope.METRICS)),
-            status=_wants_status(records.get(envelope.CONTROL)),
-        )
+        _check_metrics(records.get(envelope.METRICS))
+        _check_control(records.get(envelope.CONTROL))
+        return sealed
     except (DecodeError, ProtoError, ValueError, KeyError, TypeError, IndexError) as error:
         raise Withheld("the reply is not a well-formed message") from error
 
@@ -148,41 +130,22 @@ def _sealed(
     return found
 
 
-def _times(record: Object | None) -> dict[str, int]:
-    """(4) Return the times that a reply reports."""
+def _check_metrics(record: Object | None) -> None:
+    """(4) Whatever they are, no value of them leaves."""
     if record is None:
-        return {}
+        return
     if record.kind != "MetricRecord":
         raise Withheld("the metrics are of another kind")
-    times = {}
     for item in MetricRecord.FromString(record.body).items:
-        if (
-            item.key not in _TIMES
-            or item.key in times
-            or item.value.WhichOneof("value") not in ("double", "sint64")
-        ):
+        if item.key not in _TIMES or item.value.WhichOneof("value") not in ("double", "sint64"):
             raise Withheld("the reply holds metrics that may not leave")
-        value = float(getattr(item.value, item.value.WhichOneof("value")))
-        if not 0 <= value <= MAX_TIME_MS:
-            raise Withheld("a time of the reply is out of range")
-        times[item.key] = two_digits(value)
-    return times
 
 
-def two_digits(value: float) -> int:
-    """Round a time in milliseconds to two significant digits: enough for a person, little for a code."""
-    if value < 1:
-        return 0
-    unit = 10 ** max(0, math.floor(math.log10(value)) - 1)
-    return int(round(value / unit) * unit)
-
-
-def _wants_status(record: Object | None) -> bool:
-    """(5) Return whether the reply carries a status."""
+def _check_control(record: Object | None) -> None:
+    """(5) Its content is not looked at."""
     if record is None:
-        return False
+        return
     if record.kind != "ConfigRecord":
         raise Withheld("the control record is of another kind")
     if [item.key for item in ConfigRecord.FromString(record.body).items] != [envelope.STATUS]:
         raise Withheld("the reply holds fields that may not leave")
-    return True

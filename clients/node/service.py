@@ -32,6 +32,7 @@ from clients.node.logbook import Logbook
 from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
 from clients.node.register import Register
+from clients.node.times import Times
 from clients.node.view import accepted_set, check_pledge, committed_sets, ledger_view, signer_at, signers_of
 from clients.node.weight import answer_weight
 from fl_core.digests import DIGEST_SIZE
@@ -89,6 +90,7 @@ class Node:
         signers: Keys that sign in rounds, by address, the newest last: the account's own, and those of rotations.
         close_ledger: Lets go of the ledger.
         ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
+        times: How long training and sealing took here.
         behind_s: For how many seconds a record is waited for that the ledger's source may not have yet.
     """
 
@@ -109,6 +111,7 @@ class Node:
     close_ledger: Callable[[], None] = lambda: None
     ckks: CkksFiles | None = None
     behind_s: float = 0.0
+    times: Times = field(default_factory=Times)
     _bundles: list[AcceptedBundles] = field(default_factory=list, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -121,16 +124,15 @@ class Node:
                 return self.begin(BeginCall.decode(payload)).encode()
             if method is Method.PROTECT:
                 return self.protect(ProtectCall.decode(payload))
-            if method is Method.CHECK:
-                return self.check(QuestionCall.decode(payload))
-            if method is Method.BLAME:
-                return self.blame(QuestionCall.decode(payload))
+            asked = {Method.CHECK: self.check, Method.REVEAL: self.reveal, Method.BLAME: self.blame}
+            if method in asked:
+                return asked[method](QuestionCall.decode(payload))
             if method is Method.WEIGHT:
                 return self.weight(QuestionCall.decode(payload))
-            if method is Method.REVEAL:
-                return self.reveal(QuestionCall.decode(payload))
             if method is Method.CKKS:
                 return answer_ckks(self, payload)
+            if method is Method.TIMES:
+                return self.times.encode(payload)
             if method is Method.BUNDLE:
                 return self.bundle(payload)
             return self.plain(payload).encode()
@@ -184,7 +186,7 @@ class Node:
         header = RoundHeader.decode(call.header)
         reader = self.settled_reader()
         view = ledger_view(reader, header, self.behind_s)
-        terms = self._accepted(view.terms)
+        terms = self.accepted(view.terms)
         model = hashlib.sha256(call.model).digest()
         check_header(header, view=view, terms=terms, model=model, me=self.account.address, now=self.clock())
         decision = decide(
@@ -201,6 +203,7 @@ class Node:
         if epoch is not None:
             self.prekeys.begin(epoch)
         self.register.drop_frames(header.run, header.round)
+        self.times.begun(header.digest)
         return self._order(terms, header)
 
     def protect(self, call: ProtectCall) -> bytes:
@@ -212,11 +215,12 @@ class Node:
             LocalProtocolError: The update's length, the number of examples or a counter is out of range.
             InputError: The update holds values that are not finite.
         """
+        came = self.times.clock()
         header = RoundHeader.decode(self.register.header(call.header))
         stored = self.register.frame(header.digest)
         if stored is not None:
             return self._send_frame(header, stored)
-        terms = self._terms_of(header)
+        terms = self.accepted(self.settled_reader().origin(header.run).terms)
         data = self.data_of(terms.task)
         if call.examples > data.records:
             raise PolicyRefusal(f"the data set has {data.records} records, not {call.examples}")
@@ -238,6 +242,7 @@ class Node:
             opens_weight=terms.opens_weights,
         )
         stored = self.register.store_written(header.digest, contribution.write)
+        self.times.sealed(header.digest, self.register.sent(header.digest).digest, came)
         return self._send_frame(header, stored)
 
     def check(self, call: QuestionCall) -> bytes:
@@ -309,7 +314,7 @@ class Node:
         request = BlameRequest.decode(call.request)
         header = RoundHeader.decode(self.register.header(request.header))
         reader = self.settled_reader()
-        if not self._accepted(reader.origin(header.run).terms).blame_opening:
+        if not self.accepted(reader.origin(header.run).terms).blame_opening:
             raise PolicyRefusal("the terms of this run allow no blame opening")
         committed, about = committed_sets(reader, header, self.behind_s), request.place.digest
         stored = self.register.answer(MemberStep.BLAME, header.digest, about)
@@ -425,9 +430,6 @@ class Node:
         done = self.register.rounds_done(header.run, before=header.round)
         return self.usage_of(header.run, header.round, self.data_of(terms.task).commitment, done)
 
-    def _terms_of(self, header: RoundHeader) -> Terms:
-        return self._accepted(self.settled_reader().origin(header.run).terms)
-
     def send(self, kind: Kind, run: bytes, number: int, data: bytes) -> bytes:
         """Note in the logbook that ``data`` goes to the run's coordinator, and return it."""
         self.logbook.append(kind, data, to=self._coordinator(run), run=run, number=number)
@@ -457,9 +459,6 @@ class Node:
         Raises:
             PolicyRefusal: The holder has not accepted them.
         """
-        return self._accepted(digest)
-
-    def _accepted(self, digest: bytes) -> Terms:
         if digest not in self.terms:
             raise PolicyRefusal("the holder has not accepted the terms of this run")
         return self.terms[digest]

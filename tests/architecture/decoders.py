@@ -94,6 +94,7 @@ OTHERWISE: dict[str, str] = {
     "clients.node.house.load_policy": "a person's file; tests/unit/clients/node/test_policy_file.py",
     "clients.node.house.read_node_toml": "a person's file; tests/unit/clients/node/test_house.py",
     "clients.node.network.load_network": "a person's file; tests/unit/clients/node/test_network.py",
+    "clients.node.times.decode_times": "two numbers of the own node; tests/unit/clients/node/test_times.py",
     "clients.node.service.Node.protect": "reads numbers out of a decoded protect call",
     "clients.training.heart_disease.load_hospital": "calls parse_hospitals",
     "clients.training.heart_disease.load_hospitals": "calls parse_hospitals",

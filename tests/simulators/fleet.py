@@ -48,6 +48,7 @@ class ScriptedHolder:
     items: list[Sealed] = field(default_factory=list)
     ledger: threading.Event = field(default_factory=threading.Event)
     broken: bool = False
+    measured: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.ledger.set()
@@ -60,6 +61,11 @@ class ScriptedHolder:
 
     def sealed(self) -> Iterable[Sealed]:
         return list(self.items)
+
+    def times(self, frame: bytes) -> dict[str, int]:
+        if self.broken:
+            raise NodeError("the node does not answer")
+        return self.measured if frame in {item.digest for item in self.items} else {}
 
     def status(self) -> bytes:
         return b'{"account": "00"}'
@@ -212,8 +218,8 @@ class SuperNode:
         found = self.call("pull-messages", request, fleet_pb2.PullMessagesResponse)
         return message_from_proto(found.messages_list[0]) if found.messages_list else None
 
-    def push(self, asked: Message, content: RecordDict | Error) -> set[str]:
-        """Send a reply as Flower does and wait for the gateway; return the names of the objects that it asked for."""
+    def push(self, asked: Message, content: RecordDict | Error, *, wait: bool = True) -> set[str]:
+        """Send a reply as Flower does and ``wait`` for the gateway; return the names of the objects that it asked for."""
         reply = Message(content, reply_to=asked)
         reply.metadata.__dict__["_message_id"] = reply.object_id
         proto = message_to_proto(remove_content_from_message(reply))
@@ -236,7 +242,8 @@ class SuperNode:
                 ),
                 message_pb2.PushObjectResponse,
             )
-        settle(self.gateway)
+        if wait:
+            settle(self.gateway)
         return set(response.objects_to_push)
 
 

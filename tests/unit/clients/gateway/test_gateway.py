@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from flwr.common.serde import message_to_proto
 from flwr.proto import fab_pb2, fleet_pb2, message_pb2, run_pb2
 from flwr.supercore.inflatable.inflatable_object import get_object_tree
 
+from clients.errors import NodeError
+from clients.gateway.compose import coarse
 from clients.gateway.gateway import Gateway
 from clients.gateway.objects import CHUNK_BYTES
 from clients.gateway.questions import Questions
@@ -88,7 +91,9 @@ def test_a_sealed_frame_leaves_whole_and_its_chunks_come_from_the_node(world, si
     assert len(requested) == 6, "the chunks are not asked for"
     reply = world.superlink.reply()
     assert reply.content[envelope.SEALED]["frame"].data == data
-    assert dict(reply.content[envelope.METRICS]) == {envelope.TRAIN_MS: 1200, envelope.PROTECT_MS: 0}
+    assert envelope.METRICS not in reply.content, (
+        "the node measured nothing, and the app's word does not count"
+    )
     assert reply.content[envelope.CONTROL][envelope.STATUS] == world.holder.status()
     assert reply.metadata.reply_to_message_id == asked.metadata.message_id
     assert (reply.metadata.src_node_id, reply.metadata.dst_node_id) == (NODE, 1)
@@ -181,9 +186,6 @@ HOSTILE = {
     "values as a list in a time": lambda good: RecordDict(
         {envelope.SEALED: sealed(good), envelope.METRICS: MetricRecord({envelope.TRAIN_MS: [63.0, 1.0]})}
     ),
-    "a time that is none": lambda good: RecordDict(
-        {envelope.SEALED: sealed(good), envelope.METRICS: MetricRecord({envelope.TRAIN_MS: float("nan")})}
-    ),
     "raw rows as the name of an array": lambda good: RecordDict({envelope.SEALED: sealed(good, ROWS.hex())}),
     "raw rows as the array's type": lambda good: RecordDict(
         {envelope.SEALED: sealed(good, stype=ROWS.hex())}
@@ -214,8 +216,9 @@ def test_a_reply_that_is_more_than_a_sealed_frame_is_replaced_by_an_error(world,
 def test_the_text_of_an_error_stays_in_the_house(world):
     world.node.push(world.asked("train"), Error(2, ROWS.decode()))
     assert (error_of(world).code, "63,1" in error_of(world).reason) == (2, False)
-    world.node.push(world.asked("train"), Error(123456789, "x"))
-    assert error_of(world).code == 2, "a number of the app's own says nothing either"
+    for code in (0, 1, 3, 7, 123456789):
+        world.node.push(world.asked("train"), Error(code, "x"))
+        assert error_of(world).code == 2, "a number of the app's own says nothing either"
     assert_nothing_left(world)
 
 
@@ -229,9 +232,98 @@ def test_a_message_is_answered_once_also_after_a_restart(world):
     world.restart()
     world.node.push(asked, Error(2, "again"))
     assert len(world.superlink.replies) == 1
-    assert [e["reason"] for e in world.log.of("reply-withheld")] == [
-        "it answers no message that is open: unknown, or answered before"
+    assert [(e["call"], e["reason"]) for e in world.log.of("call-refused")] == [
+        ("push-messages", "it answers no message that is open: unknown, or answered before")
     ] * 2
+    assert world.log.of("reply-withheld") == []
+
+
+def test_late_pushes_without_end_are_refused_calls_and_no_entries(world):
+    asked = world.asked("train")
+    world.node.push(asked, RecordDict({envelope.SEALED: sealed(world.frame())}))
+    before = [event for event, _ in world.log.entries if event != "call-refused"]
+    for _ in range(50):
+        world.node.push(asked, Error(2, "again"))
+    assert [event for event, _ in world.log.entries if event != "call-refused"] == before
+    assert len(world.log.of("call-refused")) == 50
+
+
+@pytest.mark.parametrize("kind", ["an error", "rows", "both in turn"])
+def test_a_message_is_withheld_once_whatever_comes_while_the_reply_waits_for_the_superlink(world, kind):
+    asked, begun, held = world.asked("train"), threading.Event(), threading.Event()
+
+    def earlier_reply() -> None:  # whose SuperLink is away
+        begun.set()
+        held.wait(30)
+
+    world.gateway._sender.submit(earlier_reply)
+    assert begun.wait(30)
+    rows, error = RecordDict({envelope.SEALED: sealed(ROWS)}), Error(2, "again")
+    for number in range(50):
+        content = {"an error": error, "rows": rows}.get(kind, rows if number % 2 else error)
+        world.node.push(asked, content, wait=False)
+    assert world.gateway._sender._work_queue.qsize() == 1, "one reply waits, however often the app answers"
+    held.set()
+    settle(world.gateway)
+    assert len(world.superlink.replies) == 1
+    assert len(world.log.of("reply-withheld")) + len(world.log.of("error-sent")) == 1
+    assert len(world.log.of("call-refused")) == 49
+
+
+# ------------------------------------------------------------------ numbers of the app's choice
+
+
+def _sent(world, content: RecordDict) -> Message:
+    world.node.push(world.asked("train"), content)
+    return world.superlink.reply()
+
+
+@pytest.mark.parametrize("chosen", [0.0, 63.0, 1234.5678, 1e9, float("nan"), float("inf"), None])
+def test_no_number_of_the_apps_leaves_and_times_are_the_nodes(world, chosen):
+    world.holder.measured = {envelope.TRAIN_MS: 1449, envelope.PROTECT_MS: 96}
+    content = RecordDict({envelope.SEALED: sealed(world.frame())})
+    if chosen is not None:
+        content[envelope.METRICS] = MetricRecord({envelope.TRAIN_MS: chosen, envelope.PROTECT_MS: chosen})
+    reply = _sent(world, content)
+    assert dict(reply.content[envelope.METRICS]) == {envelope.TRAIN_MS: 1000, envelope.PROTECT_MS: 100}
+    assert list(world.superlink.replies[-1].clientapp_runtime_list) == [0.0]
+
+
+def test_replies_differ_in_nothing_that_the_app_says_beside_the_frame(world):
+    world.holder.measured = {envelope.TRAIN_MS: 5, envelope.PROTECT_MS: 5}
+    frame, kinds = world.frame(), set()
+    for chosen in (
+        {},
+        {envelope.METRICS: MetricRecord()},
+        {envelope.CONTROL: ConfigRecord({envelope.STATUS: ROWS})},
+    ):
+        reply = _sent(world, RecordDict({envelope.SEALED: sealed(frame), **chosen}))
+        kinds.add(str(sorted((name, str(dict(record))) for name, record in reply.content.items())))
+    assert len(kinds) == 1
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"), [(0, 0), (9, 9), (14, 10), (96, 100), (1449, 1000), (86_400_000, 90_000_000)]
+)
+def test_a_time_has_one_digit(measured, told):
+    assert coarse(measured) == told
+
+
+def test_a_reply_says_when_it_was_made_in_whole_seconds(world):
+    asked = world.asked("train")
+    later = asked.metadata.created_at + 7.654321
+    world.gateway._replies._clock = lambda: later
+    world.node.push(asked, Error(2, "x"))
+    assert world.superlink.reply().metadata.created_at == int(later)
+
+
+def test_a_node_that_does_not_tell_its_times_costs_no_reply(world, monkeypatch):
+    def silent(_):
+        raise NodeError("the node does not answer")
+
+    monkeypatch.setattr(world.holder, "times", silent)
+    reply = _sent(world, RecordDict({envelope.SEALED: sealed(world.frame())}))
+    assert envelope.METRICS not in reply.content and envelope.SEALED in reply.content
 
 
 def test_two_replies_that_race_for_one_message_give_one(world):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from clients.calls import BeginCall, Order
 from clients.door import Method
 from clients.errors import NodeStateError, PolicyRefusal
+from clients.node.times import decode_times
 from fl_core.errors import DecodeError, InputError, LocalProtocolError, VerificationError
+from fl_core.protocol import envelope
 from fl_core.protocol.messages import Frame
 from fl_core.protocol.prekeys import SignedPrekey, check_prekey
 from fl_core.protocol.setup import layout_of
@@ -152,6 +156,19 @@ def test_the_share_that_was_clipped_is_told_to_the_holder_and_to_nobody_else(
     assert [(r.levelname, r.getMessage()) for r in told] == [
         (level, f"round 1: {share} of the update's values were clipped")
     ]
+
+
+def test_the_node_tells_the_gateway_how_long_a_round_took_by_its_own_clock(consortium):
+    header, node = consortium.open_round(), consortium.holders[0].node
+    consortium.begin(0, header)
+    time.sleep(0.05)
+    frame = hashlib.sha256(consortium.protect(0, header)).digest()
+    told = node.call(Method.TIMES, frame)
+    times = decode_times(told)
+    assert times[envelope.TRAIN_MS] >= 50 and times[envelope.PROTECT_MS] > 0
+    consortium.protect(0, header)
+    assert node.call(Method.TIMES, frame) == told, "a retry seals nothing"
+    assert decode_times(node.call(Method.TIMES, bytes(32))) == {}
 
 
 def test_a_retry_with_another_update_gets_the_bytes_of_the_first_even_after_a_restart(consortium):
