@@ -87,11 +87,18 @@ def _records(data: Path) -> bytes:
 
 def _doubts(house: House) -> list[str]:
     """Return a warning for each task that cannot train on the records; they can be changed until keys are registered."""
-    from clients.training.tasks import check_data
+    from clients.node.config import FILE
+    from clients.training.tasks import check_data, task_names
     from fl_core.errors import InputError
 
     found = []
     for task in house.policy.tasks:
+        if task not in task_names():
+            found.append(
+                f"Warning: the task {task!r} is not installed; there are: {', '.join(sorted(task_names()))}. "
+                f"Correct `tasks` in [policy] of {house.folder / FILE}."
+            )
+            continue
         try:
             check_data(task, house.data[house.policy.data_set(task)].path, house.name)
         except InputError as error:

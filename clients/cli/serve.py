@@ -125,10 +125,11 @@ def _serve(
     from clients.node.metrics import Metrics, MetricsServer
     from clients.node.relay_client import Duties
     from clients.node.separation import separate, share_socket
-    from clients.node.server import NodeServer
+    from clients.node.server import NodeServer, serve_alone
     from fl_core.randomness import SystemRandomSource
 
     house = open_house(folder)
+    lock = serve_alone(folder)
     client = None if relay is None else _relay_client(house, *relay)
     node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource(), relay=client)
     counted = Metrics(folder, node.logbook.total, int(time.time()))
@@ -157,6 +158,7 @@ def _serve(
     if scraped is not None:
         scraped.close()
     node.close()
+    os.close(lock)
 
 
 def _relay_client(house: House, url: str, certificates: Path | None) -> RelayClient:

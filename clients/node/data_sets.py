@@ -285,6 +285,21 @@ def read_salt(path: Path) -> Secret:
     return Secret(salt)
 
 
+def _check_name(folder: Path, name: str) -> None:
+    """Refuse a name that no new data set can have.
+
+    Raises:
+        InputError: It is taken, or malformed.
+    """
+    if name == DEFAULT or (_NAME.fullmatch(name) and (folder / "data" / name / "manifest.json").exists()):
+        raise InputError(f"a data set {name!r} is there already.", fix="Choose another name.")
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot be the name of a new data set.",
+            fix="Choose another one, of small letters, digits and dashes.",
+        )
+
+
 def add(
     folder: Path,
     name: str,
@@ -314,11 +329,7 @@ def add(
         InputError: The name is taken or malformed, or the file is not one of that task.
     """
     home = folder / "data" / name
-    if not _NAME.fullmatch(name) or name == DEFAULT or (home / "manifest.json").exists():
-        raise InputError(
-            f"{name!r} cannot be the name of a new data set.",
-            fix="Choose another one, of small letters, digits and dashes.",
-        )
+    _check_name(folder, name)
     columns = _check_lines(source)
     check_rows(source)
     if home.exists():

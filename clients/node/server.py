@@ -8,6 +8,7 @@ holds data.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shlex
@@ -105,6 +106,28 @@ class NodeServer:
             self._server.shutdown()
         self._server.server_close()
         self._path.unlink(missing_ok=True)
+
+
+def serve_alone(folder: Path) -> int:
+    """Keep other servers of a node's folder out until this process ends: two would share one register and answer in turns.
+
+    Returns:
+        A descriptor that holds the lock; nothing is written.
+
+    Raises:
+        InputError: A node serves from that folder already.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(
+            f"another suture-node serve runs for {folder}.", fix="Stop it first; one node has one server."
+        ) from error
+    except OSError as error:  # a file system without locks: the once-only register has its own
+        log.warning("%s cannot be locked (%s); see that one server runs only", folder, error.strerror)
+    return descriptor
 
 
 def _make_way(path: Path) -> None:

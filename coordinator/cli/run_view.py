@@ -32,12 +32,15 @@ def status(
     """Show how far a launched run has come, or all of them: step, consents, rounds on the ledger, newest event."""
     from coordinator.launch.overview import facts_of, launched, row
     from coordinator.launch.state import LaunchFolder
+    from fl_core.errors import InputError
     from ledger.views.window import Answer, facts, show
 
     if run is not None:
         data = facts_of(LaunchFolder(run))
         show(Answer(data, facts(data)), as_json=as_json)
         return
+    if not place.is_dir():
+        raise InputError(f"{place} is no folder.", fix="Give the folder of the run files to --in.")
     rows = [row(folder) for folder in launched(place)]
     lines = _table(rows) if rows else [f"No run was launched in {place.resolve()}."]
     show(Answer({"runs": rows}, lines), as_json=as_json)

@@ -237,8 +237,10 @@ def _flat(path: Path, text: str, document: Mapping[str, Any], table: str = "") -
             found.append((key, value))
         elif isinstance(value, dict) and key in _TABLES:
             found += _flat(path, text, value, key)
+        elif key in _TABLES and key:
+            raise _error(path, text, key, "is a table", f"Write [{key}] once, and its keys below it.")
         elif key not in FIELDS:
-            known = ", ".join(sorted(k for k in FIELDS if k.rpartition(".")[0] == table)) or "no keys"
+            known = ", ".join(_names_in(table)) or "no keys"
             raise _error(
                 path,
                 text,
@@ -249,6 +251,12 @@ def _flat(path: Path, text: str, document: Mapping[str, Any], table: str = "") -
         else:
             found.append((key, value))
     return found
+
+
+def _names_in(table: str) -> list[str]:
+    """Return what may stand in a table: its keys, then the tables below it."""
+    keys = sorted(key for key in FIELDS if key.rpartition(".")[0] == table)
+    return keys + sorted(f"[{one}]" for one in _TABLES if one and one.rpartition(".")[0] == table)
 
 
 def _value(path: Path, text: str, key: str, field: Field, value: Any) -> Any:  # noqa: ANN401 - any type of TOML

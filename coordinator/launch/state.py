@@ -95,6 +95,9 @@ class LaunchFolder:
             InputError: Nothing was launched here.
             RunStateError: The file is damaged.
         """
+        fix = "Give `folder` of the run file (runs/NAME), or begin with suture launch run.toml."
+        if self.path.exists() and not self.path.is_dir():  # the run file itself, most often
+            raise InputError(f"{self.path} is not the folder of a launched run.", fix=fix)
         try:
             values = read_json(read_plain(self._state, MAX_STATE), limit=MAX_STATE, what=FORMAT)
             if not isinstance(values, dict) or values.pop("format") != FORMAT:
@@ -105,9 +108,7 @@ class LaunchFolder:
             Step(values["step"])
             return LaunchState(**values)
         except FileNotFoundError as error:
-            raise InputError(
-                f"{self.path} is not the folder of a launched run.", fix="Begin with suture launch run.toml."
-            ) from error
+            raise InputError(f"{self.path} is not the folder of a launched run.", fix=fix) from error
         except (OSError, ValueError, KeyError, TypeError, DecodeError) as error:
             raise RunStateError(f"{self._state} is damaged ({error}).") from error
 

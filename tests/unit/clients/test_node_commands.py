@@ -152,6 +152,24 @@ def test_erasing_warns_of_runs_that_the_holder_consented_to(folder):
     assert f"Warning: you consented to runs that use it: {TERMS.title}" in said
 
 
+def test_a_name_that_is_taken_is_told_apart_from_one_that_cannot_be(folder):
+    source = folder.parent / "own.csv"
+    source.write_bytes(own_records())
+    run("data", "add", folder, "cardiology", "--records", source)
+    for name in ("cardiology", "records"):
+        assert "is there already" in refused("data", "add", folder, name, "--records", source).message
+    assert "small letters" in refused("data", "add", folder, "../Up", "--records", source).fix
+
+
+def test_init_names_a_task_that_is_not_installed_and_where_to_correct_it(tmp_path):
+    source = tmp_path / "own.csv"
+    source.write_bytes(own_records())
+    words = ("init", tmp_path / "n", "--name", "Alder", "--data", source, "--task", "nonsense", "--json")
+    (warning,) = json.loads(run(*words).output)["warnings"]
+    assert "'nonsense' is not installed; there are: heart-disease" in warning
+    assert "Correct `tasks`" in warning and "mended file" not in warning and "  " not in warning
+
+
 def test_a_file_of_another_task_is_refused(folder):
     source = folder.parent / "x.csv"
     source.write_text("a,b\n1,2\n")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from clients.training.settings import Setting
+from coordinator.cli import cli
 from coordinator.launch.check import check_settings
 from coordinator.launch.prepare import prepare
 from coordinator.launch.run_file import FIELDS, RunFile, read_run_file
@@ -82,6 +84,8 @@ def test_the_page_lists_every_field_with_its_default():
         ("consents = 4", "consents = 4\n[protection]\nclip_floor = 1e300", 22, "'protection.clip_floor' is"),
         ("consents = 4", "consents = 4\n[protection]\nclip_floor = 2e6", 22, "is more than 1e+06 times 'initial_clip'"),
         ("rounds = 2", 'rounds = 2\nfolder = "/"', 4, "'folder' is the whole file system"),
+        ("[members]", "[[members]]", 19, "'members' is a table"),
+        ('title = "Heart disease across hospitals"', 'title = "x"\nprivacy = 4', 2, "'privacy' is a table"),
         ("consents = 4", "consents = 4\n[superlnk]\nrelay = true", 21, "means nothing here"),
         ("consents = 4", 'consents = 4\n[members.names]\nalder = "Alder"', 22, "is an account"),
     ],
@@ -159,3 +163,31 @@ def test_a_whole_number_will_do_for_a_setting_that_is_a_number():
         check_settings(RunFile(Path("run.toml"), "", {}, {"rate": 1}, {}), {"rate": Setting(float, 0, 2)})
         is None
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "there"),
+    [("[members]", "[membres]", "[members]"), ("[task.settings]", "[task.seting]", "[task.settings]")],
+)
+def test_the_tables_that_there_are_are_told_when_one_is_misspelt(tmp_path, old, new, there):
+    with pytest.raises(InputError, match="means nothing here") as refused:
+        read_run_file(written(tmp_path, GOOD.replace(old, new, 1)))
+    assert there in refused.value.fix
+
+
+@pytest.mark.parametrize("command", ["resume", "status", "watch", "abort", "nodes", "fetch"])
+def test_the_run_file_in_the_place_of_the_runs_folder_is_told(tmp_path, command):
+    path = written(tmp_path, GOOD)
+    words = [command, str(path), *([str(tmp_path / "model")] if command == "fetch" else [])]
+    error = CliRunner().invoke(cli, words).exception
+    assert isinstance(error, InputError), error
+    assert (
+        error.message == f"{path} is not the folder of a launched run."
+        and "`folder` of the run file" in error.fix
+    )
+
+
+def test_runs_are_looked_for_in_a_folder_that_is_there(tmp_path):
+    assert CliRunner().invoke(cli, ["status", "--in", str(tmp_path)]).exit_code == 0
+    error = CliRunner().invoke(cli, ["status", "--in", str(tmp_path / "nope")]).exception
+    assert isinstance(error, InputError) and "is no folder" in error.message and "--in" in error.fix

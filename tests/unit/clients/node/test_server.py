@@ -17,11 +17,15 @@ from pathlib import Path
 
 import pytest
 
+from clients.cli.serve import _serve
 from clients.door import MAX_PAYLOAD, Method, SocketDoor, receive_message, send_message
 from clients.errors import DoorError, NodeStateError, PolicyRefusal
 from clients.node import server as server_module
-from clients.node.server import MAX_SOCKET_PATH, NodeServer
+from clients.node.house import create_house
+from clients.node.policy import Policy
+from clients.node.server import MAX_SOCKET_PATH, NodeServer, serve_alone
 from fl_core.errors import InputError, VerificationError
+from fl_core.randomness import SystemRandomSource
 from tests.simulators.consortium import Consortium
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -32,6 +36,17 @@ def folder():
     """A folder with a short path: a socket's path may have about 100 bytes."""
     with tempfile.TemporaryDirectory(prefix="su-") as name:
         yield Path(name)
+
+
+def test_one_server_serves_a_folder_whatever_its_socket_is_called(folder):
+    house = folder / "node"
+    create_house(house, "A", b"age\n1\n", Policy(tasks=()), random=SystemRandomSource(), scrypt_cost=2)
+    lock = serve_alone(house)
+    with pytest.raises(InputError, match="another suture-node serve runs for"):
+        _serve(house, folder / "second.sock", None, None, None, None)
+    assert not (folder / "second.sock").exists()
+    os.close(lock)
+    os.close(serve_alone(house))
 
 
 class Echo:
