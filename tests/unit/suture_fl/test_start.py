@@ -55,4 +55,7 @@ def test_the_entry_points_load_nothing_that_takes_time() -> None:
         check=True,
     ).stdout.split()
     ours = {name for name in loaded if name.split(".")[0] not in sys.stdlib_module_names}
-    assert ours == {"suture_fl", "suture_fl.start", "suture_fl.interruptions", "suture_fl.report"}
+    assert ours == {
+        "suture_fl",
+        *(f"suture_fl.{name}" for name in ("start", "interruptions", "plain_text", "report")),
+    }
