@@ -27,6 +27,7 @@ PARAMETERS = 11_000_000
 NODES = 4
 ROUNDS = 3  # of which the first is not counted
 UPDATES = 200
+ONE = 1  # as good as no training; a task refuses none at all
 RATIO_GOAL, MEMORY_GOAL = 1.15, 1.1
 FEW, MANY = 4, 16
 TURNS = (
@@ -34,8 +35,8 @@ TURNS = (
     ("plain", UPDATES),
     ("plain", UPDATES),
     ("protected", UPDATES),
-    ("protected", 0),
-    ("plain", 0),
+    ("protected", ONE),
+    ("plain", ONE),
 )
 """Which kind runs when, with how much training: what drifts on the machine meets both kinds alike."""
 IDS = ("round_wall_ratio_plain", "coordinator_memory_ratio_16_4")
@@ -45,7 +46,7 @@ def run() -> Sequence[Measurement]:
     """Make one repeat; takes about a quarter of an hour on two quiet cores."""
     with tempfile.TemporaryDirectory(prefix="suture-bench-") as name:
         found = [_rounds(Path(name) / str(n), updates, kind) for n, (kind, updates) in enumerate(TURNS)]
-        many = _rounds(Path(name) / "many", 0, "ungated", MANY)
+        many = _rounds(Path(name) / "many", ONE, "ungated", MANY)
     return [_wall(found), _memory(found, many)]
 
 
@@ -60,7 +61,7 @@ def _wall(found: Sequence[dict[str, Any]]) -> Measurement:
         return statistics.median(walls)
 
     ours, peer = median("protected", UPDATES), median("plain", UPDATES)
-    bare, bare_peer = median("protected", 0), median("plain", 0)
+    bare, bare_peer = median("protected", ONE), median("plain", ONE)
     return Measurement(
         id="round_wall_ratio_plain",
         value=ours / peer,
@@ -101,8 +102,8 @@ def _rounds(folder: Path, updates: int, kind: str, nodes: int = NODES) -> dict[s
 
 
 def _memory(found: Sequence[dict[str, Any]], many: dict[str, Any]) -> Measurement:
-    few = found[TURNS.index(("protected", 0))]
-    plain = found[TURNS.index(("plain", 0))]
+    few = found[TURNS.index(("protected", ONE))]
+    plain = found[TURNS.index(("plain", ONE))]
     return Measurement(
         id="coordinator_memory_ratio_16_4",
         value=many["serverapp_peak_bytes"] / few["serverapp_peak_bytes"],
