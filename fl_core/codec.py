@@ -208,5 +208,14 @@ def read_json(data: bytes, *, limit: int, what: str, containers: int | None = No
                 raise DecodeError(f"{what}: more than {containers} lists and objects")
         value: object = json.loads(text, parse_constant=_no_constant)
     except ValueError as error:
-        raise DecodeError(f"{what}: not JSON in UTF-8 ({type(error).__name__})") from error
+        raise DecodeError(f"{what}: not JSON in UTF-8{_place(error)}") from error
     return value
+
+
+def _place(error: ValueError) -> str:
+    """Say where a document stops being JSON, and why; nothing of the document is quoted."""
+    if isinstance(error, json.JSONDecodeError):
+        return f" (line {error.lineno}, column {error.colno}: {error.msg})"
+    if isinstance(error, UnicodeDecodeError):
+        return f" (byte {error.start + 1})"
+    return " (a number that JSON does not have, or one that is too long)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -81,6 +82,8 @@ def _only(folder: Path) -> str:
     if len(names) != 1:
         raise InputError(
             f"The node has {len(names)} data sets{': ' if names else ''}{', '.join(names)}.",
-            fix="Name one with --data." if names else "Add one with `suture-node data add`.",
+            fix="Name one with --data."
+            if names
+            else f"Add one: suture-node data add {shlex.quote(str(folder))} NAME --records FILE.csv",
         )
     return names[0]

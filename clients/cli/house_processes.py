@@ -14,6 +14,7 @@ from pathlib import Path
 
 from clients.cli.supernode_process import supernode_command, supernode_environment
 from clients.node.house import PRIVATE
+from fl_core.errors import InputError
 from suture_fl.children import Child, end_all, end_strays
 from suture_fl.processes import adopt_orphans
 
@@ -40,6 +41,18 @@ class Outside:
     gateway_port: int
     supernode_port: int
     user: tuple[int, int] | None
+
+    def __post_init__(self) -> None:
+        """Check before anything starts that the SuperNode can run as its user.
+
+        Raises:
+            InputError: Only root can start a process as somebody else.
+        """
+        if self.user is not None and os.geteuid() != 0:
+            raise InputError(
+                "--glue-user runs the SuperNode as another user, which only root can.",
+                fix="Start it as root; or add --alone, and start gateway and SuperNode by themselves.",
+            )
 
 
 def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:

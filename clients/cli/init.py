@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,8 +60,8 @@ def init(
         folder, name, records, tuple(task or DEFAULT_TASKS), address, SystemRandomSource(), signer.SCRYPT_COST
     )
     answer = _fingerprints(house)
-    warnings = _doubts(house)
-    copied = f"The records were copied. {data} stays where it is, and suture-node data erase does not know it: remove it if nobody needs it."
+    warnings = _doubts(house, data)
+    copied = f"The records were copied. {data} stays where it is, also when the data set is erased: remove it if nobody needs it."
     facts = {**answer.data, "source": str(data), "warnings": warnings}
     show(Answer(facts, [*answer.lines, copied, *warnings]), as_json=as_json)
 
@@ -85,8 +86,8 @@ def _records(data: Path) -> bytes:
     return records
 
 
-def _doubts(house: House) -> list[str]:
-    """Return a warning for each task that cannot train on the records; they can be changed until keys are registered."""
+def _doubts(house: House, data: Path) -> list[str]:
+    """Return a warning for each task that cannot train on the records of ``data``; they can be changed until keys are registered."""
     from clients.node.config import FILE
     from clients.training.tasks import check_data, task_names
     from fl_core.errors import InputError
@@ -104,9 +105,15 @@ def _doubts(house: House) -> list[str]:
         except InputError as error:
             found.append(
                 f"Warning: the task {task!r} cannot train on these records: {error.message} {error.fix} "
-                "Add the mended file: suture-node data add"
+                f"Mend {data}, then add it as a data set: {_adding(house.folder, data, task)}"
             )
     return found
+
+
+def _adding(folder: Path, data: Path, task: str) -> str:
+    """Return the command that adds the file once it is mended; what it prints says how to use it."""
+    words = ("suture-node", "data", "add", str(folder), "mended", "--records", str(data), "--task", task)
+    return shlex.join(words)
 
 
 def _made(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import typer
 
 from clients.cli.arguments import Folder
@@ -41,11 +43,13 @@ def show(window: HomeWindow) -> None:
     lines = facts({
         "account": data["account"],
         "account fingerprint": data["fingerprint"],
-        "registered key set": "none: run suture-node keys register" if current is None else current["number"],
+        "registered key set": f"none: suture-node keys register {shlex.quote(str(window.folder))}" if current is None else current["number"],
         "key fingerprint": "-" if current is None else current["fingerprint"],
     })  # fmt: skip
     if pending:
-        lines.append("A rotation was begun and is not over: run suture-node keys rotate again.")
+        lines.append(
+            f"A rotation was begun and is not over: suture-node keys rotate {shlex.quote(str(window.folder))}"
+        )
     window.show(Answer(data, lines))
 
 
@@ -61,7 +65,7 @@ def register(desk: HomeDesk) -> None:
     if registered.epoch:
         raise InputError(
             f"Key set {registered.epoch} is registered for this account.",
-            fix="Replace it: suture-node keys rotate FOLDER",
+            fix=f"Replace it: suture-node keys rotate {shlex.quote(str(desk.folder))}",
         )
     desk.act([registration(desk, 1, house.account, transport_key_digest(house.transport.public))])
 
@@ -77,7 +81,10 @@ def rotate(desk: HomeDesk) -> None:
     """
     registered = desk.reader.keys(desk.account.address)
     if registered.epoch == 0:
-        raise InputError("No keys are registered yet.", fix="Run suture-node keys register FOLDER")
+        raise InputError(
+            "No keys are registered yet.",
+            fix=f"Register them: suture-node keys register {shlex.quote(str(desk.folder))}",
+        )
     if desk.wishes.dry_run and not has_next(desk.folder):
         text = f"Dry run: two new keys would be made and registered as key set {registered.epoch + 1}; nothing was made or sent."
         desk.show(Answer({"dry_run": True, "key_set": registered.epoch + 1, "transactions": []}, [text]))

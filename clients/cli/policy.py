@@ -85,5 +85,6 @@ def _read_terms(path: Path) -> Terms:
         ) from error
     except SutureError as error:
         raise InputError(
-            f"{path} is no terms document ({error.message}).", fix="Ask the researcher for it."
+            f"{path} is no terms document ({error.message}).",
+            fix="Get terms.json from the researcher as it was made; do not edit it.",
         ) from error

@@ -6,6 +6,7 @@ removed counts no more.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -57,10 +58,15 @@ def _read(path: Path) -> Terms:
     try:
         terms = Terms.decode(read_plain(path, MAX_TERMS))
     except (OSError, SutureError) as error:
-        raise NodeStateError(f"{path} is damaged ({error}).", fix="Accept the run's terms again.") from error
+        raise NodeStateError(f"{path} is damaged ({error}).", fix=_again(path)) from error
     if terms.digest.hex() != path.stem:
-        raise NodeStateError(f"{path} holds other terms than its name says.", fix="Accept the terms again.")
+        raise NodeStateError(f"{path} holds other terms than its name says.", fix=_again(path))
     return terms
+
+
+def _again(path: Path) -> str:
+    node = shlex.quote(str(path.parents[1]))
+    return f"Remove it, and accept the run's terms again: suture-node consent give {node} --terms terms.json"
 
 
 def store_terms(folder: Path, terms: Terms) -> None:

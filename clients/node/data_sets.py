@@ -19,6 +19,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -181,7 +182,7 @@ def find(folder: Path, name: str) -> Stored:
     if name not in known:
         raise InputError(
             f"there is no data set {name!r} in {folder}.",
-            fix=f"There are: {', '.join(known) or 'none'}. See `suture-node data list`.",
+            fix=f"There are: {', '.join(known) or 'none'}. See them: suture-node data list {shlex.quote(str(folder))}",
         )
     return known[name]
 

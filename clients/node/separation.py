@@ -15,6 +15,7 @@ from fl_core.errors import InputError
 _DATA, _RECORDS = "data", ".csv"
 _FLOWER = "flower"
 """Where the SuperNode keeps its files; belongs to its user."""
+_MEMBER = "Start it as root; or, with --alone, as a member of that user's group."
 _MAY = "Start the node as root, or as its folder's owner and a member of the glue user's group."
 _GROUP_READS_FOLDER, _GROUP_READS_FILE, _PASS_ONLY = 0o750, 0o640, 0o711
 
@@ -23,7 +24,7 @@ def glue_user(name: str) -> pwd.struct_passwd:
     """Return the user that the glue runs as.
 
     Raises:
-        InputError: There is no such user, it is root, or it is the node's own.
+        InputError: There is no such user, it is root, it is the node's own, or this process may give nothing to its group.
     """
     try:
         user = pwd.getpwnam(name)
@@ -33,6 +34,11 @@ def glue_user(name: str) -> pwd.struct_passwd:
         ) from error
     if user.pw_uid in (0, os.getuid()):
         raise InputError(f"{name!r} is the node's user or root.", fix="The glue needs a user of its own.")
+    if os.geteuid() != 0 and user.pw_gid not in {os.getegid(), *os.getgroups()}:
+        raise InputError(
+            f"this process may not share records and socket with {name!r}: it is neither root nor of that user's group.",
+            fix=_MEMBER,
+        )
     return user
 
 

@@ -120,28 +120,56 @@ class Terms:
         """Read a terms document.
 
         Raises:
-            DecodeError: It is too long, not canonical JSON, lacks or adds a field, or breaks a rule.
+            DecodeError: It is too long, not canonical JSON, lacks or adds a field, or breaks a rule; the text says which.
         """
         values = read_json(data, limit=MAX_TERMS, what="terms")
         try:
             terms = cls._from_json(values)
             canonical = terms.encode()
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise DecodeError(f"terms: not a valid document ({type(error).__name__})") from error
+            said = str(error) if type(error) is ValueError else f"no valid document ({type(error).__name__})"
+            raise DecodeError(f"terms: {said}") from error
         if canonical != data:
-            raise DecodeError("terms: the document is not in its canonical form")
+            raise DecodeError("terms: it was written anew: fields are sorted, without spaces and line breaks")
         return terms
 
     @classmethod
     def _from_json(cls, values: Any) -> Self:  # noqa: ANN401 - whatever JSON holds
-        if values.pop("format") != FORMAT or set(values) != {field.name for field in fields(cls)}:
-            raise ValueError("unknown format or fields")
+        _check_fields(values, {field.name for field in fields(cls)})
+        del values["format"]
         values["tensors"] = tuple(
             TensorSpec(name=name, shape=tuple(shape)) for name, shape in values["tensors"]
         )
         values["counters"] = tuple(values["counters"])
         values["reward_per_round"] = int(values["reward_per_round"])
         return cls(**values)
+
+
+def _check_fields(values: Any, known: set[str]) -> None:  # noqa: ANN401 - whatever JSON holds
+    """Check the names of the fields, and the form of those that JSON holds in another one.
+
+    Raises:
+        ValueError: One is missing, unknown or of another form. Of the document's own words only an unknown name is quoted.
+    """
+    if type(values) is not dict or values.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT!r}")
+    missing, unknown = sorted(known - set(values)), sorted(set(values) - known - {"format"})
+    if missing:
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    if unknown:
+        raise ValueError(f"nobody knows its field {unknown[0][:40]!a}")
+    if type(values["tensors"]) is not list or not all(map(_is_tensor, values["tensors"])):
+        raise ValueError("tensors are pairs of a name and a list of whole numbers")
+    if type(values["counters"]) is not list:
+        raise ValueError("counters are a list of names")
+    reward = values["reward_per_round"]
+    if type(reward) is not str or not reward.isascii() or not reward.isdecimal():
+        raise ValueError("reward_per_round is a whole number, at least 0, in quotes")
+
+
+def _is_tensor(value: Any) -> bool:  # noqa: ANN401 - whatever JSON holds
+    pair = type(value) is list and len(value) == 2 and type(value[0]) is str and type(value[1]) is list
+    return pair and all(type(size) is int for size in value[1])
 
 
 def _check_types(terms: Terms) -> None:
@@ -152,10 +180,10 @@ def _check_types(terms: Terms) -> None:
     """
     for name, kind in _SCALARS.items():
         if type(getattr(terms, name)) is not kind:
-            raise ValueError(f"{name} is not of the type {kind.__name__}")
+            raise ValueError(f"{name} is {_IN_WORDS[kind]}")
     settings = terms.task_settings
-    if type(settings) is not dict or not all(type(value) in (str, int, float) for value in settings.values()):
-        raise ValueError("a task's settings are numbers and strings by name")
+    if type(settings) is not dict or not all(map(_is_setting, settings.values())):
+        raise ValueError("a task's settings are finite numbers and strings by name")
     if not all(type(size) is int for spec in terms.tensors for size in spec.shape):
         raise ValueError("a tensor's shape is made of integers")
     strings = (value for value in settings.values() if isinstance(value, str))
@@ -168,9 +196,12 @@ def _check_types(terms: Terms) -> None:
     for text in texts:
         if type(text) is not str:
             raise ValueError("a name is not a string")
-        text.encode()  # a lone surrogate, which JSON can spell, raises UnicodeEncodeError
         if not text.isprintable():  # a line break or an escape code would write into a holder's terminal
-            raise ValueError("a text has characters that are not printed")
+            raise ValueError("a text, the title for instance, has characters that are not printed")
+
+
+def _is_setting(value: object) -> bool:
+    return type(value) in (str, int) or (type(value) is float and math.isfinite(value))
 
 
 _SCALARS: dict[str, type] = {
@@ -193,3 +224,9 @@ _SCALARS: dict[str, type] = {
     "blame_opening": bool,
 }
 """Fields that hold one value, and its type."""
+_IN_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number with a decimal point",
+    bool: "true or false",
+}

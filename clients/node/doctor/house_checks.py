@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 import stat
 from contextlib import closing
@@ -95,7 +96,7 @@ def check_data(patient: Patient) -> list[Finding]:
             found.append(
                 failure(
                     f"The task {task!r} uses the data set {name!r}, which is not here.",
-                    "suture-node data add",
+                    f"suture-node data add {shlex.quote(str(patient.folder))} {shlex.quote(name)} --records FILE.csv --task {shlex.quote(task)}",
                 )
             )
             continue
@@ -122,7 +123,8 @@ def _look_at(patient: Patient, task: str, one: Stored, holder: str) -> Finding:
     except SutureError as error:
         return failure(
             f"The task {task!r} cannot train on the data set {one.name!r}: {error.message}",
-            f"{error.fix} Then add the mended file as a new data set: suture-node data add",
+            f"{error.fix} Then add the mended file as a new data set: "
+            f"suture-node data add {shlex.quote(str(patient.folder))} NAME --records FILE.csv --task {shlex.quote(task)}",
         )
     return ok(f"{whole}; the task can read them.")
 

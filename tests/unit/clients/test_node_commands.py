@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from clients.cli import cli
+from clients.errors import NodeStateError
 from clients.node.accepted import store_terms
 from clients.node.house import create_house, load_policy
 from clients.node.manifest import Opening, verify_opening
@@ -98,6 +101,32 @@ def test_a_run_whose_title_forges_a_verdict_is_no_terms_document(folder):
     result = CliRunner().invoke(cli, ["policy", "check", str(folder), "--terms", str(path)])
     assert isinstance(result.exception, InputError) and "no terms document" in result.exception.message
     assert "Allowed" not in result.output
+
+
+def test_what_is_wrong_with_a_terms_document_is_said_with_what_to_do(folder):
+    path = terms_file(folder)
+    values = json.loads(path.read_bytes())
+    for changes, words in (
+        ({"title": FORGED}, "a text, the title for instance, has characters that are not printed"),
+        ({"rounds": "3"}, "rounds is a whole number"),
+        ({"surprise": 1}, "nobody knows its field 'surprise'"),
+    ):
+        path.write_bytes(json.dumps(values | changes, sort_keys=True, separators=(",", ":")).encode())
+        said = refused("policy", "check", folder, "--terms", path)
+        assert words in said.message and "Error" not in said.message
+        assert "Get terms.json from the researcher" in said.fix
+    path.write_text(json.dumps(values, indent=1))
+    said = refused("policy", "check", folder, "--terms", path)
+    assert "it was written anew" in said.message and "do not edit it" in said.fix
+
+
+def test_an_accepted_terms_document_that_is_damaged_is_told_with_the_command_that_mends_it(folder):
+    store_terms(folder, TERMS)
+    [stored] = (folder / "terms").iterdir()
+    stored.write_bytes(stored.read_bytes().replace(b'"rounds":', b'"round":'))
+    said = CliRunner().invoke(cli, ["data", "erase", str(folder), "records", "--dry-run"]).exception
+    assert isinstance(said, NodeStateError) and "it lacks rounds" in said.message
+    assert said.fix.endswith(f"suture-node consent give {folder} --terms terms.json")
 
 
 def test_a_name_that_would_write_into_a_terminal_is_refused_and_never_shown_as_it_is(folder):
@@ -192,6 +221,21 @@ def test_init_warns_of_records_that_the_task_cannot_train_on(tmp_path):
         warnings = json.loads(run(*words).output)["warnings"]
         assert len(warnings) == doubts
     assert "must have each of these columns" in warnings[0] and "suture-node data add" in warnings[0]
+
+
+def test_the_commands_that_init_prints_run_as_printed(tmp_path):
+    source, node = tmp_path / "own records.csv", tmp_path / "a node"
+    source.write_bytes(b"a,b\n1,2\n")
+    said = run("init", node, "--name", "Alder", "--data", source).output
+    source.write_bytes(own_records())
+    [command] = re.findall(r"suture-node .*", said)
+    program, *words = shlex.split(command)
+    assert program == "suture-node"
+    added = run(*words).output
+    assert "mended: 303 records" in added and "To use it, write into [policy]" in added
+    assert [row["name"] for row in json.loads(run("data", "list", node, "--json").output)["data_sets"]] == [
+        "records", "mended",
+    ]  # fmt: skip
 
 
 def test_an_unknown_data_set_and_kind_are_named_with_what_there_is(folder):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from clients.cli.house_processes import Outside
+from clients.node.house import create_house
+from clients.node.policy import Policy
 from clients.node.separation import glue_user, separate, share_socket
 from fl_core.errors import InputError
+from fl_core.randomness import SystemRandomSource
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def mode(path) -> int:
@@ -49,6 +58,8 @@ def test_the_glue_needs_a_user_of_its_own(name):
         glue_user(name)
 
 
+NOBODY = "nobody"
+"""A user that systems have, other than the one that these tests run as."""
 NODE, GLUE = 10001, 10002
 """The users of the images, by number; nobody has to know them."""
 
@@ -89,3 +100,63 @@ def test_a_node_that_is_not_root_shares_with_a_group_that_it_is_a_member_of(memb
             with pytest.raises(InputError, match="Operation not permitted") as caught:
                 refused()
             assert "root, or as its folder's owner and a member of the glue user's group" in caught.value.fix
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become the images' user")
+@pytest.mark.parametrize("member", [True, False])
+def test_a_node_that_is_not_root_names_a_glue_user_of_whose_group_it_is_a_member(member):
+    group = pwd.getpwnam(NOBODY).pw_gid
+    with node_user(*([group] if member else [])):
+        if member:
+            assert glue_user(NOBODY).pw_gid == group
+            return
+        with pytest.raises(InputError, match="neither root nor of that user's group") as caught:
+            glue_user(NOBODY)
+        assert "root; or, with --alone, as a member" in caught.value.fix
+
+
+SERVE = """
+import os, sys
+import clients.cli.house_processes, clients.cli.serve, clients.node.network, clients.node.separation
+import suture_fl.json_log, suture_fl.processes
+from clients.cli import main
+os.setgroups([int(sys.argv.pop(1))])
+os.setgid({node})
+os.setuid({node})
+main()
+"""
+"""``suture-node`` as another user, who may not be able to read the installation."""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become the images' user")
+def test_serve_with_a_glue_user_and_without_root_is_refused_before_anything_starts():
+    with tempfile.TemporaryDirectory(prefix="suture-") as name:
+        folder, records = Path(name) / "node", b"age,outcome\n50,1\n60,0\n"
+        policy = Policy(tasks=("heart-disease",))
+        create_house(folder, "Alder", records, policy, random=SystemRandomSource(), scrypt_cost=2)
+        for path in (Path(name), folder, *folder.rglob("*")):
+            os.chown(path, NODE, NODE)
+        before = sorted(Path(name).rglob("*"))
+        group = pwd.getpwnam(NOBODY).pw_gid
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", SERVE.format(node=NODE), str(group), "serve", str(folder), "--socket",
+             f"{name}/s", "--superlink", "https://127.0.0.1:1", "--glue-user", NOBODY],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "--glue-user runs the SuperNode as another user, which only root can" in done.stderr
+        assert "Start it as root; or add --alone" in done.stderr and done.stderr.count("\n") == 1
+        assert sorted(Path(name).rglob("*")) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become the images' user")
+@pytest.mark.parametrize("user", [None, (GLUE, GLUE)])
+def test_only_root_runs_the_supernode_as_another_user(user):
+    how = {"superlink": "https://s:1", "certificates": None, "gateway_port": 1, "supernode_port": 2}
+    assert Outside(**how, user=user).user == user
+    with node_user(GLUE):
+        if user is None:
+            assert Outside(**how, user=user).user is None
+            return
+        with pytest.raises(InputError, match="only root can"):
+            Outside(**how, user=user)

@@ -91,6 +91,62 @@ def test_a_document_that_breaks_a_rule_is_rejected(changes):
         Terms.decode(document(**changes))
 
 
+SAID = {
+    "another format": "its format is not 'suture-terms-v1'",
+    "a missing field": "it lacks purpose",
+    "an unknown field": "nobody knows its field 'surprise'",
+    "a number as a text": "rounds is a whole number",
+    "a title that is a list": "title is a text",
+    "a title without UTF-8": "a text, the title for instance, has characters that are not printed",
+    "a title of two lines": "a text, the title for instance, has characters that are not printed",
+    "a title that is too long": f"a title has at most {MAX_TITLE} characters",
+    "a setting that is infinite": "a number that JSON does not have",
+    "a clip that is a whole number": "initial_clip is a number with a decimal point",
+    "a negative reward": "reward_per_round is a whole number, at least 0, in quotes",
+    "a tensor with a bad name": "a tensor's name has 1 to 256 characters",
+    "a shape that is not of integers": "tensors are pairs of a name and a list of whole numbers",
+    "counters that are a text": "counters are a list of names",
+}
+
+
+@pytest.mark.parametrize("what", SAID)
+def test_what_is_wrong_with_a_document_is_said(what):
+    with pytest.raises(DecodeError) as refused:
+        Terms.decode(document(**REFUSED[what]))
+    assert refused.value.message.startswith("terms: ") and SAID[what] in refused.value.message
+
+
+@pytest.mark.parametrize("changes", REFUSED.values(), ids=REFUSED)
+def test_no_refused_document_is_told_by_the_name_of_an_exception_only(changes):
+    with pytest.raises(DecodeError) as refused:
+        Terms.decode(document(**changes))
+    assert "Error)" not in refused.value.message
+
+
+def test_a_field_that_nobody_knows_is_quoted_in_short_and_writes_nothing_into_a_terminal():
+    with pytest.raises(DecodeError) as refused:
+        Terms.decode(document(**{"\x1b[8m" + "\u202ex" * 5000: 1}))
+    assert len(refused.value.message) < 400 and refused.value.message.isprintable()
+
+
+def test_a_document_that_is_no_json_is_told_with_the_place():
+    with pytest.raises(DecodeError, match=r"not JSON in UTF-8 \(line 2, column 9: Expecting value\)"):
+        Terms.decode(b'{"a":\n        ,"b"}')
+    with pytest.raises(DecodeError, match=r"\(byte 3\)"):
+        Terms.decode(b"{ \xff")
+
+
+def test_a_setting_beyond_every_float_is_no_setting():
+    with pytest.raises(DecodeError, match="settings are finite numbers and strings"):
+        Terms.decode(document(task_settings={"x": 1.5}).replace(b"1.5", b"1e400"))
+
+
+@pytest.mark.parametrize("data", [b"[]", b"1", b'"suture-terms-v1"', b"null", b"{}"])
+def test_json_that_is_no_object_is_no_terms_document(data):
+    with pytest.raises(DecodeError, match="its format is not"):
+        Terms.decode(data)
+
+
 @pytest.mark.parametrize(
     "spelling",
     [
