@@ -101,11 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{mutant.contract}:{mutant.line} {mutant.operator}: {mutant.before} -> {mutant.after}")
         return 0
     _preload()
-    for name in PREFIXES:
-        control = judge(VyperMutant(name, 1, "none", "", "", source(name)))
-        if control.noticed or not control.compiles:
-            print(f"The unchanged {name} fails already: mend that first.", file=sys.stderr)
-            return 2
+    control = judge(*(VyperMutant(name, 1, "none", "", "", source(name)) for name in PREFIXES))
+    if control.noticed or not control.compiles:
+        print("The unchanged contracts fail already: mend that first.", file=sys.stderr)
+        return 2
     verdicts = _judge_all(mutants, options.json, quick=options.quick)
     print(score(verdicts))
     left = [v for v in verdicts if v.compiles and not v.noticed and explained(v) is None]
@@ -191,14 +190,14 @@ def page(verdicts: Sequence[Verdict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def judge(mutant: VyperMutant, *, quick: bool = False) -> Verdict:
-    """Run tests and machine against a mutant, in a process of its own; the machine not always if ``quick``."""
+def judge(mutant: VyperMutant, *others: VyperMutant, quick: bool = False) -> Verdict:
+    """Run tests and machine against a mutant, with others of other contracts, in a process of its own; the machine not always if ``quick``."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
         try:
-            found = _judged(mutant, quick=quick)
+            found = _judged(mutant, *others, quick=quick)
         except BaseException as error:  # noqa: BLE001 - a child must not return into the parent's code
             found = f"error {error!r}"
         os.write(writing, found.encode())
@@ -218,7 +217,7 @@ def judge(mutant: VyperMutant, *, quick: bool = False) -> Verdict:
     )  # fmt: skip
 
 
-def _judged(mutant: VyperMutant, *, quick: bool) -> str:
+def _judged(mutant: VyperMutant, *others: VyperMutant, quick: bool) -> str:
     """In the child: which of "compiles", "machine", "tests" hold."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, TIMEOUT_S)
@@ -227,7 +226,7 @@ def _judged(mutant: VyperMutant, *, quick: bool) -> str:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     warnings.simplefilter("ignore")
-    if not _install(mutant):
+    if not all(map(_install, (mutant, *others))):
         return "refused by the compiler"
     found = ["compiles"]
     if _tests_fail(_nearest(mutant)) or _tests_fail(TESTS):

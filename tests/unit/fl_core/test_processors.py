@@ -6,7 +6,10 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -52,6 +55,10 @@ KNOWN = "6b30b430dadad9395c8b030ed215a31c7181ac00e8a1cb2f99753a376bb3bffc"
 STARTED = "import fl_core.secagg.encrypt, fl_core.secagg.decrypt, fl_core.quantise.kernels"
 
 
+AT_A_TIME = 2
+"""Processes that compile all kernels with one core each."""
+
+
 def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     return subprocess.run(
@@ -64,25 +71,52 @@ def test_this_processor_gives_the_recorded_bytes():
     assert run(PROGRAM).stdout.strip() == KNOWN
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "processor",
-    [
-        pytest.param({"NUMBA_CPU_NAME": "generic"}, id="generic"),
-        pytest.param({"NUMBA_CPU_NAME": "x86-64"}, id="x86-64"),
-        pytest.param({"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}, id="avx2 and fma"),
-        pytest.param({"NUMBA_CPU_NAME": "x86-64-v4", "NUMBA_CPU_FEATURES": ""}, id="avx-512"),
-        pytest.param({"NUMBA_CPU_FEATURES": "-avx512f"}, id="host without avx-512"),
-        pytest.param({"NUMBA_CPU_FEATURES": "-avx2,-avx512f,-fma"}, id="host without avx2 and fma"),
-        pytest.param({"NUMBA_OPT": "0"}, id="unoptimised"),
-    ],
-)
-def test_every_code_path_gives_the_recorded_bytes(processor, tmp_path):
-    """A processor that lacks AVX2 or AVX-512 cannot run the case that asks for it: there is nothing to compare then."""
+PROCESSORS = {
+    "generic": {"NUMBA_CPU_NAME": "generic"},
+    "x86-64": {"NUMBA_CPU_NAME": "x86-64"},
+    "avx2 and fma": {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""},
+    "avx-512": {"NUMBA_CPU_NAME": "x86-64-v4", "NUMBA_CPU_FEATURES": ""},
+    "host without avx-512": {"NUMBA_CPU_FEATURES": "-avx512f"},
+    "host without avx2 and fma": {"NUMBA_CPU_FEATURES": "-avx2,-avx512f,-fma"},
+    "unoptimised": {"NUMBA_OPT": "0"},
+}
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory) -> Iterator[Callable[[str], list[subprocess.CompletedProcess[str]]]]:
+    """Start whatever compiles all kernels from nothing, some at a time; returns how the processes of one case ended."""
+
+    def cached(program: str, times: int = 1, **environment: str) -> Callable[[], list[Any]]:
+        cache = str(tmp_path_factory.mktemp("cache"))
+        return lambda: [run(program, NUMBA_CACHE_DIR=cache, **environment) for _ in range(times)]
+
+    cases = {
+        **{name: cached(PROGRAM, **how) for name, how in PROCESSORS.items() if not lacking(how)},
+        "twice": cached(COUNTED.format(imports=STARTED), times=2),
+        "nowhere": lambda: [run(NOWHERE)],
+        "arm64": cached(FOR_ARM64),
+    }
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        done = {name: pool.submit(case) for name, case in cases.items()}
+        yield lambda name: done[name].result()
+        pool.shutdown(cancel_futures=True)
+
+
+def lacking(processor: dict[str, str]) -> str:
+    """Name what this processor lacks to run a case's code: there is nothing to compare then."""
     for level, extension in (("v3", "avx2"), ("v4", "avx512vl")):
         if level in str(processor) and extension not in Path("/proc/cpuinfo").read_text():
-            pytest.skip(f"no {extension} here")
-    assert run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path), **processor).stdout.strip() == KNOWN
+            return extension
+    return ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_every_code_path_gives_the_recorded_bytes(name, printed):
+    if extension := lacking(PROCESSORS[name]):
+        pytest.skip(f"no {extension} here")
+    [done] = printed(name)
+    assert done.stdout.strip() == KNOWN
 
 
 DECODING = """
@@ -129,9 +163,8 @@ print(len(compiled.buffer))
 
 
 @pytest.mark.slow
-def test_a_second_process_compiles_nothing(tmp_path):
-    program = COUNTED.format(imports=STARTED)
-    first, second = (int(run(program, NUMBA_CACHE_DIR=str(tmp_path)).stdout) for _ in range(2))
+def test_a_second_process_compiles_nothing(printed):
+    first, second = (int(done.stdout) for done in printed("twice"))
     assert first > 0
     assert second == 0
 
@@ -148,8 +181,8 @@ import fl_core.secagg.encrypt
 
 
 @pytest.mark.slow
-def test_without_a_place_for_compiled_code_a_process_works_and_says_so_once():
-    done = run(NOWHERE)
+def test_without_a_place_for_compiled_code_a_process_works_and_says_so_once(printed):
+    [done] = printed("nowhere")
     assert done.stdout.strip() == "None"
     assert len(done.stderr.splitlines()) == 1
     assert "WARNING fl_core.lattice.kernels compiled code cannot be stored" in done.stderr
@@ -246,6 +279,7 @@ print("checked")
 
 
 @pytest.mark.slow
-def test_no_kernel_allows_fusing_or_reordering_and_none_of_its_code_for_arm64_fuses(tmp_path):
+def test_no_kernel_allows_fusing_or_reordering_and_none_of_its_code_for_arm64_fuses(printed):
     """The code that LLVM makes of the real kernels for an arm64 processor, read and not run: none is at hand."""
-    assert run(FOR_ARM64, NUMBA_CACHE_DIR=str(tmp_path)).stdout.strip() == "checked"
+    [done] = printed("arm64")
+    assert done.stdout.strip() == "checked"
