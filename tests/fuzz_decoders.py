@@ -20,12 +20,16 @@ import numpy as np
 import rlp
 from eth.vm.forks.shanghai.blocks import ShanghaiBlockHeader
 from eth_utils.crypto import keccak
+from flwr.proto.message_pb2 import Metadata
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from trie import HexaryTrie
 from trie.constants import BLANK_NODE_HASH
 
 from clients.calls import QuestionCall
-from clients.gateway.objects import decode_object, encode_object
+from clients.gateway.compose import error_reply, sealed_reply
+from clients.gateway.kept import Kept
+from clients.gateway.objects import chunk_ids, decode_object, encode_object
+from clients.gateway.ports import Sealed
 from clients.node.data_sets import SignedManifest
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.lattice.parameters import P2048, PACK15
@@ -84,8 +88,24 @@ class Finding(AssertionError):
     """A decoder did something else than to decode or to refuse."""
 
 
+def _kept_replies() -> tuple[bytes, ...]:
+    asked = Metadata(
+        run_id=1, message_id="ab" * 32, src_node_id=1, dst_node_id=2, ttl=600, message_type="train"
+    )
+    error = error_reply(asked, code=2, reason="no", now=6)
+    item = Sealed(name="frame", digest=bytes(32), size=6, read=lambda: iter((b"sealed",)))
+    reply = sealed_reply(
+        asked, sealed=item, chunks=chunk_ids(item.read()), times={"train_ms": 5}, status=b"{}", now=6
+    )
+    facts: dict[str, str | int] = {"kind": "frame", "bytes": 6}
+    return (
+        Kept.of(error, "error-sent", {"code": 2}).encode(),
+        Kept.of(reply, "reply-sent", facts).encode(),
+    )
+
+
 def _of_relay_and_gateway() -> dict[str, Target]:
-    """What the relay and a node say to each other, and what a SuperNode hands to the gateway."""
+    """What the relay and a node say to each other, what a SuperNode hands to the gateway, and what that keeps on disk."""
     call = Call(
         chain_id=5,
         contract=bytes(20),
@@ -102,6 +122,7 @@ def _of_relay_and_gateway() -> dict[str, Target]:
             (encode_object("RecordDict", ("ab" * 32,), b"{}"), encode_object("ArrayChunk", (), b"data")),
             lambda found: encode_object(found.kind, found.children, found.body),
         ),
+        "kept reply": Target(Kept.decode, _kept_replies()),
         "relay call": Target(Call.decode, (call.encode(),)),
         "checkpoints": Target(read_checkpoints, (write_checkpoints((b"one", b"")),), write_checkpoints),
         "poll": Target(Poll.decode, (Poll(wait_ms=5, status=b"{}").encode(),)),

@@ -10,7 +10,9 @@ What a bundle adds to a reply is therefore not filtered out; it was never on the
 ``objects``        Flower's form of a message: content-addressed objects, arrays cut into chunks
 ``reply_check``    the decision about one reply, a pure function
 ``compose``        the reply that leaves
-``questions``       what was asked and what was answered, on disk
+``kept``           its form on disk while it leaves
+``delivery``       brings it to the SuperLink; what the SuperLink does when it comes twice
+``questions``      what was asked, what was answered and what is leaving, on disk
 ``gateway``        one answer for each call of the fleet protocol
 ``bundles``        which bundle a run brings
 ``superlink``      calls to the SuperLink: TLS, node key, length limits

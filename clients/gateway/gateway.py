@@ -42,6 +42,7 @@ from clients.gateway.questions import Questions
 from clients.gateway.replies import Replies
 from clients.gateway.reply_check import Withheld
 from fl_core.errors import DecodeError
+from ledger.errors import ArchiveError
 
 MAX_REQUEST = 1 << 16  # bytes
 MAX_PUSH = 1 << 20  # bytes; the names of 4096 chunks
@@ -115,6 +116,7 @@ class Gateway:
         self._bundles = Bundles(superlink, holder)
         self._replies = Replies(holder, superlink, questions, log, clock=clock, node=self._node)
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-send")
+        self._later(self._replies.send_again)
         kinds: Mapping[str, tuple[type[Proto], int, Callable[..., Proto | Refused]]] = {
             "register-node": (fleet_pb2.RegisterNodeFleetRequest, MAX_REQUEST, self._register),
             "activate-node": (fleet_pb2.ActivateNodeRequest, MAX_REQUEST, self._activate),
@@ -169,7 +171,7 @@ class Gateway:
                     self._answer(self._replies.withhold, message_id, "an object of the reply is too long")
 
     def close(self) -> None:
-        """Wait for replies that are being sent; a SuperLink that is away is not waited for."""
+        """Wait for replies that are being sent; a SuperLink that is away is not waited for, and gets them after the next start."""
         self._replies.close()
         self._sender.shutdown(wait=True)
 
@@ -216,7 +218,8 @@ class Gateway:
             self._coming.clear()
         with self._pulling:
             self._arrival = None  # it is answered with the others
-        self._later(self._replies.lose_all)
+        # those that are open now: the new SuperNode may pull the next one before their turn comes
+        self._later(self._replies.lose, self._questions.all_open())
         return fleet_pb2.ActivateNodeResponse(node_id=found.node_id)
 
     def _deactivate(self, _: Proto | None) -> Proto:
@@ -400,7 +403,7 @@ class Gateway:
 def _guarded(send: Callable[..., None], *arguments: object) -> None:
     try:
         send(*arguments)
-    except SuperLinkError as error:
+    except (SuperLinkError, ArchiveError) as error:
         log.warning("a reply was not sent: %s", error)
     except Exception:  # the thread serves the next reply; its text could hold anything
         log.exception("a reply was not sent")

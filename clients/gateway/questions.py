@@ -1,13 +1,15 @@
-"""The messages that came in, and whether they were answered: on disk before anything follows from it.
+"""The messages that came in, whether they were answered, and the replies that are leaving: on disk before anything follows from it.
 
-A message may be answered once. The answer is noted before it is sent, so a gateway that is killed in between has sent nothing or one
-reply, never two; the coordinator sees a drop-out at worst.
+A message may be answered once. The reply is noted before it is sent, whole and in one transaction with the note that there is one, so
+a gateway that is killed in between sends this reply after its restart, and never another one.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flwr.proto.message_pb2 import Metadata
@@ -21,6 +23,7 @@ CREATE TABLE IF NOT EXISTS questions (
     answered INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS replies (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, reply BLOB NOT NULL);
 """
 
 KEEP_S = 7 * 24 * 3600
@@ -100,13 +103,36 @@ class Questions:
         with self._lock:
             return self._db.execute(query, (str(run), name)).fetchone() is not None
 
-    def take(self, message_id: str) -> bool:
-        """Note that a message is answered now; return False when it was answered before or never came."""
-        with self._lock:
+    def take(self, message_id: str, reply: bytes) -> bool:
+        """Note that a message is answered now, and keep the reply; return False when it was answered before or never came."""
+        with self._lock, self._transaction():
             done = self._db.execute(
                 "UPDATE questions SET answered=1 WHERE id=? AND answered=0", (message_id,)
             )
+            if done.rowcount == 1:
+                self._db.execute("INSERT INTO replies (id, reply) VALUES (?, ?)", (message_id, reply))
             return done.rowcount == 1
+
+    def leaving(self, now: float) -> tuple[str, ...]:
+        """Return the names of the messages whose reply is kept, oldest reply first; drop those that are forgotten."""
+        with self._lock:
+            self._db.execute(
+                "DELETE FROM replies WHERE id NOT IN (SELECT id FROM questions WHERE came >= ?)",
+                (now - KEEP_S,),
+            )
+            rows = self._db.execute("SELECT id FROM replies ORDER BY n").fetchall()
+        return tuple(str(name) for (name,) in rows)
+
+    def kept(self, message_id: str) -> bytes:
+        """Return the reply that is kept for a message; nothing if there is none."""
+        with self._lock:
+            row = self._db.execute("SELECT reply FROM replies WHERE id=?", (message_id,)).fetchone()
+        return row[0] if row is not None and isinstance(row[0], bytes) else b""
+
+    def forget(self, message_id: str) -> None:
+        """Keep the reply to a message no longer; that it was answered stays noted."""
+        with self._lock:
+            self._db.execute("DELETE FROM replies WHERE id=?", (message_id,))
 
     def give_up(self, now: float) -> bool:
         """Note every message whose time is over as answered; return whether there was one."""
@@ -130,6 +156,16 @@ class Questions:
         """Remember a fact."""
         with self._lock:
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""

@@ -1,32 +1,30 @@
-"""Replies that leave: decided, noted as answered, logged, sent. In this order, so that a kill in between never sends two."""
+"""Replies that leave: decided, noted whole on disk, logged, sent. In this order, so that a kill in between sends one, and never two.
+
+What a gateway before this one noted and did not bring to its end is sent first, as it was noted (:meth:`Replies.send_again`). A kill
+before the note leaves the message open: the SuperNode's next start answers it with an error.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from flwr.common.constant import ErrorCode
-from flwr.proto.fleet_pb2 import PushMessagesRequest, PushMessagesResponse
-from flwr.proto.message_pb2 import ObjectTree, PushObjectRequest, PushObjectResponse
+from flwr.proto.message_pb2 import ObjectTree
 from flwr.proto.node_pb2 import Node
-from google.protobuf.message import Message as Proto
 
 from clients.errors import NodeError
 from clients.gateway.compose import Reply, coarse, error_reply, sealed_reply
+from clients.gateway.delivery import Delivery, end_of
+from clients.gateway.kept import Kept
 from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
-from clients.gateway.ports import Answered, Holder, OutgoingLog, Sealed, SuperLink, SuperLinkError
+from clients.gateway.ports import Holder, OutgoingLog, Sealed, SuperLink, SuperLinkError
 from clients.gateway.questions import Questions
 from clients.gateway.reply_check import Withheld, judge
 from fl_core.errors import DecodeError
 from fl_core.protocol import envelope
-
-MAX_ANSWER = 1 << 20  # bytes
-FOR_THE_MOMENT = frozenset({500, 503, 504})
-"""Statuses that a later attempt may not get: Flower's server failed (its database waits at most five seconds for a writer before
-it), nobody answered, or only a proxy did."""
-PAUSE_S = 2.0
-"""Seconds between two tries when the SuperLink does not answer."""
+from ledger.errors import ArchiveError
 
 TELLS_STATUS = frozenset({"train", envelope.ENROL_TYPE})
 """Types of the messages that the node's status answers, whether the app says so or not."""
@@ -34,6 +32,8 @@ TELLS_STATUS = frozenset({"train", envelope.ENROL_TYPE})
 WITHHELD = "the holder's gateway withheld the reply"
 FAILED = "the app failed at the holder; the holder's log says how"
 RESTARTED = "the holder's SuperNode ended before it answered"
+AGAIN = "after a restart of the gateway, whether or not it left before"
+"""What the line of a reply says that is sent as a gateway before this one noted it."""
 
 log = logging.getLogger("suture.gateway")
 
@@ -52,13 +52,10 @@ class Replies:
         node: Callable[[], Node],
     ) -> None:
         self._holder = holder
-        self._superlink = superlink
         self._questions = questions
         self._log = outgoing
         self._clock = clock
-        self._node = node
-        self._stop = threading.Event()
-        self._sleep: Callable[[float], object] = self._stop.wait
+        self.delivery = Delivery(superlink, questions, clock=clock, node=node)
         self._lock = threading.Lock()
         self._sealed: dict[bytes, tuple[Sealed, tuple[str, ...]]] = {}
 
@@ -130,16 +127,51 @@ class Replies:
         facts: dict[str, str | int] = {"code": code, "withheld_characters": length}
         self._error(message_id, code, FAILED, "error-sent", facts)
 
-    def lose_all(self) -> None:
-        """Send an error for every message that is open: the SuperNode that held it is gone, and knows nothing of it any more."""
-        for message_id in self._questions.all_open():
+    def lose(self, message_ids: Iterable[str]) -> None:
+        """Send an error for each of these messages that is still open: the SuperNode that held it is gone, and knows nothing of it any more.
+
+        One whose reply is leaving is open no more when its turn comes: what goes out is sent one after the other.
+        """
+        for message_id in message_ids:
             self._error(
                 message_id, ErrorCode.CLIENT_APP_CRASHED, RESTARTED, "error-sent", {"reason": RESTARTED}
             )
 
+    def send_again(self) -> None:
+        """Send what a gateway before this one noted and did not bring to its end: the same bytes, and never another reply.
+
+        It needs no SuperNode and no active node, so it comes before all else: the SuperLink hands a reply out while it hears the node's
+        heartbeats, and some time later takes the node for lost.
+        """
+        for message_id in self._questions.leaving(self._clock()):
+            if self.delivery.ending:
+                return
+            try:
+                self._send_again(message_id)
+            except (SuperLinkError, ArchiveError) as error:
+                log.warning("a reply was not sent: %s", error)
+
     def close(self) -> None:
-        """Try no call again: what was not sent yet is lost."""
-        self._stop.set()
+        """Try no call again: what was not sent yet is sent after the next start."""
+        self.delivery.close()
+
+    def _send_again(self, message_id: str) -> None:
+        try:
+            kept = Kept.decode(self._questions.kept(message_id))
+            sealed, chunks = self._index().get(kept.sealed, (None, ())) if kept.sealed else (None, ())
+            if kept.sealed and sealed is None:
+                return self._drop(message_id, "its sealed bytes are gone, for their round is over")
+            reply = kept.reply(sealed, chunks)
+        except DecodeError as error:
+            return self._drop(message_id, f"it is damaged ({error})")
+        if not self._clock() < end_of(reply):
+            return self._drop(message_id, "nobody waits for it any more")
+        self._log.record(kept.event, message=message_id, **kept.facts, again=AGAIN)
+        self.delivery.send(message_id, reply)
+
+    def _drop(self, message_id: str, why: str) -> None:
+        self._questions.forget(message_id)
+        log.warning("a reply that a gateway before this one noted is not sent: %s", why)
 
     def _error(
         self, message_id: str, code: int, text: str, event: str, facts: Mapping[str, str | int]
@@ -171,48 +203,6 @@ class Replies:
             return dict(now)
 
     def _send(self, message_id: str, reply: Reply, event: str, facts: Mapping[str, str | int]) -> None:
-        if not self._questions.take(message_id):
-            return
-        self._log.record(event, message=message_id, **facts)
-        request = PushMessagesRequest(
-            node=self._node(),
-            messages_list=[reply.message],
-            message_object_trees=[reply.tree],
-            clientapp_runtime_list=[0.0],  # nobody needs it
-        )
-        metadata = reply.message.metadata
-        until = metadata.created_at + metadata.ttl
-        wanted = self._call("push-messages", request, PushMessagesResponse, until)
-        names = set(wanted.objects_to_push)
-
-        def push(name: str, data: bytes) -> None:
-            names.discard(name)
-            again = PushObjectRequest(
-                node=self._node(),
-                run_id=metadata.run_id,
-                object_id=name,
-                object_content=data,
-                session_id=wanted.session_id,
-            )
-            if not self._call("push-object", again, PushObjectResponse, until).stored:
-                raise SuperLinkError("push-object: the SuperLink does not take the object", status=502)
-
-        for name, data in reply.chunk_objects():
-            if name in names:
-                push(name, data)
-        for name, data in reply.small.items():
-            if name in names:
-                push(name, data)
-
-    def _call(self, name: str, request: Proto, kind: type[Answered], until: float) -> Answered:
-        """Call the SuperLink; one that does not answer or fails is asked again until Unix time ``until``, when nobody waits any more.
-
-        That repeats no effect: all is content-addressed. A SuperLink that was killed is away for half a minute and more.
-        """
-        while True:
-            try:
-                return self._superlink.call(name, request, kind, MAX_ANSWER)
-            except SuperLinkError as error:
-                if error.status not in FOR_THE_MOMENT or self._clock() >= until or self._stop.is_set():
-                    raise
-            self._sleep(PAUSE_S)
+        if self._questions.take(message_id, Kept.of(reply, event, facts).encode()):
+            self._log.record(event, message=message_id, **facts)
+            self.delivery.send(message_id, reply)

@@ -68,5 +68,5 @@ def told(line: bytes) -> str:
         return ""
     if not isinstance(facts, dict):
         return ""
-    shown = (facts.get(name) for name in ("event", "kind", "digest", "bundle", "code", "reason"))
+    shown = (facts.get(name) for name in ("event", "kind", "digest", "bundle", "code", "reason", "again"))
     return " ".join(str(value)[:80] for value in shown if value not in (None, ""))

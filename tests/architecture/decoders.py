@@ -13,6 +13,8 @@ FUZZED: dict[str, str] = {
     "clients.calls.QuestionCall.decode": "question call",
     "clients.ckks_calls.CkksOrder.decode": "CKKS order",
     "clients.ckks_calls.CkksProtectCall.decode": "CKKS protect call",
+    "clients.gateway.kept.Kept.decode": "kept reply",
+    "clients.gateway.kept._facts": "kept reply",
     "clients.gateway.objects.decode_object": "Flower's object",
     "fl_core.protocol.relay.Answer.decode": "answer to a duty",
     "fl_core.protocol.relay.BlocksAsked.decode": "question for blocks",

@@ -21,6 +21,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from clients.errors import NodeError
 from clients.gateway.gateway import Gateway
+from clients.gateway.objects import walk
 from clients.gateway.ports import Sealed, SuperLinkError
 
 RUN = 77
@@ -90,7 +91,10 @@ class Log:
 
 
 class FleetInMemory:
-    """The SuperLink: hands out messages, takes replies, remembers every byte that it was sent."""
+    """The SuperLink: hands out messages, takes replies, remembers every byte that it was sent.
+
+    A reply that comes again, in whole or in part, is one reply, as at Flower's own (:mod:`clients.gateway.delivery` says how).
+    """
 
     public_key = b"-----BEGIN PUBLIC KEY-----"
 
@@ -106,6 +110,9 @@ class FleetInMemory:
         self.active = False
         self.down = 0
         self.failing_with = 503
+        self.mute: list[str] = []
+        self._lacking: dict[str, set[str]] = {}
+        self._taken: set[str] = set()
 
     def send(self, message_type: str, content: RecordDict | None = None) -> Message:
         """Queue a message for the node."""
@@ -121,7 +128,11 @@ class FleetInMemory:
             raise SuperLinkError("down", status=self.failing_with)
         self.calls.append(name)
         self.received.append(request.SerializeToString())
-        return getattr(self, "_" + name.replace("-", "_"))(request)
+        answer = getattr(self, "_" + name.replace("-", "_"))(request)
+        if name in self.mute:
+            self.mute.remove(name)
+            raise SuperLinkError("the answer was lost", status=503)
+        return answer
 
     def _register_node(self, request):
         raise SuperLinkError("closed", status=412, code=2001)
@@ -161,26 +172,39 @@ class FleetInMemory:
 
     def _pull_object(self, request):
         found = self.objects.get(request.object_id)
+        known = found is not None or any(request.object_id in names for names in self._lacking.values())
         return message_pb2.PullObjectResponse(
-            object_found=found is not None, object_available=found is not None, object_content=found or b""
+            object_found=known, object_available=found is not None, object_content=found or b""
         )
 
     def _confirm_message_received(self, request):
         return message_pb2.ConfirmMessageReceivedResponse()
 
     def _push_messages(self, request):
-        self.replies.append(request)
-        names, queue = [], [request.message_object_trees[0]]
-        while queue:
-            tree = queue.pop()
-            names.append(tree.object_id)
-            queue.extend(tree.children)
-        return fleet_pb2.PushMessagesResponse(objects_to_push=names, session_id="up")
+        [message], [tree] = request.messages_list, request.message_object_trees
+        session, asked = f"up-{len(self.calls)}", message.metadata.reply_to_message_id
+        nothing = fleet_pb2.PushMessagesResponse(session_id=session)
+        first = next((r for r in self.replies if _asked(r) == asked), None)
+        if asked in self._taken or (first is not None and first.messages_list[0] != message):
+            return nothing
+        if first is None:
+            self.replies.append(request)
+        lacking = [name for name, _ in walk(tree) if name not in self.objects]
+        self._lacking = {session: set(lacking)}
+        return fleet_pb2.PushMessagesResponse(objects_to_push=lacking, session_id=session)
 
     def _push_object(self, request):
         assert hashlib.sha256(request.object_content).hexdigest() == request.object_id
-        self.objects[request.object_id] = request.object_content
-        return message_pb2.PushObjectResponse(stored=True)
+        for session, names in self._lacking.items():
+            if request.session_id in ("", session) and request.object_id in names:
+                names.discard(request.object_id)
+                self.objects[request.object_id] = request.object_content
+                return message_pb2.PushObjectResponse(stored=True)
+        return message_pb2.PushObjectResponse(stored=False)
+
+    def take(self) -> None:
+        """Let the ServerApp take the newest reply, whose objects it then waits for."""
+        self._taken.add(_asked(self.replies[-1]))
 
     def reply(self) -> Message:
         """Return the newest reply, put together by Flower."""
@@ -188,6 +212,10 @@ class FleetInMemory:
         if proto.HasField("error"):
             return message_from_proto(proto)
         return inflate_object_from_contents(proto.metadata.message_id, dict(self.objects))
+
+
+def _asked(request: fleet_pb2.PushMessagesRequest) -> str:
+    return request.messages_list[0].metadata.reply_to_message_id
 
 
 class SuperNode:

@@ -33,7 +33,7 @@ class House:
             clock=lambda: time.time() + self.ahead,
             pull_s=0.05,
         )
-        self.gateway._replies._sleep = self.pause
+        self.gateway._replies.delivery._sleep = self.pause
         self.node = SuperNode(self.gateway)
         self.node.activate()
 
@@ -93,7 +93,7 @@ def test_a_superlink_that_stays_away_is_given_up_when_nobody_waits_for_the_reply
 
 
 def test_a_gateway_that_is_told_to_end_waits_for_no_superlink(house):
-    house.gateway._replies._sleep = house.gateway._replies._stop.wait
+    house.gateway._replies.delivery._sleep = house.gateway._replies.delivery._stop.wait
     asked, frame = house.asked(), house.frame()
     house.superlink.down = 10**6
     pushing = threading.Thread(target=house.node.push, args=(asked, frame))
@@ -126,6 +126,24 @@ def test_a_message_that_was_answered_before_the_supernode_was_killed_gets_no_sec
     house.node.activate()
     settle(house.gateway)
     assert len(house.superlink.replies) == 1
+
+
+def test_a_message_that_a_new_supernode_pulls_while_a_reply_waits_for_the_superlink_is_not_lost(house):
+    lost, begun, held = house.asked(), threading.Event(), threading.Event()
+
+    def earlier_reply() -> None:  # whose SuperLink is away
+        begun.set()
+        held.wait(30)
+
+    house.gateway._sender.submit(earlier_reply)
+    assert begun.wait(30)
+    house.node.activate()
+    pulled = house.asked()
+    held.set()
+    settle(house.gateway)
+    assert house.questions.all_open() == (pulled.metadata.message_id,)
+    [error] = house.superlink.replies
+    assert error.messages_list[0].metadata.reply_to_message_id == lost.metadata.message_id
 
 
 def test_the_app_of_a_supernode_that_is_gone_is_not_heard_any_more(house):

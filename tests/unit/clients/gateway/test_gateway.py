@@ -344,7 +344,7 @@ def test_a_message_that_never_came_cannot_be_answered(world):
 
 
 def test_a_superlink_that_is_away_for_a_moment_gets_the_reply_later(world):
-    world.gateway._replies._sleep = lambda _: None
+    world.gateway._replies.delivery._sleep = lambda _: None
     asked, data = world.asked("train"), world.frame()
     world.superlink.down = 3
     world.node.push(asked, RecordDict({envelope.SEALED: sealed(data)}))
