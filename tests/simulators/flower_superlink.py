@@ -19,12 +19,12 @@ from flwr.server.superlink.linkstate import LinkStateFactory
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
 from flwr.supercore.error import FlowerError
 from flwr.supercore.error.catalog import API_ERROR_MAP
+from flwr.supercore.fab import Fab
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.inflatable.inflatable_utils import inflate_object_from_contents
 from flwr.supercore.object_store import ObjectStoreFactory
 from flwr.supercore.primitives.asymmetric import public_key_to_bytes
 from flwr.supercore.task_identity import TaskIdentity
-from flwr.supercore.fab import Fab
 from flwr.superlink.federation import NoOpFederationManager
 from flwr.superlink.servicer.fleet import fleet_handlers
 from flwr.superlink.servicer.runtime import runtime_handlers
@@ -42,7 +42,8 @@ class FlowerSuperLink:
     """
 
     def __init__(self, database: str, bundle: bytes) -> None:
-        self.public_key = public_key_to_bytes(ec.generate_private_key(ec.SECP384R1()).public_key())
+        self.content = bundle
+        self.know_new_node()
         objects = ObjectStoreFactory(database)
         self.state = LinkStateFactory(database, NoOpFederationManager(), objects).state()
         digest = self.state.store_fab(Fab(hashlib.sha256(bundle).hexdigest(), bundle, {}))
@@ -52,9 +53,13 @@ class FlowerSuperLink:
         [info] = self.state.get_run_info(run_ids=[run])
         assert self.state.claim_task(info.primary_task_id) and self.state.activate_task(info.primary_task_id)
         self.task = Task(run_id=run, task_id=info.primary_task_id)
+        self.asked = ""
+
+    def know_new_node(self) -> None:
+        """Speak with another node from now on."""
+        self.public_key = public_key_to_bytes(ec.generate_private_key(ec.SECP384R1()).public_key())
         self.calls: list[str] = []
         self.received: list[bytes] = []
-        self.asked = ""
 
     def call(self, name: str, request: Any, kind: Any, limit: int) -> Any:
         """Call the handler of a path."""
@@ -76,8 +81,10 @@ class FlowerSuperLink:
         return answer
 
     def send(self, message_type: str) -> None:
-        """Send a message to the node, as a ServerApp does."""
-        [node] = self.state.get_nodes(self.task.run_id)
+        """Send a message to the node, as a ServerApp does that is alive."""
+        assert self.state.acknowledge_task_heartbeat(self.task.task_id)
+        node = self.state.get_node_id_by_public_key(self.public_key)
+        assert node is not None
         TaskIdentity.run_id, TaskIdentity.node_id = self.task.run_id, SUPERLINK_NODE_ID
         TaskIdentity.task_id = self.task.task_id
         message = Message(RecordDict(), dst_node_id=node, message_type=message_type, ttl=600)
@@ -88,10 +95,11 @@ class FlowerSuperLink:
         )
         answer = runtime_handlers.push_messages(request, self.state, self.task)
         assert list(answer.message_ids) == [self.asked]
-        for name, thing in get_all_nested_objects(message).items():
+        objects = get_all_nested_objects(message)
+        for name in answer.objects_to_push:
             push = PushObjectRequest(
                 node=Node(node_id=SUPERLINK_NODE_ID), run_id=self.task.run_id, object_id=name,
-                object_content=thing.deflate(), session_id=answer.session_id,
+                object_content=objects[name].deflate(), session_id=answer.session_id,
             )  # fmt: skip
             assert runtime_handlers.push_object(push, self.state, self.task).stored
 
@@ -102,7 +110,7 @@ class FlowerSuperLink:
         return list(zip(answer.messages_list, answer.message_object_trees, strict=True))
 
     def whole(self, reply: tuple[Any, Any]) -> Message:
-        """Pull the objects of a reply, all of which must have come, and put it together."""
+        """Pull the objects of a reply, all of which must have come, put it together, and confirm it, which deletes it there."""
         message, tree = reply
         objects = {}
         for name in {name for name, _ in walk(tree)}:
@@ -112,6 +120,7 @@ class FlowerSuperLink:
             answer = runtime_handlers.pull_object(request, self.state, self.task)
             assert answer.object_available, f"{name} lacks"
             objects[name] = answer.object_content
+        self.state.object_store.delete(message.metadata.message_id)
         found = inflate_object_from_contents(message.metadata.message_id, objects)
         assert isinstance(found, Message)
         return found

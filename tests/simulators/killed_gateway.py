@@ -14,7 +14,7 @@ from clients.gateway.gateway import Gateway
 from clients.gateway.objects import CHUNK_BYTES
 from clients.gateway.questions import Questions
 from fl_core.protocol import envelope
-from tests.simulators.fleet import Log, ScriptedHolder, SuperNode, bundle, settle
+from tests.simulators.fleet import Log, ScriptedHolder, SuperNode, settle
 
 FRAME = np.arange(CHUNK_BYTES + 17, dtype=np.uint8).tobytes()
 """Of two chunks."""
@@ -88,7 +88,7 @@ class Story:
 
     def __init__(self, folder: Path, superlink: Any) -> None:
         self.superlink, self.log = superlink, Log()
-        self.holder = ScriptedHolder(accepted={hashlib.sha256(bundle()).digest()})
+        self.holder = ScriptedHolder(accepted={hashlib.sha256(superlink.content).digest()})
         self.path, self.ahead = folder / "gateway.sqlite", 0.0
 
     def start(self, at: str = "") -> None:
