@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from clients.cli import cli
 from clients.errors import NodeStateError
 from clients.gateway.outgoing import MAX_REFUSALS, OutgoingFile
+from clients.gateway.replies import AGAIN
 from clients.node.gateway_lines import FILE, altered, lines_by_digest
 from clients.node.logbook import Logbook, read_logbook
 from fl_core.randomness import SystemRandomSource
@@ -122,10 +123,12 @@ def test_nothing_is_sent_when_the_logbook_was_altered(house):
 
 def test_the_command_shows_the_gateways_words_beside_the_entries(house):
     house.outgoing.record("reply-sent", kind="frame", digest="ab" * 32, bytes=5)
+    house.outgoing.record("reply-sent", kind="frame", digest="ab" * 32, bytes=5, again=AGAIN)
     house.outgoing.record("bundle-refused", bundle="cd" * 32, reason="no accepted terms name it")
     shown = CliRunner().invoke(cli, ["log", "show", str(house.folder)]).output
     assert "reply-sent frame abab" in shown and "superlink" in shown
+    assert shown.count("after a restart of the gateway") == 1
     assert "bundle-refused cdcd" in shown and "no accepted terms name it" in shown
     said = json.loads(CliRunner().invoke(cli, ["log", "show", str(house.folder), "--json"]).output)
-    assert [entry["kind"] for entry in said["entries"]] == ["reply", "withheld"]
-    assert said["entries"][1]["gateway"].endswith("no accepted terms name it")
+    assert [entry["kind"] for entry in said["entries"]] == ["reply", "reply", "withheld"]
+    assert said["entries"][2]["gateway"].endswith("no accepted terms name it")
