@@ -25,10 +25,11 @@ from tests.crash_matrix.killing import kill_and_see_it_back
 from tests.crash_matrix.plaintext import may_dump_core, search
 from tests.simulators.consortium_of_people import PER_ROUND, UNIT
 from tests.simulators.founded_run import now
+from tests.simulators.patience import patient
 from tests.simulators.researcher_site import TAP, Site, served
 
 LOOK_S, STATUS_EVERY_S = 0.004, 15.0
-MOMENT_S = 400.0
+MOMENT_S = 900.0
 SPARE = 2
 """Rounds more than the kills need: few are left to wait for when the last kill is played."""
 HOLDS = "holds"
@@ -135,7 +136,7 @@ class DeployedRun:
 
     def _next(self, wanted: Callable[[Event], bool], outcome: Outcome | None = None) -> Event:
         """Wait for an event; a run that ended meanwhile is resumed, which counts unless its rounds were used up."""
-        end, asked = time.monotonic() + MOMENT_S * self.patience, time.monotonic()
+        end, asked = time.monotonic() + patient(MOMENT_S * self.patience), time.monotonic()
         while (event := self.eye.first(wanted)) is None:
             if time.monotonic() - asked > STATUS_EVERY_S:
                 status, asked = self.federation.status(self.number), time.monotonic()
@@ -148,7 +149,7 @@ class DeployedRun:
         return event
 
     def _moment(self, kill: Kill) -> int:
-        look, end = self.eye.sees(kill), time.monotonic() + MOMENT_S * self.patience
+        look, end = self.eye.sees(kill), time.monotonic() + patient(MOMENT_S * self.patience)
         while (at := look(self.eye.events())) is None:
             assert time.monotonic() < end, f"{kill.name} never came: {self._told()}"
             time.sleep(LOOK_S)

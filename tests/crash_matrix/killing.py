@@ -13,7 +13,7 @@ from tests.crash_matrix.deployed_points import HOSPITAL, PROGRAM, RELAY, SERVICE
 from tests.simulators.federation import Federation
 from tests.simulators.process_tree import becomes, marked, processes_of
 
-BACK_S, GONE_S = 120.0, 15.0
+BACK_S, GONE_S = 600.0, 120.0
 
 
 def kill_and_see_it_back(

@@ -21,11 +21,12 @@ from tests.crash_matrix.checks import check_audit, check_ledger, check_nodes, ch
 from tests.crash_matrix.points import CHAIN, COORDINATOR, NODE, Point
 from tests.simulators.founded_run import copied, cosign_and_seal, found, now
 from tests.simulators.killable import Killable
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import becomes
 
 CHAIN_ID = 4242
 ROUNDS = 3
-END_S = 200.0
+END_S = 600.0
 LONG_S = 30.0
 """A chain that is away so long is asked many times: somebody waited for half of the time at least."""
 FILE = "chain.sqlite"
@@ -105,7 +106,7 @@ class World:
         self.nodes = sorted((self.folder / "nodes").iterdir())
         for index in range(len(self.nodes)):
             self.start_node(index)
-        assert becomes(lambda: all((place / f"{i}.sock").exists() for i in range(len(self.nodes))), 60.0)
+        assert becomes(lambda: all((place / f"{i}.sock").exists() for i in range(len(self.nodes))), END_S)
 
     def start_node(self, index: int) -> None:
         """The operator's command, or the supervisor's."""
@@ -135,7 +136,7 @@ class World:
             "victim": self.running.get(party, 0),
         }
         process = self.killable.start(kind, **arguments, **self._common(kind))
-        end = time.monotonic() + END_S
+        end = time.monotonic() + patient(END_S)
         while (status := self.killable.poll(process)) is None:
             if time.monotonic() > end:
                 os.kill(process, signal.SIGKILL)

@@ -16,6 +16,7 @@ import pytest
 
 from coordinator.demo.holders import bundled_csv
 from tests.deploy.conftest import Built, pins
+from tests.simulators.patience import patient
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.network]
 
@@ -170,13 +171,13 @@ def healthy(built: Built, name: str, image: str) -> bool:
         "execute",
         name=name,
         command=said["healthcheck"],
-        timeout=float(said["patience"]["timeout"].rstrip("s")),
+        timeout=patient(float(said["patience"]["timeout"].rstrip("s"))),
     )
     return bool(code == 0)
 
 
 def becomes_healthy(built: Built, name: str, image: str) -> bool:
-    end = time.monotonic() + float(built.images[image]["patience"]["start-period"].rstrip("s"))
+    end = time.monotonic() + patient(float(built.images[image]["patience"]["start-period"].rstrip("s")))
     while not healthy(built, name, image):
         assert built.host.ask("ended", name=name) is None, built.host.ask("log", name=name)
         if time.monotonic() > end:

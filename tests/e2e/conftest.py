@@ -9,15 +9,17 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.simulators.patience import output_of, patient
 from tests.simulators.process_tree import MARK, end_marked
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
-TIMEOUT_S, SCRIPT_S = 300.0, 900.0
+TIMEOUT_S, SCRIPT_S = 900.0, 1800.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Commands:
         """Run a script in ``bash`` to its end; both outputs in the order in which they came."""
         return subprocess.run(
             ["bash", script], env=self.environment(**more), cwd=self.temporary, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SCRIPT_S, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=patient(SCRIPT_S), check=False,
             preexec_fn=hear_signals,
         )  # fmt: skip
 
@@ -77,7 +79,7 @@ def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]
     """Wait for a command and return what came of it."""
     with process:
         try:
-            out, err = process.communicate(timeout=TIMEOUT_S)
+            out, err = output_of(process, TIMEOUT_S)
         except BaseException:
             process.kill()
             raise
@@ -104,8 +106,22 @@ class Kept:
 @pytest.fixture(scope="session")
 def kept() -> Iterator[Kept]:
     """Two rounds, kept; made once for all tests, which leave it as it is."""
+    with _demo("--rounds", "2") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def deployed() -> Iterator[Kept]:
+    """A round of real processes that log in JSON, kept; made once, likewise."""
+    with _demo("--engine", "deployment", "--rounds", "1", SUTURE_JSON_LOGS="1") as one:
+        yield one
+
+
+@contextmanager
+def _demo(*options: str, **environment: str) -> Iterator[Kept]:
     with tempfile.TemporaryDirectory(prefix="suture-") as name:
         commands = Commands(Path(name), secrets.token_hex(8))
         folder = Path(name) / "kept"
-        yield Kept(folder, commands.run("suture", "demo", "--rounds", "2", "--json", "--keep", folder))
+        words = ("demo", *options, "--json", "--keep", folder)
+        yield Kept(folder, commands.run("suture", *words, **environment))
         end_marked(commands.mark)

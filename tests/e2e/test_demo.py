@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import SCRIPTS, Commands, Kept
+from tests.simulators.patience import STOP_S, patient
 
 pytestmark = pytest.mark.e2e
 
@@ -52,7 +53,7 @@ def in_terminal(command: Sequence[str | Path], environment: dict[str, str]) -> t
             break
         pieces.append(piece)
     os.close(ours)
-    return process.wait(60), b"".join(pieces).decode(errors="replace")
+    return process.wait(patient(STOP_S)), b"".join(pieces).decode(errors="replace")
 
 
 # ---------------------------------------------------------------------- one run
@@ -193,11 +194,7 @@ def test_the_text_of_a_protected_run_names_the_folder_and_how_to_audit_it_again(
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_the_deployment_engine_completes_a_round_and_passes_the_audit(commands: Commands) -> None:
-    folder = commands.temporary / "deployed"
-    result = commands.run(
-        "suture", "demo", "--engine", "deployment", "--rounds", "1", "--json", "--keep", folder
-    )
-    said = parsed(result)
+def test_the_deployment_engine_completes_a_round_and_passes_the_audit(deployed: Kept) -> None:
+    said = parsed(deployed.result)
     assert (said["engine"], said["finalised"], said["audit"]["passed"]) == ("deployment", 1, True)
     assert said["rounds"][0]["included"] == 4

@@ -9,8 +9,9 @@ from threading import Timer
 
 import pytest
 
-from tests.e2e.conftest import Commands
+from tests.e2e.conftest import TIMEOUT_S, Commands
 from tests.simulators.anvil import Anvil
+from tests.simulators.patience import output_of, patient
 
 pytestmark = [pytest.mark.anvil, pytest.mark.e2e, pytest.mark.network]
 
@@ -61,14 +62,14 @@ def test_a_node_that_is_away_for_a_while_costs_nothing_but_time(commands: Comman
     )
     events = folder / "coordinator" / "events.jsonl"
 
-    end = time.monotonic() + 120
+    end = time.monotonic() + patient(TIMEOUT_S)
     while not (events.exists() and "round-finalised" in events.read_text()):
         assert process.poll() is None and time.monotonic() < end, "the first round did not end"
         time.sleep(0.05)
     node.freeze()
     thaw = Timer(13.0, node.thaw)  # longer than one request may take
     thaw.start()
-    out, err = process.communicate(timeout=200)
+    out, err = output_of(process, TIMEOUT_S)
     thaw.join()
     assert process.returncode == 0, err
     document = json.loads(out)

@@ -21,6 +21,7 @@ from coordinator.engines.environment import scripts_folder
 from coordinator.engines.hospitals import Gateway, Helper, Hospital, Reach
 from tests.simulators import hostile_app
 from tests.simulators.founded_run import RunWithNodes, found
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import MARK, end_marked, marked
 
 pytestmark = [
@@ -152,10 +153,10 @@ def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_
         path.mkdir(mode=0o711)
     environment = environment_of(folder, mark, separate=site.separate)
     with Deployment(folder / "d", [site.hospital()], environment=environment) as deployment:
-        outcome = deployment.run(app, {"report": str(site.report)}, timeout_s=400.0)
+        outcome = deployment.run(app, {"report": str(site.report)}, timeout_s=patient(1200.0))
         assert outcome.succeeded, outcome.log.read_text()
         other = hostile_app.write(folder / "other" / "hostile", attacks=("rows",), note="another")
-        assert deployment.run(other, {"report": str(site.report) + "-2"}, timeout_s=120.0).succeeded
+        assert deployment.run(other, {"report": str(site.report) + "-2"}, timeout_s=patient(600.0)).succeeded
     assert marked(mark) == set()
 
     replies = site.reported()

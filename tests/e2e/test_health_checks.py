@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-START_S = 150.0
+START_S = 600.0
 
 
 @dataclass

@@ -22,6 +22,7 @@ from coordinator.engines.ports import reserve
 from ledger.logbook import Kind
 from tests.simulators import hostile_app
 from tests.simulators.founded_run import RunWithNodes, found
+from tests.simulators.patience import exit_of
 from tests.simulators.process_tree import becomes, processes_of
 
 pytestmark = [
@@ -32,6 +33,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
+START_S, GONE_S = 600.0, 120.0
 
 
 class Service:
@@ -64,7 +66,7 @@ class Service:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(30.0)
+        return exit_of(self.process, self.log)
 
     def joined(self) -> int:
         log = self.node / "logs" / "supernode.log"
@@ -86,7 +88,7 @@ def test_what_dies_is_started_again_and_everything_ends_with_the_service():
             service.enrol(deployment)
             service.start()
             try:
-                assert becomes(lambda: service.joined() == 1, 90.0), service.log()
+                assert becomes(lambda: service.joined() == 1, START_S), service.log()
                 (running,) = processes_of("flower-supernode ", supernode)
                 os.kill(running, signal.SIGKILL)
                 assert becomes(lambda: service.joined() == 2, 40.0), (
@@ -94,14 +96,14 @@ def test_what_dies_is_started_again_and_everything_ends_with_the_service():
                 )
                 (running,) = processes_of(" gateway ", gateway)
                 os.kill(running, signal.SIGKILL)
-                assert becomes(lambda: processes_of(" gateway ", gateway) - {running}, 30.0)
+                assert becomes(lambda: processes_of(" gateway ", gateway) - {running}, START_S)
                 assert service.end(signal.SIGTERM) == 0
-                assert becomes(lambda: not service.ours(), 15.0)
+                assert becomes(lambda: not service.ours(), GONE_S)
 
                 service.start()
-                assert becomes(lambda: service.joined() == 3, 90.0)
+                assert becomes(lambda: service.joined() == 3, START_S)
                 service.end(signal.SIGKILL)
-                assert becomes(lambda: not service.ours(), 15.0), "the kernel ends the others"
+                assert becomes(lambda: not service.ours(), GONE_S), "the kernel ends the others"
             finally:
                 service.end(signal.SIGKILL)
 
@@ -123,16 +125,16 @@ def test_a_bundle_that_hangs_is_killed_when_its_time_is_over_and_the_next_run_wo
             service.enrol(deployment)
             service.start()
             try:
-                assert becomes(lambda: service.joined() == 1, 90.0), service.log()
+                assert becomes(lambda: service.joined() == 1, START_S), service.log()
                 hang = {**config, "report": str(reports[0]), "attacks": "hang", "ttl": 30.0}
-                assert deployment.run(app, hang, timeout_s=200.0).succeeded
+                assert deployment.run(app, hang, timeout_s=START_S).succeeded
                 noted = {note["attack"]: note for note in map(json.loads, notes.read_text().splitlines())}
                 for what in ("hung", "daemon"):
                     process = Path("/proc") / str(noted[what]["pid"])
-                    assert becomes(lambda process=process: not process.exists(), 60.0), what
-                assert becomes(lambda: service.joined() == 2, 60.0), service.log()
+                    assert becomes(lambda process=process: not process.exists(), START_S), what
+                assert becomes(lambda: service.joined() == 2, START_S), service.log()
                 again = {**config, "report": str(reports[1]), "attacks": "config"}
-                assert deployment.run(app, again, timeout_s=200.0).succeeded
+                assert deployment.run(app, again, timeout_s=START_S).succeeded
                 [answer] = map(json.loads, reports[1].read_text().splitlines())
                 assert answer["error"] == [2, "the holder's gateway withheld the reply"], (
                     "it ran, and had rows"

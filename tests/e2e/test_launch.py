@@ -17,6 +17,7 @@ import pytest
 
 from coordinator.launch.state import LaunchFolder, Step
 from tests.simulators.consortium_of_people import PER_ROUND
+from tests.simulators.patience import output_of
 from tests.simulators.process_tree import becomes
 from tests.simulators.researcher_site import Site, served
 from tests.simulators.tensorboard_reader import scalars
@@ -30,7 +31,7 @@ pytestmark = [
 
 ROUNDS = 2
 UNIT = 10**18
-FIRST_ROUND_S = 200.0
+FIRST_ROUND_S, WATCH_S = 900.0, 300.0
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def story(site: Site) -> Site:
     said["early fetch"] = site.suture("fetch", run, "early")
     said["live curves"] = curves_that_appear(site)
     said["status"] = site.federation.ended(number)
-    said["watched"], said["watching failed"] = watching.communicate(timeout=60.0)
+    said["watched"], said["watching failed"] = output_of(watching, WATCH_S)
     said["watch's exit"] = watching.returncode
     said["nodes after"] = site.told("nodes", run)["nodes"]
     said["runs"] = site.told("status", "--in", site.people.folder)["runs"]
@@ -81,7 +82,7 @@ def killed_while_waiting(site: Site) -> str:
             break
     process.send_signal(signal.SIGKILL)
     with process:
-        assert process.wait(10.0) == -signal.SIGKILL, "".join(lines)
+        assert process.wait() == -signal.SIGKILL, "".join(lines)
     return "".join(lines)
 
 

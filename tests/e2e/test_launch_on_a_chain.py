@@ -18,6 +18,7 @@ import pytest
 
 from tests.simulators.anvil import Anvil
 from tests.simulators.late_node import PASSWORD, late_node
+from tests.simulators.patience import exit_of, output_of
 from tests.simulators.process_tree import becomes, marked, processes_of
 from tests.simulators.researcher_site import Site, served
 
@@ -29,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
-ROUNDS, ROUND_S = 4, 400.0
+ROUNDS, ROUND_S, WATCH_S = 4, 1200.0, 300.0
 LATE_S, AWAY_S = 1.5, 30.0
 PATIENCE = 2.5
 """By how much deadlines are longer than the run file's: an outage uses them up."""
@@ -56,7 +57,7 @@ def play(site: Site, anvil: Anvil) -> None:
     _serverapp_dies_in_a_round(site)
     watching = site.started("watch", run, "--json")
     said["ended"] = federation.ended(int(said["resumed"]["flower_run"]))
-    said["watched"], _ = watching.communicate(timeout=60.0)
+    said["watched"], _ = output_of(watching, WATCH_S)
     said["nodes"] = site.told("nodes", run)["nodes"]
     said["status"] = site.told("status", run)
     said["doctor"] = json.loads(federation.command("clients.cli", "doctor", federation.nodes[0], "--json"))
@@ -97,7 +98,7 @@ def _start_relay_again(site: Site) -> None:
     """End the relay and start it as after a reboot: the run is launched, so it finds its ledger by itself."""
     relay = site.federation.running.pop("relay")
     relay.send_signal(signal.SIGTERM)
-    site.said["relay's exit"] = relay.wait(30.0)
+    site.said["relay's exit"] = exit_of(relay, lambda: site.federation.log("relay"))
     site.federation.start_relay()
 
 

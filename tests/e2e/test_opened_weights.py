@@ -51,7 +51,7 @@ def test_every_hospital_opens_its_weight_once_and_is_paid_by_it(folder: Path, re
     run = found(folder / "run", rounds=1, bundle=bundle.sha256.hex(), rewards="by-examples")
     nodes = sorted((run / "nodes").iterdir())
     config = {**app.SETTINGS, app.FOLDER: str(run), app.ROUNDS: 1, app.RELAY: relay}
-    config |= {app.TRAIN_DEADLINE: 120.0, app.REVEAL_DEADLINE: 120.0}
+    config |= {app.TRAIN_DEADLINE: 600.0, app.REVEAL_DEADLINE: 600.0}
     events: list[Event] = []
     deployed = Deployed(
         folder=folder / "d",

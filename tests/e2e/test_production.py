@@ -37,8 +37,9 @@ from coordinator.engines.ports import reserve
 from fl_core.randomness import SystemRandomSource
 from ledger.logbook import Kind
 from tests.simulators import hostile_app
-from tests.simulators.federation import NEAR, Cable, Federation
+from tests.simulators.federation import NEAR, RUN_S, Cable, Federation
 from tests.simulators.founded_run import found, now, opened_hospitals
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import becomes, marked
 
 pytestmark = [
@@ -85,12 +86,12 @@ def story() -> Iterator[Story]:
             federation.start()
             seen = refusals(federation)
             config = {**app.SETTINGS, app.FOLDER: str(run), app.ROUNDS: ROUNDS, app.RELAY: True}
-            config |= {app.TRAIN_DEADLINE: 90.0, app.REVEAL_DEADLINE: 60.0}
+            config |= {app.TRAIN_DEADLINE: patient(90.0), app.REVEAL_DEADLINE: patient(60.0)}
             run_id = federation.submit(bundle.path.with_suffix(""), config)
             if federation.cable is not None:
                 assert becomes(
                     lambda: len(federation.events("round-opened")) == ROUNDS or over(federation, run_id),
-                    400.0,
+                    RUN_S,
                 )
                 time.sleep(1.0)  # the message is on its way, the answer is not
                 federation.cable.pull()
@@ -98,7 +99,7 @@ def story() -> Iterator[Story]:
             assert status == "finished:completed", federation.server_log(run_id)[-3000:]
             rounds, lost = federation.events("round-finalised"), federation.events("contribution-lost")
             exits = federation.stop()
-            becomes(lambda: not marked(federation.mark), 15.0)
+            becomes(lambda: not marked(federation.mark), 60.0)
             left = marked(federation.mark)
             yield Story(missing, seen, status, rounds, lost, federation, exits, left, audited(federation))
         finally:
@@ -189,7 +190,7 @@ def unenrolled_supernode(federation: Federation) -> tuple[bool, str]:
         federation.port, port, {}, authority=federation.authority, key=federation.folder / "stranger.pem"
     )
     environment = child_environment(federation.folder / "stranger", federation.environment())
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=patient(600.0), check=False)
     said = (done.stdout + done.stderr).decode()
     return done.returncode == 0 or "SuperNode ID" in said, said
 

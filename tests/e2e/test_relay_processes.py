@@ -33,6 +33,7 @@ from fl_core.models import Tensors, decode_model, encode_model
 from fl_core.protocol.relay import DutyKind
 from tests.simulators.certificates import make_certificates
 from tests.simulators.founded_run import DEADLINE_S, coordinator_of, found, now
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import MARK, end_marked, marked
 
 pytestmark = [
@@ -43,6 +44,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
+WAIT_S = 600.0
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ class Processes:
                     "--relay-certificates", self.certificates.authority)  # fmt: skip
 
     def door(self, position: int) -> SocketDoor:
-        return SocketDoor(self.folder / f"{position}.sock", 60.0)
+        return SocketDoor(self.folder / f"{position}.sock", WAIT_S)
 
     def kill(self, name: str) -> None:
         process = self.running.pop(name)
@@ -96,8 +98,8 @@ class Processes:
             process.wait()
 
 
-def wait(ready, seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
+def wait(ready) -> None:
+    end = time.monotonic() + patient(WAIT_S)
     while True:
         try:
             if ready():
@@ -132,7 +134,7 @@ def asked(
     duties: Duties, question: Question, session: RoundSession, disturb
 ) -> tuple[dict[bytes, bytes], list[Told]]:
     """Ask the committee while ``disturb`` happens to its members."""
-    committee = RelayCommittee(duties, patience_s=120.0)
+    committee = RelayCommittee(duties, patience_s=patient(WAIT_S))
     requests = dict(question.requests(session))
     trouble = threading.Thread(target=disturb)
     trouble.start()
@@ -157,7 +159,7 @@ def test_a_round_completes_over_the_relay_though_relay_and_nodes_are_killed_in_t
             wait(lambda p=position: processes.door(p).call(Method.STATUS, b""))
         with coordinator_of(run) as context:
             duties = Duties(context.private)
-            committee = RelayCommittee(duties, patience_s=60.0)
+            committee = RelayCommittee(duties, patience_s=patient(WAIT_S))
 
             def all_told() -> bool:
                 committee.learn(context.prekeys)

@@ -24,6 +24,7 @@ from coordinator.engines.ports import reserve
 from coordinator.launch.drive import drive
 from coordinator.launch.state import Step
 from tests.simulators.launch_office import created, launch_office
+from tests.simulators.patience import exit_of
 from tests.simulators.process_tree import MARK, becomes, end_marked, marked, processes_of
 from tests.simulators.terminal import Terminal
 
@@ -35,6 +36,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
+START_S, GONE_S = 600.0, 120.0
 
 
 class Service:
@@ -70,7 +72,7 @@ class Service:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(30.0)
+        return exit_of(self.process, self.log)
 
     def activated(self, key: Path) -> bool:
         """Whether the SuperLink lets a SuperNode with this key in."""
@@ -107,12 +109,12 @@ def test_what_dies_is_started_again_and_keys_stay_enrolled_over_crashes_and_rest
     known, stranger = service.folder / "known.pem", service.folder / "stranger.pem"
     node_key(known)
     service.start()
-    assert becomes(service.nodes.is_dir, 60.0), service.log()
+    assert becomes(service.nodes.is_dir, START_S), service.log()
     (service.nodes / "known.pub").write_bytes((service.folder / "known.pub").read_bytes())
     (service.nodes / "nonsense.pub").write_text("no key")
-    assert becomes(lambda: service.activated(known), 90.0), service.log()
+    assert becomes(lambda: service.activated(known), START_S), service.log()
     assert not service.activated(stranger)
-    assert becomes(lambda: "nonsense.pub is not enrolled, and is tried again" in service.log(), 30.0)
+    assert becomes(lambda: "nonsense.pub is not enrolled, and is tried again" in service.log(), START_S)
 
     for words in (
         ("engines.flower_superlink", str(service.inner)),
@@ -120,17 +122,17 @@ def test_what_dies_is_started_again_and_keys_stay_enrolled_over_crashes_and_rest
     ):
         [process] = processes_of(*words) - {service.process.pid}
         os.kill(process, signal.SIGKILL)
-        assert becomes(lambda process=process: not Path(f"/proc/{process}").exists(), 5.0)
-        assert becomes(lambda: service.activated(known), 60.0), service.log()
+        assert becomes(lambda process=process: not Path(f"/proc/{process}").exists(), GONE_S)
+        assert becomes(lambda: service.activated(known), START_S), service.log()
     assert service.log().count("is started again") >= 2
 
     assert service.end(signal.SIGTERM) == 0
-    assert becomes(lambda: not marked(service.mark), 10.0), marked(service.mark)
+    assert becomes(lambda: not marked(service.mark), GONE_S), marked(service.mark)
     service.start()
-    assert becomes(lambda: service.activated(known), 90.0), service.log()
+    assert becomes(lambda: service.activated(known), START_S), service.log()
     assert not service.activated(stranger)
     service.end(signal.SIGKILL)
-    assert becomes(lambda: not marked(service.mark), 15.0), "the kernel ends the others"
+    assert becomes(lambda: not marked(service.mark), GONE_S), "the kernel ends the others"
 
 
 def test_a_run_is_resumed_while_the_superlink_is_away_and_begins_once_as_soon_as_it_is_back(
@@ -142,12 +144,12 @@ def test_a_run_is_resumed_while_the_superlink_is_away_and_begins_once_as_soon_as
     folder = created(office)
     folder.reach(folder.read(), Step.CONSENTED)
     service.start()
-    assert becomes((service.folder / "s" / "flower" / "config.toml").is_file, 60.0), service.log()
+    assert becomes((service.folder / "s" / "flower" / "config.toml").is_file, START_S), service.log()
     service.end(signal.SIGKILL)
-    assert becomes(lambda: not marked(service.mark), 15.0)
+    assert becomes(lambda: not marked(service.mark), GONE_S)
     with ThreadPoolExecutor() as pool:
-        resumed = pool.submit(drive, folder, timeout_s=300.0, say=said.append)
-        assert becomes(lambda: said or resumed.done(), 90.0) and not resumed.done()
+        resumed = pool.submit(drive, folder, timeout_s=2 * START_S, say=said.append)
+        assert becomes(lambda: said or resumed.done(), START_S) and not resumed.done()
         service.start()
         state = resumed.result()
     assert "does not answer. Waiting for it. Start it: suture superlink serve" in said[0]
@@ -159,6 +161,6 @@ def test_a_run_is_resumed_while_the_superlink_is_away_and_begins_once_as_soon_as
 def test_certificates_that_are_missing_are_said_before_anything_is_made(service):
     (service.folder / "c" / "server.key").unlink()
     service.start()
-    assert service.process.wait(60.0) == 1
+    assert exit_of(service.process, service.log) == 1
     assert "suture certificates" in service.log()
     assert not (service.folder / "s").exists()

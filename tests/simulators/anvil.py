@@ -20,11 +20,13 @@ from typing import Any, Self
 
 import pytest
 
+from tests.simulators.patience import patient
+
 TOOLS = Path(__file__).resolve().parents[2] / ".ci" / "tools"
 ABSENT = "anvil is not here: set ANVIL, or run `npm ci --prefix .ci/tools --ignore-scripts`"
-START_S = 20.0
+START_S = 120.0
 """How long the start may take on a busy machine."""
-ANSWER_S = 30.0
+ANSWER_S = 120.0
 
 
 def find_anvil() -> Path | None:
@@ -95,7 +97,7 @@ class Anvil:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def _wait_until_it_listens(self) -> int:
-        end = time.monotonic() + START_S
+        end = time.monotonic() + patient(START_S)
         while True:
             printed = os.pread(self._log.fileno(), 65536, 0)
             found = re.search(rb"Listening on 127\.0\.0\.1:(\d+)\n", printed)
@@ -119,7 +121,7 @@ class Anvil:
             os.killpg(self.process.pid, signal.SIGCONT)
             os.killpg(self.process.pid, how)
             try:
-                self.process.wait(START_S)
+                self.process.wait(patient(START_S))
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
@@ -143,7 +145,7 @@ class Anvil:
         """
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as reply:
+        with urllib.request.urlopen(request, timeout=patient(ANSWER_S)) as reply:
             answer = json.load(reply)
         if "error" in answer:
             raise RpcError(f"{method}: {answer['error']}")
@@ -151,7 +153,7 @@ class Anvil:
 
     def wait_for(self, method: str, *params: object) -> Any:
         """Ask until the answer is not null: transactions, receipts and blocks appear one after the other."""
-        end = time.monotonic() + ANSWER_S
+        end = time.monotonic() + patient(ANSWER_S)
         while (answer := self.ask(method, *params)) is None:
             assert time.monotonic() < end, f"{method} {params} stays null"
             time.sleep(0.001)

@@ -23,11 +23,12 @@ from typer.testing import CliRunner
 from coordinator.cli import cli
 from ledger.chain.connection import Web3Connection
 from ledger.errors import ChainUnreachable
+from tests.simulators.patience import patient
 
 ABSENT = "besu is not here: set SUTURE_BESU to the program of a Besu release, or put besu on the PATH"
 NO_JAVA = "besu is here, and no Java runtime is: set JAVA_HOME, or put java on the PATH"
 CHAIN_ID = 20_260
-START_S, BLOCK_S, STOP_S = 120.0, 60.0, 30.0
+START_S, BLOCK_S, STOP_S = 300.0, 180.0, 120.0
 """How long the start of all nodes, the next block, and the end of a node may take."""
 _MEMORY = "-Xmx512m"
 
@@ -103,7 +104,7 @@ class BesuNode:
         """Kill it, as a machine that loses its power."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(STOP_S)
+            self._process.wait(patient(STOP_S))
         if self._log is not None:
             self._log.close()
 
@@ -174,8 +175,8 @@ class BesuNetwork:
 
     def wait_for_block(self, number: int, seconds: float = BLOCK_S, *, at: int = 0) -> None:
         """Wait until a node shows a block."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + patient(seconds)
         while self.nodes[at].height() < number:
             self.nodes[at].check_alive()
-            assert time.monotonic() < end, f"no block {number} after {seconds} s"
+            assert time.monotonic() < end, f"no block {number} after {patient(seconds)} s"
             time.sleep(0.2)

@@ -31,6 +31,7 @@ from typing import Any
 
 from tests.simulators.containers import Container, Mount, Spec, run
 from tests.simulators.images import Image
+from tests.simulators.patience import patient
 from tests.simulators.switchboard import Switchboard
 
 IMAGES = {"suture-node": "node", "suture-coordinator": "coordinator"}
@@ -180,9 +181,8 @@ class Composition:
                     asked[name] = time.monotonic()
                     if code == 0:
                         told.append(("healthy", name))
-                    elif (
-                        self.running[name].ended() is not None
-                        or now > began[name] + self.services[name].patience
+                    elif self.running[name].ended() is not None or now > began[name] + patient(
+                        self.services[name].patience
                     ):
                         raise NotPlayed(f"{name} does not become healthy: {said}{self.log(name)[-3000:]}")
                 time.sleep(LOOK_S)
@@ -198,7 +198,7 @@ class Composition:
         """Run a service's health check, also where the service has ended: in another container with all that its own had."""
         one, container = self.services[name], self.running[name]
         if container.ended() is None:
-            code, out, err = container.execute(one.check, timeout=one.timeout)
+            code, out, err = container.execute(one.check, timeout=patient(one.timeout))
             return code, out + err
         self._probes += 1
         return run(replace(one.spec, command=one.check), self._folder / f"probe-{self._probes}.log")
@@ -218,7 +218,7 @@ class Composition:
         for name in names:
             self.running[name].everybody(number)
             if number == signal.SIGKILL:
-                self.running[name].wait(60.0)
+                self.running[name].wait()
 
     def execute(self, name: str, command: list[str]) -> tuple[int, str, str]:
         return self.running[name].execute(command)
@@ -233,7 +233,7 @@ class Composition:
     def close(self) -> None:
         for container in self.running.values():
             container.signal(signal.SIGKILL)
-            container.wait(60.0)
+            container.wait()
         self._switchboard.close()
 
 

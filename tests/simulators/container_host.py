@@ -20,6 +20,7 @@ from typing import Any
 from tests.simulators import dockerfile, images
 from tests.simulators.compose import Composition
 from tests.simulators.containers import Container, Mount, Spec
+from tests.simulators.patience import STOP_S, patient
 
 ROOT = Path(__file__).parents[2]
 UNSHARE = [
@@ -91,7 +92,7 @@ class ContainerHost:
                 self.ask("forget")
         finally:
             self._process.stdin.close()
-            self._process.wait(60)
+            self._process.wait(patient(STOP_S))
             self._process.stdout.close()
 
 

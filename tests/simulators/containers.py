@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.simulators.patience import patient
+
 DEVICES = ("null", "zero", "full", "random", "urandom")
 WAIT_S = 600.0
 HOSTS = "127.0.0.1 localhost\n"
@@ -155,7 +157,7 @@ class Container:
         return code if code is None or code >= 0 else 128 - code
 
     def wait(self, seconds: float = WAIT_S) -> int:
-        self._outer.wait(seconds)
+        self._outer.wait(patient(seconds))
         code = self.ended()
         assert code is not None
         return code

@@ -21,12 +21,13 @@ from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
 from coordinator.engines.ports import reserve
 from coordinator.engines.settings import Setting, encode_settings
+from tests.simulators.patience import STOP_S, exits_of
 from tests.simulators.process_tree import MARK, becomes, end_marked
 
 ROOT = Path(__file__).parents[2]
 NEAR, FAR = "10.213.77.1", "10.213.77.2"
 """The two ends of the cable."""
-START_S, RUN_S = 150.0, 600.0
+START_S, RUN_S = 600.0, 1800.0
 
 
 class Cable:
@@ -267,11 +268,15 @@ class Federation:
 
     # ------------------------------------------------------------------ end
 
-    def stop(self) -> dict[str, int]:
-        """End every service as a service manager does; return the exit statuses by name."""
+    def stop(self, seconds: float = STOP_S) -> dict[str, int]:
+        """End every service as a service manager does; return the exit statuses by name.
+
+        Raises:
+            AssertionError: One does not end. The text has its name and the end of its log.
+        """
         for process in reversed(self.running.values()):
             process.send_signal(signal.SIGTERM)
-        return {name: process.wait(60.0) for name, process in self.running.items()}
+        return exits_of(self.running, self.log, seconds)
 
     def close(self) -> None:
         end_marked(self.mark)

@@ -23,6 +23,7 @@ from clients.errors import NodeError
 from clients.gateway.gateway import Gateway
 from clients.gateway.objects import walk
 from clients.gateway.ports import Sealed, SuperLinkError
+from tests.simulators.patience import patient
 
 RUN = 77
 NODE = 4711
@@ -55,7 +56,7 @@ class ScriptedHolder:
         self.ledger.set()
 
     def accepts(self, bundle: bytes) -> bool:
-        assert self.ledger.wait(60)
+        assert self.ledger.wait(patient(300.0))
         if self.broken:
             raise NodeError("the ledger cannot be read")
         return bundle in self.accepted

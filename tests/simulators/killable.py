@@ -24,9 +24,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.simulators.patience import patient
 from tests.simulators.tap import tap_this_process
 
 ROOT = Path(__file__).parents[2]
+ENDS_S = 300.0
 _WRITES = os.O_WRONLY | os.O_RDWR
 
 
@@ -73,18 +75,18 @@ class Killable:
             temporary=str(log.parent), moment="", effects=effects, pause=0.5,
         )  # fmt: skip
 
-    def ended(self, process: int, seconds: float = 60.0) -> int:
+    def ended(self, process: int, seconds: float = ENDS_S) -> int:
         """Wait for the end of a process and return how it ended; one that does not end in time is killed.
 
         Raises:
             TimeoutError: It did not.
         """
-        end = time.monotonic() + seconds
+        end = time.monotonic() + patient(seconds)
         while (status := self.poll(process)) is None:
             if time.monotonic() > end:
                 os.kill(process, signal.SIGKILL)
                 self.ended(process, seconds)
-                raise TimeoutError(f"process {process} has not ended within {seconds:.0f} seconds")
+                raise TimeoutError(f"process {process} has not ended within {patient(seconds):.0f} seconds")
             time.sleep(0.02)
         return status
 
@@ -92,7 +94,7 @@ class Killable:
         """End the one that forks; it kills what is left."""
         assert self._parent.stdin is not None and self._parent.stdout is not None
         self._parent.stdin.close()
-        self._parent.wait(30)
+        self._parent.wait(patient(ENDS_S))
         self._parent.stdout.close()
 
 

@@ -26,7 +26,7 @@ def lying(url: str, lie: Lie) -> Iterator[str]:
     def answer(handler: BaseHTTPRequestHandler, request: dict[str, object]) -> None:
         body = json.dumps(request).encode()
         asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=30) as reply:
+        with urllib.request.urlopen(asked, timeout=300) as reply:
             honest = json.load(reply)
         if "result" in honest:
             honest["result"] = lie(str(request["method"]), list(request.get("params", [])), honest["result"])  # type: ignore[call-overload]

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.simulators.patience import patient
+
 MARK = "SUTURE_TEST_TREE"
 
 SCATTERED = textwrap.dedent(
@@ -67,8 +69,8 @@ def processes_of(*words: str) -> set[int]:
 
 
 def becomes(fact: Callable[[], object], seconds: float) -> bool:
-    """Return whether ``fact`` becomes true within ``seconds``."""
-    end = time.monotonic() + seconds
+    """Return whether ``fact`` becomes true within ``seconds``, a bound that ``--patience`` multiplies."""
+    end = time.monotonic() + patient(seconds)
     while not fact():
         if time.monotonic() > end:
             return False

@@ -15,10 +15,11 @@ from typing import Any
 from coordinator.launch.state import LaunchFolder, Step
 from tests.simulators.consortium_of_people import People
 from tests.simulators.federation import Federation
+from tests.simulators.patience import output_of, patient
 from tests.simulators.process_tree import becomes
 from tests.simulators.tap import write_tap
 
-LAUNCH_S, COMMAND_S = 200.0, 300.0
+LAUNCH_S, COMMAND_S = 600.0, 900.0
 TAP = "tap"
 
 
@@ -33,7 +34,7 @@ class Site:
     def suture(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run a command of the researcher to its end."""
         with self.started(*words) as process:
-            out, err = process.communicate(timeout=COMMAND_S)
+            out, err = output_of(process, COMMAND_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
     def started(self, *words: object) -> subprocess.Popen[str]:
@@ -65,7 +66,7 @@ class Site:
             )
             if waits and launching.poll() is None:
                 self.people.consent()
-            out, err = launching.communicate(timeout=LAUNCH_S)
+            out, err = output_of(launching, LAUNCH_S)
         assert launching.returncode == 0, out + err
         answer: dict = json.loads(out)
         return answer
@@ -86,7 +87,7 @@ def served(
     Args:
         rounds: As for :meth:`People.found`.
         relay: As for it.
-        patience: As for it.
+        patience: As for it; ``--patience`` multiplies it.
         tapped: Whether every process notes in the folder's file ``tap`` what must not lie on a disk in the clear.
         chain: As for :class:`~tests.simulators.consortium_of_people.People`.
         hospitals: As for it.
@@ -95,7 +96,7 @@ def served(
         folder = Path(name)
         first = write_tap(folder / "first", folder / TAP) if tapped else None
         people = People(folder, chain, hospitals)
-        people.found(rounds, relay=relay, patience=patience)
+        people.found(rounds, relay=relay, patience=patient(patience))
         federation = Federation(folder, people.run, far=False, nodes=people.nodes, first=first)
         try:
             federation.start_superlink()
