@@ -78,7 +78,7 @@ def test_a_run_that_is_started_again_has_curves_as_its_events_say(founded, tmp_p
 def without_tensorboard(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", HIDDEN, *arguments],
-        capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "SUTURE_JSON_LOGS": ""},
+        capture_output=True, text=True, check=False, timeout=600, env={**os.environ, "SUTURE_JSON_LOGS": ""},
     )  # fmt: skip
 
 

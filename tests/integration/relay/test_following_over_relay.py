@@ -105,7 +105,7 @@ def begin(session: RoundSession, node: Node) -> None:
     node.call(Method.BEGIN, call.encode())
 
 
-def becomes(asked: Callable[[], bool], seconds: float = 20.0) -> bool:
+def becomes(asked: Callable[[], bool], seconds: float = 120.0) -> bool:
     end = time.monotonic() + seconds
     while not asked():
         if time.monotonic() > end:
@@ -154,7 +154,7 @@ def test_a_decision_waits_for_a_relay_that_is_away_and_goes_on(far: Far) -> None
         time.sleep(0.5)
         assert asked.is_alive(), "nothing is decided without the ledger"
         with far.relay():
-            asked.join(30.0)
+            asked.join(300.0)
             assert not asked.is_alive()
             assert node.register.header(session.header.digest) == session.header.encode()
 

@@ -22,7 +22,7 @@ def settings(tmp_path, *, patient: bool) -> list[str]:
     """What a connection of Flower's is set to, in a process of its own: Flower reads the settings when it is imported."""
     program = PRAGMAS.format(patient=patient, path=str(tmp_path / "state.sqlite"))
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=600
     ).stdout.split()
 
 
@@ -37,7 +37,7 @@ def test_it_takes_flowers_arguments():
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
     assert result.stdout.startswith("usage: flower-superlink")
     assert "--superexec-auth-secret-file" in result.stdout

@@ -46,7 +46,7 @@ class House:
 
     def pull(self):
         """Pull until there is something, as a SuperNode does."""
-        assert becomes(lambda: self.pulled() is not None, 10.0)
+        assert becomes(lambda: self.pulled() is not None, 60.0)
         return self.found
 
     def pulled(self):
@@ -98,7 +98,7 @@ def test_a_gateway_that_is_told_to_end_waits_for_no_superlink(house):
     house.superlink.down = 10**6
     pushing = threading.Thread(target=house.node.push, args=(asked, frame))
     pushing.start()
-    assert becomes(lambda: house.superlink.down < 10**6, 10.0), "the reply is tried"
+    assert becomes(lambda: house.superlink.down < 10**6, 60.0), "the reply is tried"
     began = time.monotonic()
     house.gateway._replies.close()
     pushing.join(10.0)
@@ -174,7 +174,7 @@ def test_a_message_whose_check_fails_late_is_answered_with_an_error(house):
     assert house.node.pull() is None
     house.holder.broken = True
     house.holder.ledger.set()
-    assert becomes(lambda: house.node.pull() is None and house.superlink.replies, 10.0)
+    assert becomes(lambda: house.node.pull() is None and house.superlink.replies, 60.0)
     settle(house.gateway)
     assert house.superlink.reply().error.reason == "the holder cannot check the bundle now"
 
