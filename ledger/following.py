@@ -160,17 +160,26 @@ class Following:
         self._thread = threading.Thread(target=self._follow, name="suture-follower", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop, and close every file."""
+    def stop(self) -> None:
+        """Have every decision that waits for blocks or checkpoints fail soon, so that nobody's end waits for them."""
         self._stop.set()
+
+    def close(self) -> None:
+        """Stop, and close every file; but for what a thread still uses that waits for a far source."""
+        self.stop()
         self._close_source()
         if self._thread is not None:
             self._thread.join(_GRACE_S)
             self._thread = None
-        with self._lock:
+        if not self._lock.acquire(timeout=_GRACE_S):
+            log.warning("the ledger's source does not answer; its copy is left as it is")
+            return
+        try:
             self._follower.close()
             if self._cosigner is not None:
                 self._cosigner.close()
+        finally:
+            self._lock.release()
 
     def _follow(self) -> None:
         said = ""

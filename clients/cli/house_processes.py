@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -17,6 +16,7 @@ from clients.node.house import PRIVATE
 from fl_core.errors import InputError
 from suture_fl.children import Child, end_all, end_strays
 from suture_fl.processes import adopt_orphans
+from suture_fl.stopping import Stop
 
 LOOK_S = 0.5
 OVERDUE_EVERY_S = 5.0
@@ -87,7 +87,7 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
 def keep_running(
     folder: Path,
     kept: list[Child],
-    stop: threading.Event,
+    stop: Stop,
     note: Callable[..., None],
     *,
     clock: Callable[[], float] = time.time,

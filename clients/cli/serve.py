@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -127,6 +125,7 @@ def _serve(
     from clients.node.separation import separate, share_socket
     from clients.node.server import NodeServer, serve_alone
     from fl_core.randomness import SystemRandomSource
+    from suture_fl.stopping import Stop
 
     house = open_house(folder)
     lock = serve_alone(folder)
@@ -138,9 +137,7 @@ def _serve(
     if user is not None:
         separate(folder, user[1])
         share_socket(socket, user[1])
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    stop = Stop().on_signals()
     duties = None if client is None else Duties(client, node)
     if duties is not None:
         duties.start()

@@ -326,6 +326,7 @@ def open_node(
         random=random,
         settle_ledger=_nothing if access is None else access.settle,
         close_ledger=_nothing if access is None else access.close,
+        stop_ledger=_nothing if access is None else access.stop,
         ckks=CkksFiles(house.folder / "ckks"),
         behind_s=0.0 if access is None else access.behind_s,
     )

@@ -61,6 +61,11 @@ class LedgerAccess:
     following: Following | None = None
     behind_s: float = 0.0
 
+    def stop(self) -> None:
+        """Have a decision that waits for others' checkpoints fail soon."""
+        if self.following is not None:
+            self.following.stop()
+
 
 class _NotingBoard:
     """A board that tells of what is published before it is."""

@@ -27,10 +27,11 @@ from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.bundles import AcceptedBundles
 from clients.node.ckks import answer_ckks
 from clients.node.ckks_files import CkksFiles
-from clients.node.contribution import NewContribution, tell_not_accepted
+from clients.node.contribution import NewContribution
 from clients.node.logbook import Logbook
 from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
+from clients.node.receipts import check_receipt
 from clients.node.register import Register
 from clients.node.times import Times
 from clients.node.view import accepted_set, check_pledge, committed_sets, ledger_view, signer_at, signers_of
@@ -47,7 +48,6 @@ from fl_core.protocol.messages import RevealRequest
 from fl_core.protocol.phases import MemberStep
 from fl_core.protocol.prekeys import SignedPrekey, check_seats, sign_prekey
 from fl_core.protocol.share_check import answer_check
-from fl_core.protocol.statements import Acceptance
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
@@ -56,6 +56,9 @@ from ledger.notary import LedgerNotary, LedgerSigner
 from ledger.reader import LedgerReader
 from ledger.records import EMPTY_ADDRESS
 from ledger.signer import Signer
+
+GRACE_S = 5.0
+"""Seconds that a call has to end when its node is closed."""
 
 log = logging.getLogger("suture.node")
 
@@ -89,6 +92,7 @@ class Node:
         settle_ledger: Comes before every decision: makes what is new on the ledger readable, or raises.
         signers: Keys that sign in rounds, by address, the newest last: the account's own, and those of rotations.
         close_ledger: Lets go of the ledger.
+        stop_ledger: Has a call that waits for the ledger fail soon.
         ckks: What the node keeps of runs in the CKKS mode; None where it keeps nothing and takes no part.
         times: How long training and sealing took here.
         behind_s: For how many seconds a record is waited for that the ledger's source may not have yet.
@@ -109,6 +113,7 @@ class Node:
     settle_ledger: Callable[[], None] = lambda: None
     signers: Mapping[bytes, Signer] = field(default_factory=dict)
     close_ledger: Callable[[], None] = lambda: None
+    stop_ledger: Callable[[], None] = lambda: None
     ckks: CkksFiles | None = None
     behind_s: float = 0.0
     times: Times = field(default_factory=Times)
@@ -138,11 +143,21 @@ class Node:
             return self.plain(payload).encode()
 
     def close(self) -> None:
-        """Close the register and the ledger."""
-        with self._lock:
+        """Close the register and the ledger.
+
+        A call that waits for a ledger which does not answer is not waited for: its process ends in the middle of it, as by a
+        power failure, which every file survives.
+        """
+        self.stop_ledger()
+        if not self._lock.acquire(timeout=GRACE_S):
+            log.warning("a call still waits for the ledger; it is left behind")
+            return
+        try:
             self.close_ledger()  # ends the follower, which notes what it signs
             self.register.close()
             self.logbook.close()
+        finally:
+            self._lock.release()
 
     def status(self) -> bytes:
         """Return who this node is, its transport key and the prekey for its next shares, as JSON. Public facts only."""
@@ -269,7 +284,7 @@ class Node:
             notary=notary,
             signer=self._signer(header),
         )
-        self._check_receipt(header, pairs, request.receipt, notary)
+        check_receipt(self, header, pairs, request.receipt)
         stored = self.register.store_answer(
             MemberStep.CHECK, header.digest, committed.root, answered.encode(), request.receipt
         )
@@ -289,7 +304,7 @@ class Node:
         if stored is not None:
             return self.send(Kind.REVEAL, header.run, header.round, stored)
         notary = self._notary(header)
-        self._check_receipt(header, dict(request.accepted), request.receipt, notary)
+        check_receipt(self, header, dict(request.accepted), request.receipt)
         revealed = answer(
             header,
             request,
@@ -360,23 +375,6 @@ class Node:
         self.logbook.append(Kind.PLAIN, task, to="glue")
         data = self.data_of(name)
         return Order(header="", round=0, task=name, settings={}, data=str(data.path), holder=self.name)
-
-    def _check_receipt(
-        self, header: RoundHeader, accepted: Mapping[bytes, bytes], receipt: bytes, notary: LedgerNotary
-    ) -> None:
-        """A member that contributed expects the coordinator's signed receipt for what it sent."""
-        mine = accepted.get(self.account.address)
-        if mine is None:
-            if self.register.has_contributed(header.digest):
-                tell_not_accepted(header)
-            return
-        acceptance = Acceptance(
-            run=header.run, round=header.round, member=self.account.address, contribution=mine
-        )
-        reader = self.reader
-        assert reader is not None, "the question was compared with the ledger before"
-        coordinator = reader.origin(header.run).coordinator
-        notary.verify(acceptance, receipt, reader.keys(coordinator).signer)
 
     def _own_epoch(self, header: RoundHeader) -> int | None:
         """Return the epoch of the prekey that this node's seat names, or None when it has no seat.

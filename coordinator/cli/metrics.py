@@ -19,23 +19,20 @@ def metrics(
 
     Only reads the run's folder; it may be started and stopped at any time.
     """
-    import signal
-    import threading
     import time
 
     from coordinator.metrics import RunMetrics
     from coordinator.run_head import open_head
     from suture_fl.report import one_line
     from suture_fl.scrapes import ScrapeServer
+    from suture_fl.stopping import Stop
 
     with open_head(folder) as head:
         counted = RunMetrics(folder / "coordinator", head, time.time)
         if once:
             typer.echo(counted.text(), nl=False)
             return
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: stop.set())
+        stop = Stop().on_signals()
         server = ScrapeServer(counted.text, at)
         typer.echo(one_line(f"metrics on http://{at}/metrics"), err=True)
         stop.wait()

@@ -36,8 +36,6 @@ def serve(
     flwr commands work on this machine, with FLWR_HOME=FOLDER/flower.
     """
     import os
-    import signal
-    import threading
 
     from coordinator.certificates import certificates_in
     from coordinator.engines.ports import reserve
@@ -47,6 +45,7 @@ def serve(
     from fl_core.randomness import SystemRandomSource
     from suture_fl.json_log import log_to_stderr
     from suture_fl.processes import write_no_core
+    from suture_fl.stopping import Stop
 
     write_no_core()
     log_to_stderr(as_json=json_logs)
@@ -60,10 +59,7 @@ def serve(
     os.umask(0o077)
     one = SuperLink(folder=folder.resolve(), certificates=files, inner=inner_port, host=host, port=port)
     one.prepare(SystemRandomSource())
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    keep_running(one, stop)
+    keep_running(one, Stop().on_signals())
 
 
 @app.command(

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from fl_core.codec import read_json
 from fl_core.errors import DecodeError
 from ledger.files import read_plain, write_atomically
 from suture_fl.children import Child, end_all
+from suture_fl.stopping import Stop
 
 LOOK_S, KEYS_EVERY_S = 0.5, 2.0
 AGAIN_S = 60.0
@@ -117,7 +117,7 @@ def children(superlink: SuperLink) -> list[Child]:
     ]
 
 
-def keep_running(superlink: SuperLink, stop: threading.Event) -> None:
+def keep_running(superlink: SuperLink, stop: Stop) -> None:
     """Keep everything running until ``stop`` is set, then end it. Called in the main thread, see :mod:`suture_fl.children`."""
     (superlink.folder / NODES).mkdir(mode=0o700, exist_ok=True)
     kept, ready = children(superlink), healthy(superlink.inner, superlink.certificates.authority)
