@@ -108,6 +108,7 @@ def _serverapp_dies_in_a_round(site: Site) -> None:
     assert serverapp
     for process in serverapp:
         os.kill(process, signal.SIGKILL)
+    site.said["after the death"] = site.federation.ended(int(site.said["launched"]["flower_run"]))
     site.said["resumed"] = site.told("resume", site.people.run)
 
 
@@ -149,6 +150,7 @@ def test_a_relay_without_blocks_carries_duties_and_finds_the_ledger_of_a_launche
 
 
 def test_a_run_whose_program_was_killed_is_resumed_for_the_rounds_that_are_left(story: Site) -> None:
+    assert story.said["after the death"] == "finished:failed"
     assert story.said["resumed"]["flower_run"] != story.said["launched"]["flower_run"]
     last = json.loads(story.said["watched"].splitlines()[-1])
     assert (last["event"], last["finalised"]) == ("ended", ROUNDS)
