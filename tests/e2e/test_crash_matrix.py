@@ -22,6 +22,7 @@ from tests.crash_matrix.deployed_points import (
 )
 from tests.crash_matrix.points import CHAIN, COORDINATOR, NODE, POINTS, Point
 from tests.crash_matrix.world import ROUNDS, Founded, play
+from tests.simulators.consortium_of_people import TRAIN_S
 
 pytestmark = [
     pytest.mark.e2e,
@@ -51,6 +52,7 @@ ON_SERVICES = {
     SUPERNODE: ("an app runs",),
 }
 MINUTE_S = 60.0
+PATIENCE = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_a_run_waits_for_a_chain_that_is_down_for_a_minute_and_goes_on_without_a
 def outcomes() -> Iterator[list[Outcome]]:
     """Kills in one run on services; what must hold of ledger, nodes, files and audit is checked on the way."""
     kills = [kill for kill in KILLS if kill.moment in ON_SERVICES[kill.party] and kill.count == 1]
-    played, models = play_deployed(kills, patience=2.0)
+    played, models = play_deployed(kills, patience=PATIENCE)
     assert models >= len(played) == len(kills)
     yield played
 
@@ -128,3 +130,11 @@ def test_hospitals_wait_for_a_relay_that_does_not_serve_the_chain_for_a_minute(
 def test_a_run_whose_program_died_goes_on_by_one_command_of_the_researcher(outcomes: list[Outcome]) -> None:
     ended = [one for one in outcomes if one.kill.party in ENDS_THE_RUN]
     assert [(one.verdict, one.commands) for one in ended] == [(HOLDS, 1)] * 2
+
+
+def test_what_was_leaving_a_killed_hospital_is_in_the_model_and_the_round_waits_for_no_deadline(
+    outcomes: list[Outcome],
+) -> None:
+    [one] = (one for one in outcomes if one.kill.party == HOSPITAL)
+    assert one.included == one.holders
+    assert one.seconds < PATIENCE * TRAIN_S
