@@ -129,7 +129,12 @@ def protected(
     ended = sum(event["event"] == FINALISED for _, event in seen)
     if ended != rounds:
         raise BenchmarkError(f"{ended} of {rounds} protected rounds made a model; see {folder}.")
-    return durations(seen)
+    timed = durations(seen)
+    if (
+        fewest := min(int(one["included"]) for one in timed)
+    ) < nodes:  # a lost update costs neither time nor memory
+        raise BenchmarkError(f"a round has {fewest} of {nodes} updates; see {folder}.")
+    return timed
 
 
 def plain(folder: Path, rounds: int, updates: int) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ IDS = ("round_wall_ratio_plain", "coordinator_memory_ratio_16_4")
 
 
 def run() -> Sequence[Measurement]:
-    """Make one repeat; takes about a quarter of an hour on two quiet cores."""
+    """Make one repeat; takes 25 minutes on two quiet cores."""
     with tempfile.TemporaryDirectory(prefix="suture-bench-") as name:
         found = [_rounds(Path(name) / str(n), updates, kind) for n, (kind, updates) in enumerate(TURNS)]
         many = _rounds(Path(name) / "many", ONE, "ungated", MANY)
