@@ -2,7 +2,7 @@
 
 Flower's own ``send_and_receive`` collects all replies in a list and looks every three seconds. :func:`exchange` instead
 
-- holds one reply at a time: a reply is pulled only when the caller asks for the next answer;
+- holds one reply at a time: a reply is pulled only when the caller asks for the next answer. Where pulls are slow, :data:`PULLS` at most;
 - sends at most ``window`` messages ahead, which bounds what the SuperLink must store;
 - ends at its deadline, whatever happens. A grid call can block for minutes (a node that freezes while it uploads a reply
   that is already visible), so every call runs in a thread of its own that is left behind if it does not come back; other
@@ -42,6 +42,13 @@ AT_ONCE = "answers_at_once"
 
 PATIENCE_S = 5.0
 """Seconds that one pull may take before the other nodes are looked at again; the pull goes on meanwhile."""
+
+PULLS = 4
+"""How many pulls go on at a time, each with as much of its reply as has come: a reply can be pulled as soon as its upload begins, and
+nodes behind slow lines upload side by side. What this memory is does not depend on how many nodes there are."""
+
+FROZEN_S = 30.0
+"""Seconds after which a pull is not counted among them: nodes that freeze in the middle of their uploads hold up the others that long."""
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before a call is repeated that the SuperLink answered with an internal error: its database waits at most five seconds for a
@@ -208,15 +215,20 @@ class _Exchange:
 
     def _call(self, purpose: str, function: Callable[[Grid, A], T], argument: A) -> _Call[T]:
         alone = not getattr(self._grid, AT_ONCE, False)
-        return _Call(purpose, _insist, self._pauses_s, function, self._grid, argument, alone=alone)
+        now = self._clock()
+        return _Call(purpose, _insist, self._pauses_s, function, self._grid, argument, alone=alone, began=now)
 
     def _look(self) -> Iterator[Answer]:
         """Look once at every unanswered message, pulling at most one reply at a time."""
         for message_id in list(self._pending):
             if (left := self._left()) <= 0:
                 return
-            patience = 0.0 if message_id in self._pulls else min(self._patience_s, left)
-            pull = self._pulls.pop(message_id, None) or self._call("pull a reply", _pull_one, message_id)
+            pull, patience = self._pulls.pop(message_id, None), 0.0
+            if pull is None:
+                if self._going_on() >= PULLS:
+                    continue
+                pull = self._call("pull a reply", _pull_one, message_id)
+                patience = min(self._patience_s, left)
             if not pull.done_within(patience):
                 self._pulls[message_id] = pull
                 continue
@@ -224,6 +236,10 @@ class _Exchange:
                 yield _answer(self._pending.pop(message_id), reply)
                 del reply
             del pull
+
+    def _going_on(self) -> int:
+        """Return how many pulls are left behind that may still come back."""
+        return sum(self._clock() - pull.began < FROZEN_S for pull in self._pulls.values())
 
 
 def _push_one(grid: Grid, message: Message) -> str:
@@ -257,8 +273,11 @@ def _answer(node_id: int, reply: Message) -> Answer:
 class _Call(Generic[T]):
     """One call of the grid, ``alone`` in a daemon thread, so that it can be left behind when it does not come back."""
 
-    def __init__(self, purpose: str, function: Callable[..., T], *arguments: object, alone: bool) -> None:
+    def __init__(
+        self, purpose: str, function: Callable[..., T], *arguments: object, alone: bool, began: float
+    ) -> None:
         self._purpose = purpose
+        self.began = began
         self._done = threading.Event()
         self._results: list[T] = []
         self._error: Exception | None = None

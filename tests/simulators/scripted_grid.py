@@ -47,6 +47,7 @@ class ScriptedGrid(Grid):
         self.release = threading.Event()
         self.pushed: list[int] = []
         self.pulled: list[int] = []
+        self.stuck_at: list[float] = []
         self.failing = {"push": 1, "pull": 2}
         self.unanswered_most = 0
 
@@ -84,6 +85,7 @@ class ScriptedGrid(Grid):
                     message.metadata, error.code, error.reason or "", now=self._clock.now
                 )
             case "stuck pull":
+                self.stuck_at.append(self._clock.now)
                 self.release.wait()
                 return []
             case "broken":

@@ -6,7 +6,7 @@ import time
 import pytest
 from flwr.app import Error
 
-from coordinator.engines.exchange import MAX_DETAIL, Answer, Why, exchange, read_error
+from coordinator.engines.exchange import FROZEN_S, MAX_DETAIL, PULLS, Answer, Why, exchange, read_error
 from coordinator.engines.local import LocalGrid
 from coordinator.errors import GridFailed
 from tests.simulators.scripted_grid import Clock, ScriptedGrid
@@ -152,6 +152,16 @@ def test_a_pull_that_does_not_come_back_holds_up_nobody_else():
         (3, Why.ANSWERED),
         (1, Why.DEADLINE),
     ]
+
+
+def test_slow_pulls_go_on_a_few_at_a_time_until_they_count_as_frozen():
+    script = {**dict.fromkeys(range(1, PULLS + 3), "stuck pull"), 50: 0.0, 51: 1.0}
+    answers, grid, _ = run(script, deadline_s=3 * FROZEN_S, patience_s=0.05)
+    assert [answer.node_id for answer in answers if answer.why is Why.ANSWERED] == [50, 51]
+    began = [at - Clock().now for at in grid.stuck_at]
+    assert len(began) == PULLS + 2, "in the end everybody has been asked"
+    assert max(began[:PULLS]) < 1.0
+    assert min(began[PULLS:]) >= FROZEN_S
 
 
 def test_a_push_that_does_not_come_back_ends_with_the_deadline():
