@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import copy
+import re
 from itertools import chain
 
 import pytest
 import yaml
 
-from tests.deploy.tools import CHART, INSTALL
+from tests.deploy.tools import CHART, INSTALL, ROOT
 
 helm = pytest.importorskip("helm_python", reason=f"Helm's engine is not installed; {INSTALL}")
 
 BOTH = {"coordinator": {"enabled": True, "relay": {"enabled": True, "ledger": "/suture/ledger.toml"}}}
+LEDGER = {
+    "to": [{"ipBlock": {"cidr": "192.0.2.8/32"}}],
+    "ports": [{"protocol": "TCP", "port": 8545}],
+}
+"""Where a JSON-RPC node of the hospital's is, as an egress rule."""
 VALUES = {
     "as they are": {},
     "both": BOTH,
     "coordinator only": {"node": {"enabled": False}, "coordinator": {"enabled": True}},
     "setup": {"node": {"setup": True}},
+    "ledger behind JSON-RPC": {"node": {"networkPolicy": {"egress": [LEDGER]}}},
     "own claims, digest": {
         "node": {"storage": {"claim": "mine"}, "image": {"digest": f"sha256:{64 * 'a'}"}},
         "coordinator": {"enabled": True, "storage": {"claim": "ours", "className": "fast"}},
@@ -121,6 +128,30 @@ def test_nobody_reaches_a_hospital_and_it_reaches_two_ports_and_names():
     assert not [d for d in rendered({}) if d["kind"] == "Service"]
 
 
+@pytest.mark.parametrize("setup", [True, False])
+def test_a_hospital_reaches_its_ledger_where_it_is_named_also_while_it_is_set_up(setup):
+    def egress(**network: object) -> list[dict]:
+        documents = rendered({"node": {"setup": setup, "networkPolicy": network}})
+        return of_kind(documents, "NetworkPolicy")["spec"]["egress"]
+
+    assert egress(egress=[LEDGER]) == [*egress(), LEDGER]
+
+
+def test_the_page_makes_the_secrets_that_the_pods_want_with_their_files():
+    page = (ROOT / "docs" / "how-to" / "containers.md").read_text()
+    made = {
+        name: set(re.findall(r"--from-file=(?:\w+=)?(?:\w+/)?(\S+)", files))
+        for name, files in re.findall(r"kubectl create secret generic (\S+) (.+)", page)
+    }
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert made == {
+        values["node"]["passphrase"]["secret"]: {values["node"]["passphrase"]["key"]},
+        values["coordinator"]["certificates"]["secret"]: set(
+            re.findall(r"/certificates/([\w.]+)", yaml.safe_dump_all(rendered(BOTH)))
+        ),
+    }
+
+
 def test_a_claim_outlives_the_release_and_is_not_made_where_one_is_named():
     assert of_kind(rendered({}), "PersistentVolumeClaim")["metadata"]["annotations"] == {
         "helm.sh/resource-policy": "keep"
@@ -142,6 +173,9 @@ def test_a_pod_for_setting_up_starts_no_service():
         {"node": {"superlink": "http://superlink:9092"}},
         {"node": {"superlnk": "https://superlink:9092"}},
         {"node": {"networkPolicy": {"to": []}}},
+        {"node": {"networkPolicy": {"egress": [{"ports": LEDGER["ports"]}]}}},
+        {"node": {"networkPolicy": {"egress": [{"to": LEDGER["to"]}]}}},
+        {"node": {"networkPolicy": {"egress": [{**LEDGER, "to": [{}]}]}}},
         {"node": {"image": {"digest": "sha256:abc"}}},
         {"coordinator": {"relay": {"run": "runs/one"}}},
         {"coordinator": {"service": {"type": "Open"}}},
