@@ -42,6 +42,7 @@ class Method(Enum):
     BUNDLE = 8
     WEIGHT = 9
     TIMES = 10
+    PING = 11
     CKKS = 16
 
 

@@ -28,7 +28,7 @@ def alive(
     for one in place:
         kind, _, rest = one.partition(":")
         if kind == "unix":
-            SocketDoor(Path(rest), PATIENCE_S).call(Method.STATUS, b"")
+            SocketDoor(Path(rest), PATIENCE_S).call(Method.PING, b"")
         else:
             check_alive(one)
         typer.echo(one_line(f"{one} answers"))

@@ -105,6 +105,23 @@ def test_every_service_is_asked_by_the_commands_of_the_images():
             assert container[probe]["exec"]["command"][:2] in (["suture-node", "alive"], ["suture", "alive"])
 
 
+def test_a_container_is_restarted_for_what_it_is_itself_and_a_supernode_without_its_node_is_not_ready():
+    [pod] = pods(rendered({}))
+    asks = {
+        (container["name"], probe): container[f"{probe}Probe"]["exec"]["command"][2:]
+        for container in pod["containers"]
+        for probe in ("startup", "liveness", "readiness")
+    }
+    own = {
+        "node": "unix:/run/suture/node.sock",
+        "gateway": "http://127.0.0.1:9093/health",
+        "supernode": "http://127.0.0.1:9094/health",
+    }
+    for name, place in own.items():
+        assert asks[name, "startup"] == asks[name, "liveness"] == [place]
+        assert asks[name, "readiness"] == ([place, own["node"]] if name == "supernode" else [place])
+
+
 def test_training_code_has_no_key_and_no_passphrase():
     [pod] = pods(rendered({}))
     by_name = {container["name"]: container for container in pod["containers"]}

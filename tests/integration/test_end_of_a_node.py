@@ -1,4 +1,4 @@
-"""A node ends when it is told to, also while a call waits for a ledger that does not answer."""
+"""A node ends when it is told to, and is alive until then, also while a call waits for a ledger that does not answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -49,8 +49,9 @@ def silent_relay(tmp_path: Path) -> Iterator[str]:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def ended(node: Path, path: Path) -> tuple[int, float, str]:
-    """Serve a node, ask it something that it decides by its ledger, and end it; return status, seconds and what it wrote."""
+@contextmanager
+def waiting(node: Path, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve a node, and ask it something that it decides by its ledger; its output lies beside the socket."""
     log = path.with_suffix(".log")
     command = [
         sys.executable,
@@ -76,17 +77,28 @@ def ended(node: Path, path: Path) -> tuple[int, float, str]:
         asked.start()
         time.sleep(WAITS_S)
         assert asked.is_alive(), "the call waits"
-        started = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        status = process.wait(END_S)
-        return status, time.monotonic() - started, log.read_text()
+        yield process
     finally:
         process.kill()
         process.wait()
 
 
+def ended(node: Path, path: Path) -> tuple[int, str]:
+    """End a node while a call waits; return its exit code and what it wrote."""
+    with waiting(node, path) as process:
+        process.send_signal(signal.SIGTERM)
+        return process.wait(END_S), path.with_suffix(".log").read_text()
+
+
+def alive(path: Path) -> tuple[int, str]:
+    """Ask a node as the health check of its container does; return the exit code and what is said."""
+    command = [sys.executable, "-P", "-m", "clients.cli", "alive", f"unix:{path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_a_node_that_waits_for_the_other_members_ends(node: Path, tmp_path: Path) -> None:
-    status, _, said = ended(node, tmp_path / "node.sock")
+    status, said = ended(node, tmp_path / "node.sock")
     assert status == 0
     assert "Traceback" not in said
 
@@ -98,7 +110,20 @@ def test_a_node_whose_relay_went_silent_ends(node: Path, tmp_path: Path, silent_
     assert ledger in config.read_text()
     network = f'\n[network]\nrelay = "{silent_relay}"\nca = "{tmp_path}/tls/ca.crt"\n'
     config.write_text(config.read_text().replace(ledger, "/nowhere") + network)
-    status, _, said = ended(node, tmp_path / "node.sock")
+    status, said = ended(node, tmp_path / "node.sock")
     assert status == 0
     assert "Traceback" not in said
     Register(node).close()  # what was left in the middle opens again
+
+
+def test_a_node_that_waits_is_alive_and_a_frozen_one_is_not(node: Path, tmp_path: Path) -> None:
+    path = tmp_path / "node.sock"
+    with waiting(node, path) as process:
+        with pytest.raises(NodeError, match="timed out"):
+            SocketDoor(path, WAITS_S).call(Method.STATUS, b"")  # it waits behind the first call
+        assert alive(path) == (0, f"unix:{path} answers\n")
+        process.send_signal(signal.SIGSTOP)
+        status, said = alive(path)
+        assert status == 1 and "does not answer (timed out)" in said
+        process.send_signal(signal.SIGCONT)
+        assert becomes(lambda: alive(path)[0] == 0, 60.0)

@@ -45,21 +45,26 @@ capabilities:
 
 {{/* A health check: the same command at the start, which may take long, and later */}}
 {{- define "suture.probes" -}}
+{{- include "suture.probesApart" (dict "live" . "ready" .) -}}
+{{- end -}}
+
+{{/* What fails "live" is restarted, and what it was doing is lost: it asks nobody but the container itself */}}
+{{- define "suture.probesApart" -}}
 startupProbe:
   exec:
-    command: {{ toJson . }}
+    command: {{ toJson .live }}
   periodSeconds: 10
   timeoutSeconds: 20
   failureThreshold: 36
 livenessProbe:
   exec:
-    command: {{ toJson . }}
+    command: {{ toJson .live }}
   periodSeconds: 30
   timeoutSeconds: 20
   failureThreshold: 3
 readinessProbe:
   exec:
-    command: {{ toJson . }}
+    command: {{ toJson .ready }}
   periodSeconds: 30
   timeoutSeconds: 20
 {{- end -}}
