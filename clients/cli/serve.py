@@ -128,7 +128,7 @@ def _serve(
     from suture_fl.stopping import Stop
 
     house = open_house(folder)
-    lock = serve_alone(folder)
+    serve_alone(folder)
     client = None if relay is None else _relay_client(house, *relay)
     node = open_node(house, clock=lambda: int(time.time()), random=SystemRandomSource(), relay=client)
     counted = Metrics(folder, node.logbook.total, int(time.time()))
@@ -155,7 +155,7 @@ def _serve(
     if scraped is not None:
         scraped.close()
     node.close()
-    os.close(lock)
+    # the lock ends with the process: a call that was left behind may still use the folder
 
 
 def _relay_client(house: House, url: str, certificates: Path | None) -> RelayClient:

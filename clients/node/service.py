@@ -153,7 +153,7 @@ class Node:
         """
         self.stop_ledger()
         if not self._lock.acquire(timeout=GRACE_S):
-            log.warning("a call still waits for the ledger; it is left behind")
+            log.warning("a call has not ended; it is left behind")
             return
         try:
             self.close_ledger()  # ends the follower, which notes what it signs

@@ -2,7 +2,8 @@
 
 Flower's own ``send_and_receive`` collects all replies in a list and looks every three seconds. :func:`exchange` instead
 
-- holds one reply at a time: a reply is pulled only when the caller asks for the next answer. Where pulls are slow, :data:`PULLS` at most;
+- holds one reply at a time: a reply is pulled only when the caller asks for the next answer. Where uploads are slow, :data:`PULLS`,
+  and those on top that took longer than their share of the time left;
 - sends at most ``window`` messages ahead, which bounds what the SuperLink must store;
 - ends at its deadline, whatever happens. A grid call can block for minutes (a node that freezes while it uploads a reply
   that is already visible), so every call runs in a thread of its own that is left behind if it does not come back; other
@@ -45,10 +46,7 @@ PATIENCE_S = 5.0
 
 PULLS = 4
 """How many pulls go on at a time, each with as much of its reply as has come: a reply can be pulled as soon as its upload begins, and
-nodes behind slow lines upload side by side. What this memory is does not depend on how many nodes there are."""
-
-FROZEN_S = 30.0
-"""Seconds after which a pull is not counted among them: nodes that freeze in the middle of their uploads hold up the others that long."""
+nodes behind slow lines upload side by side. A pull counts for its share of the time left, see :meth:`_Exchange._share`."""
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds before a call is repeated that the SuperLink answered with an internal error: its database waits at most five seconds for a
@@ -228,7 +226,7 @@ class _Exchange:
                 if self._going_on() >= PULLS:
                     continue
                 pull = self._call("pull a reply", _pull_one, message_id)
-                patience = min(self._patience_s, left)
+                patience = min(self._patience_s, left / (len(self._pending) + 1))
             if not pull.done_within(patience):
                 self._pulls[message_id] = pull
                 continue
@@ -238,8 +236,14 @@ class _Exchange:
             del pull
 
     def _going_on(self) -> int:
-        """Return how many pulls are left behind that may still come back."""
-        return sum(self._clock() - pull.began < FROZEN_S for pull in self._pulls.values())
+        """Return how many pulls are left behind that count."""
+        share = self._share()
+        return sum(self._clock() - pull.began < share for pull in self._pulls.values())
+
+    def _share(self) -> float:
+        """Return the seconds for which a pull counts: so much that all others get their turn, however many nodes froze before them."""
+        turns = -(-len(self._pending) // PULLS)
+        return self._left() / (turns + 1)
 
 
 def _push_one(grid: Grid, message: Message) -> str:

@@ -24,8 +24,8 @@ from tests.simulators.process_tree import becomes
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sends signals to processes")
 
-END_S = 20.0
-"""Seconds in which a node ends; its decisions wait for 30, and with a relay for 240."""
+END_S = 30.0
+"""Seconds in which a node ends, by its reference; its decisions wait for 30, and with a relay for 240."""
 WAITS_S = 1.0
 """Seconds after which a call has come to where it waits."""
 

@@ -14,6 +14,9 @@ from flwr.serverapp import Grid
 
 from coordinator.engines.flower_private import empty_run, error_from_superlink, identify, name_message
 
+SLOW_S = 200.0
+"""Seconds of the clock that a slow pull takes."""
+
 
 class Clock:
     """Seconds that pass only when somebody sleeps."""
@@ -35,7 +38,7 @@ class ScriptedGrid(Grid):
     """``script[node]`` is what becomes of the message to ``node``:
 
     a number: a reply after so many seconds; an ``Error``: that error at once; ``None`` or ``""``: the push is refused so;
-    ``"never"``: no answer; ``"stuck pull"`` or ``"stuck push"``: the call does not come back while the test runs;
+    ``"never"``: no answer; ``"slow pull"``: a reply whose pull takes :data:`SLOW_S`; ``"stuck pull"`` or ``"stuck push"``: the call does not come back while the test runs;
     ``"broken"``: the pull raises; ``"busy"``: the SuperLink fails at the first push and the first two pulls (``failing`` counts down).
     """
 
@@ -47,7 +50,7 @@ class ScriptedGrid(Grid):
         self.release = threading.Event()
         self.pushed: list[int] = []
         self.pulled: list[int] = []
-        self.stuck_at: list[float] = []
+        self._lock, self.under_way, self.under_way_most = threading.Lock(), 0, 0
         self.failing = {"push": 1, "pull": 2}
         self.unanswered_most = 0
 
@@ -85,9 +88,11 @@ class ScriptedGrid(Grid):
                     message.metadata, error.code, error.reason or "", now=self._clock.now
                 )
             case "stuck pull":
-                self.stuck_at.append(self._clock.now)
                 self.release.wait()
                 return []
+            case "slow pull":
+                self._upload()
+                reply = Message(RecordDict({"from": ConfigRecord({"node": node})}), reply_to=message)
             case "broken":
                 raise ConnectionError("the SuperLink is gone")
             case "never" | "stuck push":
@@ -102,6 +107,16 @@ class ScriptedGrid(Grid):
         del self._asked[name]
         self.pulled.append(node)
         return [reply]
+
+    def _upload(self) -> None:
+        until = self._clock.now + SLOW_S
+        with self._lock:
+            self.under_way += 1
+            self.under_way_most = max(self.under_way_most, self.under_way)
+        while self._clock.now < until and not self.release.wait(0.001):
+            pass
+        with self._lock:
+            self.under_way -= 1
 
     def _fail(self, call: str) -> None:
         if self.failing[call] > 0:

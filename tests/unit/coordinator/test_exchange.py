@@ -6,10 +6,10 @@ import time
 import pytest
 from flwr.app import Error
 
-from coordinator.engines.exchange import FROZEN_S, MAX_DETAIL, PULLS, Answer, Why, exchange, read_error
+from coordinator.engines.exchange import MAX_DETAIL, PULLS, Answer, Why, exchange, read_error
 from coordinator.engines.local import LocalGrid
 from coordinator.errors import GridFailed
-from tests.simulators.scripted_grid import Clock, ScriptedGrid
+from tests.simulators.scripted_grid import SLOW_S, Clock, ScriptedGrid
 from tests.simulators.toy_app import ask, client
 
 
@@ -154,14 +154,28 @@ def test_a_pull_that_does_not_come_back_holds_up_nobody_else():
     ]
 
 
-def test_slow_pulls_go_on_a_few_at_a_time_until_they_count_as_frozen():
-    script = {**dict.fromkeys(range(1, PULLS + 3), "stuck pull"), 50: 0.0, 51: 1.0}
-    answers, grid, _ = run(script, deadline_s=3 * FROZEN_S, patience_s=0.05)
-    assert [answer.node_id for answer in answers if answer.why is Why.ANSWERED] == [50, 51]
-    began = [at - Clock().now for at in grid.stuck_at]
-    assert len(began) == PULLS + 2, "in the end everybody has been asked"
-    assert max(began[:PULLS]) < 1.0
-    assert min(began[PULLS:]) >= FROZEN_S
+@pytest.mark.parametrize(("frozen", "deadline_s"), [(4, 60.0), (12, 90.0), (60, 90.0), (20, 3600.0)])
+def test_nodes_that_freeze_do_not_use_up_the_time_of_the_others(frozen, deadline_s):
+    script = {**dict.fromkeys(range(frozen), "stuck pull"), **dict.fromkeys(range(500, 504), 0.0)}
+    answers, _, _ = run(script, deadline_s=deadline_s, patience_s=0.001)
+    assert sorted(answer.node_id for answer in answers if answer.why is Why.ANSWERED) == [500, 501, 502, 503]
+
+
+def test_a_pull_is_waited_for_no_longer_than_its_part_of_the_time():
+    clock = Clock()
+    grid = ScriptedGrid(clock, dict.fromkeys(range(9), "stuck pull") | {9: 0.0})
+    started = time.monotonic()
+    answers = list(exchange(grid, grid.messages(), deadline_s=2.0, patience_s=5.0))
+    grid.release.set()
+    assert [answer.node_id for answer in answers if answer.why is Why.ANSWERED] == [9]
+    assert time.monotonic() - started < 4.0
+
+
+def test_slow_uploads_are_pulled_a_few_at_a_time():
+    script = dict.fromkeys(range(3 * PULLS), "slow pull")
+    answers, grid, _ = run(script, deadline_s=10 * SLOW_S, patience_s=0.01)
+    assert {answer.why for answer in answers} == {Why.ANSWERED}
+    assert 1 < grid.under_way_most <= PULLS
 
 
 def test_a_push_that_does_not_come_back_ends_with_the_deadline():
