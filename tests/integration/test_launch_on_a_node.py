@@ -155,8 +155,9 @@ def test_a_relay_without_blocks_is_opened_before_the_launch_by_its_ledger_and_af
     with open_relay(office.folder / "run", office.ledger) as relay:
         assert relay.blocks is None and relay.callers.ledger[0] == 4242
     folder = created(office)
-    with open_relay(folder.path) as again:
-        assert again.callers.ledger == relay.callers.ledger
+    for named in (None, office.ledger):
+        with open_relay(folder.path, named) as again:
+            assert again.callers.ledger == relay.callers.ledger
     with (
         pytest.raises(InputError, match="there is no folder"),
         open_relay(office.folder / "rum", office.ledger),
