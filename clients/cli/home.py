@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from clients.node.config import FILE, Config, read_config
 from clients.node.house import CHAIN
 from clients.node.key_files import PASSPHRASE_VARIABLE, read_passphrase
 from clients.node.ledger_access import at_hand
+from clients.node.logbook import Logbook
 from fl_core.errors import InputError
 from fl_core.secret import Secret
 from ledger.address import EMBEDDED, LedgerAddress
@@ -23,7 +25,7 @@ from ledger.views.window import Window, look
 
 
 class HomeDesk(Desk):
-    """A holder's desk.
+    """A holder's desk; what is sent is in the node's logbook first, whether or not the node runs meanwhile.
 
     Attributes:
         folder: The node's folder.
@@ -37,6 +39,13 @@ class HomeDesk(Desk):
     def passphrase(self) -> Secret:
         """What opens the node's keystores."""
         return read_passphrase(self.folder)
+
+    @contextmanager
+    def noting(self) -> Iterator[Callable[[bytes, bytes], None]]:
+        """Open the node's logbook, which is told."""
+        logbook = Logbook(self.folder, self.account.address, clock=lambda: int(time.time()))
+        with closing(logbook):
+            yield logbook.note_transaction
 
 
 class HomeWindow(Window):

@@ -102,13 +102,11 @@ class Logbook:
 
     def note_transaction(self, tx_hash: bytes, raw: bytes) -> None:
         """Note a signed transaction before it is first sent; ``before_sending`` of :class:`ledger.outbox.Outbox`."""
-        if not self.has(Kind.TRANSACTION, tx_hash):
-            self.append(Kind.TRANSACTION, raw, to="ledger", digest=tx_hash)
+        self._note(Kind.TRANSACTION, len(raw), tx_hash, "ledger")
 
     def note_checkpoint(self, checkpoint: bytes) -> None:
         """Note a signature over a block before it is first published."""
-        if not self.has(Kind.CHECKPOINT, hashlib.sha256(checkpoint).digest()):
-            self.append(Kind.CHECKPOINT, checkpoint, to="members")
+        self._note(Kind.CHECKPOINT, len(checkpoint), hashlib.sha256(checkpoint).digest(), "members")
 
     def state(self) -> State:
         """Return number of entries and head, with what other processes wrote.
@@ -134,6 +132,16 @@ class Logbook:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _note(self, kind: Kind, size: int, digest: bytes, to: str) -> None:
+        """Write an entry, unless this or another process wrote it before."""
+
+        def write() -> None:
+            if (kind.value, digest.hex()) not in self._sent:
+                self._write(kind, size, digest, to)
+
+        with self._guard:
+            self._locked(write)
 
     def _locked(self, act: Callable[[], T]) -> T:
         """Catch up with the file and act, while no other process writes."""

@@ -15,7 +15,7 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,8 +172,7 @@ class Desk(Window):
             Reverted: The contract refuses; nothing was sent, or the receipt says so.
             LedgerError: The chain is busy or does not answer; try again.
         """
-        writer = None if self.wishes.dry_run else self._writer()
-        try:
+        with nullcontext() if self.wishes.dry_run else self._writing() as writer:
             begun = self._recover(writer, steps) if writer is not None else [None] * len(steps)
             left = [step for step, receipt in zip(steps, begun, strict=True) if receipt is None]
             calls = self._rehearse(left)
@@ -187,9 +186,6 @@ class Desk(Window):
                 receipt or step.send(writer, writer.usable(step.intent))
                 for step, receipt in zip(steps, begun, strict=True)
             )
-        finally:
-            if writer is not None:
-                writer.close()
         self.show(self._done(steps, receipts, {**(extra or {}), **told(receipts)}, list(told(receipts))))
         return receipts
 
@@ -201,18 +197,26 @@ class Desk(Window):
         """Step 1 alone: see through what an interrupted command left; nothing where there is nothing, or with ``--dry-run``."""
         if self.wishes.dry_run or not self.unfinished():
             return
-        writer = self._writer()
-        try:
+        with self._writing() as writer:
             self._recover(writer, [])
-        finally:
-            writer.close()
 
-    def _writer(self) -> LedgerWriter:
-        confirmations = self.address.confirmations
-        outbox = Outbox(
-            self.account.outbox, self.connection, self.account.signer, confirmations=confirmations
-        )
-        return LedgerWriter.through(self.contract, outbox)
+    def noting(self) -> AbstractContextManager[Callable[[bytes, bytes], None]]:
+        """Return who is told hash and bytes of each signed transaction before it is sent; here nobody is."""
+        return nullcontext(lambda tx_hash, raw: None)
+
+    @contextmanager
+    def _writing(self) -> Iterator[LedgerWriter]:
+        signer = self.account.signer  # first, since it may ask, and checks the address
+        with self.noting() as note:
+            outbox = Outbox(
+                self.account.outbox,
+                self.connection,
+                signer,
+                confirmations=self.address.confirmations,
+                before_sending=note,
+            )
+            with closing(LedgerWriter.through(self.contract, outbox)) as writer:
+                yield writer
 
     def _recover(self, writer: LedgerWriter, steps: Sequence[Step]) -> list[Receipt | None]:
         """Step 1; return the receipts of those steps that an earlier command sent."""
