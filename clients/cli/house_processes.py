@@ -21,6 +21,11 @@ from suture_fl.stopping import Stop
 LOOK_S = 0.5
 OVERDUE_EVERY_S = 5.0
 
+SAME_USER = (
+    "the SuperNode runs as this node's user: the bundles that you accept can read the keys, and the passphrase where it lies "
+    "beside them. Start serve as root with --glue-user NAME, or run the SuperNode in a container of its own (--alone)"
+)
+
 log = logging.getLogger("suture.node")
 
 
@@ -56,7 +61,9 @@ class Outside:
 
 
 def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
-    """Return gateway and SuperNode, in the order in which they start."""
+    """Return gateway and SuperNode, in the order in which they start; warn where nothing keeps the second from the node's keys."""
+    if outside.user is None:
+        log.warning(SAME_USER, extra={"event": "same-user"})
     gateway = [
         *(sys.executable, "-P", "-m", "clients.cli", "gateway", str(folder), "--socket", str(socket)),
         *("--superlink", outside.superlink, "--port", str(outside.gateway_port)),

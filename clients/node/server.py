@@ -1,7 +1,7 @@
 """Serves a node on a Unix socket: one connection, one call.
 
-Only the user that runs the node can connect: the glue runs as the same user in this version, so the process boundary keeps
-keys out of its memory but not out of reach of its user. A peer can send garbage, too much or
+Only the user that runs the node can connect, and the group that ``serve --glue-user`` gives the socket to. Without such a user the glue
+runs as the node's: the process boundary then keeps keys out of its memory but not out of its reach. A peer can send garbage, too much or
 nothing: it gets an error text and the node goes on. Errors of our own become a generic answer and a log line; the text never
 holds data.
 """

@@ -89,6 +89,7 @@ def test_what_dies_is_started_again_and_everything_ends_with_the_service():
             service.start()
             try:
                 assert becomes(lambda: service.joined() == 1, START_S), service.log()
+                assert "the SuperNode runs as this node's user" in service.log(), "it is warned of"
                 (running,) = processes_of("flower-supernode ", supernode)
                 os.kill(running, signal.SIGKILL)
                 assert becomes(lambda: service.joined() == 2, 40.0), (

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.cli.house_processes import Outside
+from clients.cli.house_processes import Outside, children
 from clients.node.house import create_house
 from clients.node.policy import Policy
 from clients.node.separation import glue_user, separate, share_socket
@@ -160,3 +160,16 @@ def test_only_root_runs_the_supernode_as_another_user(user):
             return
         with pytest.raises(InputError, match="only root can"):
             Outside(**how, user=user)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root runs a SuperNode as another user")
+@pytest.mark.parametrize("user", [None, (GLUE, GLUE)])
+def test_a_supernode_of_the_nodes_own_user_is_warned_of_with_the_fix(user, tmp_path, caplog):
+    how = {"superlink": "https://s:1", "certificates": None, "gateway_port": 1, "supernode_port": 2}
+    children(tmp_path, tmp_path / "s", Outside(**how, user=user))
+    said = [record.getMessage() for record in caplog.records]
+    if user is not None:
+        assert said == []
+        return
+    [warning] = said
+    assert "can read the keys, and the passphrase" in warning and "--glue-user" in warning
