@@ -6,8 +6,6 @@ file. Nothing is opened here but the file itself: what the ledger and the SuperL
 
 from __future__ import annotations
 
-import math
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
+from coordinator.launch.toml_lines import line_of
 from fl_core.errors import InputError
 from fl_core.lattice.parameters import PACKINGS, PARAMETER_SETS
 from fl_core.protocol.header_check import MAX_CLIP_GROWTH
@@ -27,6 +26,8 @@ from ledger.rewards import RewardPolicy
 from ledger.views.window import read_account
 
 MAX_RUN_FILE = 1 << 20  # bytes
+MAX_DEADLINE_S = 365 * 24 * 3600
+"""Longest that a step of a round waits."""
 SETTINGS = "task.settings"
 NAMES = "members.names"
 OPEN_TABLES = {SETTINGS: (int, float, str), NAMES: (str,)}
@@ -52,11 +53,15 @@ class Field:
 
 
 def _between(low: float, high: float) -> Check:
-    return lambda v: None if math.isfinite(v) and low <= v <= high else f"is {low:g} to {high:g}, not {v}"
+    return lambda v: None if low <= v <= high else f"is {low:g} to {high:g}, not {v}"
 
 
-def _positive(value: float) -> str | None:
-    return None if math.isfinite(value) and value > 0 else f"is a positive number, not {value}"
+def _deadline(value: float) -> str | None:
+    return (
+        None
+        if 0 < value <= MAX_DEADLINE_S
+        else f"is more than 0 and at most {MAX_DEADLINE_S} (a year), not {value}"
+    )
 
 
 def _text(value: str) -> str | None:
@@ -120,8 +125,8 @@ FIELDS: Mapping[str, Field] = {
     "privacy.budget": Field(kind=int, default=0, check=_between(0, 2**53)),
     "superlink.folder": Field(kind=str, default="superlink", check=_text),
     "superlink.relay": Field(kind=bool, default=False),
-    "superlink.train_deadline": Field(kind=float, default=3600.0, check=_positive),
-    "superlink.reveal_deadline": Field(kind=float, default=600.0, check=_positive),
+    "superlink.train_deadline": Field(kind=float, default=3600.0, check=_deadline),
+    "superlink.reveal_deadline": Field(kind=float, default=600.0, check=_deadline),
 }
 """Key, with its table, to what it may be."""
 
@@ -185,6 +190,8 @@ def read_run_file(path: Path) -> RunFile:
         raise InputError(f"{path} is not UTF-8 text.", fix="Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML ({error}).", fix="Mend that line.") from error
+    except ValueError as error:  # Python's own limit for the digits of a whole number
+        raise InputError(f"{path} has a number that is too long ({error}).", fix="Shorten it.") from error
     found = dict(_flat(path, text, document))
     values = {key: _value(path, text, key, field, found.get(key)) for key, field in FIELDS.items()}
     settings = {k.removeprefix(f"{SETTINGS}."): v for k, v in found.items() if k.startswith(f"{SETTINGS}.")}
@@ -235,19 +242,14 @@ def _flat(path: Path, text: str, document: Mapping[str, Any], table: str = "") -
             if type(value) not in OPEN_TABLES[table]:
                 raise _error(path, text, key, "is of a type that it cannot have", "Give a text or a number.")
             found.append((key, value))
+        elif "." in name or not name or (key not in FIELDS and key not in _TABLES):
+            known = ", ".join(_names_in(table)) or "no keys"
+            fix = f"Take it out, or correct its name; there are: {known}."
+            raise _error(path, text, key, "means nothing here", fix)
         elif isinstance(value, dict) and key in _TABLES:
             found += _flat(path, text, value, key)
-        elif key in _TABLES and key:
+        elif key in _TABLES:
             raise _error(path, text, key, "is a table", f"Write [{key}] once, and its keys below it.")
-        elif key not in FIELDS:
-            known = ", ".join(_names_in(table)) or "no keys"
-            raise _error(
-                path,
-                text,
-                key,
-                "means nothing here",
-                f"Take it out, or correct its name; there are: {known}.",
-            )
         else:
             found.append((key, value))
     return found
@@ -265,36 +267,14 @@ def _value(path: Path, text: str, key: str, field: Field, value: Any) -> Any:  #
             table, _, name = key.rpartition(".")
             where = f" under [{table}]" if table else " at the top"
             fix = f"Add a line `{name} = ...`{where}: {KINDS[field.kind]}."
-            raise InputError(f"{path}, line {_line_of_table(text, table)}: {key!r} is missing.", fix=fix)
+            raise InputError(f"{path}, line {line_of(text, key)}: {key!r} is missing.", fix=fix)
         return field.default
-    if field.kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not field.kind:
+    if type(value) not in {field.kind, int if field.kind is float else field.kind}:
         raise _error(path, text, key, f"is {KINDS[field.kind]}", "Mend that line.")
     if (problem := field.check(value)) is not None:
         raise _error(path, text, key, problem, "Mend that line.")
-    return value
+    return field.kind(value)
 
 
 def _error(path: Path, text: str, key: str, problem: str, fix: str) -> InputError:
     return InputError(f"{path}, line {line_of(text, key)}: {key!r} {problem.rstrip('.')}.", fix=fix)
-
-
-def _line_of_table(text: str, table: str) -> int:
-    pattern = re.compile(rf"\s*\[\s*{re.escape(table)}\s*\]")
-    return next((n for n, line in enumerate(text.splitlines(), 1) if table and pattern.match(line)), 1)
-
-
-def line_of(text: str, key: str) -> int:
-    """Return the line on which a key stands: in its table, as a dotted key, or else its table's line; 1 if it is nowhere."""
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if (header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)) is not None:
-            table = header[1]
-            if table == key:
-                return number
-        elif (named := re.match(r"""\s*([\w."'-]+)\s*=""", line)) is not None:
-            name = named[1].replace('"', "").replace("'", "")
-            if (f"{table}.{name}" if table else name) == key:
-                return number
-    return _line_of_table(text, key.rpartition(".")[0])

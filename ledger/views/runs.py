@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Context, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Context, Decimal
 from typing import Any
 
 from fl_core.errors import DecodeError, InputError
@@ -50,10 +50,11 @@ class Money:
         """
         try:
             units = _EXACT.scaleb(Decimal(text), self.decimals)
-            whole = int(units)
-        except (InvalidOperation, ValueError, OverflowError):
+            # asked before it is made a whole number: that of a large exponent fills the memory
+            whole = int(units) if 0 <= units < 2**256 else -1
+        except ArithmeticError:
             whole, units = -1, Decimal(0)
-        if whole != units or not 0 <= whole < 2**256:
+        if whole != units:
             raise InputError(
                 f"{text!r} is no amount of {self.symbol}.",
                 fix=f"Give a number with at most {self.decimals} places.",

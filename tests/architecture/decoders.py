@@ -80,6 +80,7 @@ FUZZED: dict[str, str] = {
 
 OTHERWISE: dict[str, str] = {
     "coordinator.launch.run_file.read_run_file": "a file that the researcher wrote; tests/unit/coordinator/test_run_file.py",
+    "coordinator.launch.toml_lines._Scan._key": "the same, of which the whole was read before; tests/unit/coordinator/test_toml_lines.py",
     "coordinator.launch.state.LaunchFolder.read": "our own file, in a folder for its owner only",
     "coordinator.engines.superlink_service.enrolled_keys": "our own file, in a folder for its owner only",
     "clients.app._run": "settings of a run without protection; the holder's policy allows none by default",

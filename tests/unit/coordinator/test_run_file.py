@@ -21,6 +21,7 @@ from tests.architecture.sources import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "run-file.md").read_text("utf-8")
 [GOOD] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+[LEDGER] = re.findall(r"^\[ledger\]\n.*?\n(?=\n)", GOOD, re.DOTALL | re.MULTILINE)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -88,6 +89,19 @@ def test_the_page_lists_every_field_with_its_default():
         ('title = "Heart disease across hospitals"', 'title = "x"\nprivacy = 4', 2, "'privacy' is a table"),
         ("consents = 4", "consents = 4\n[superlnk]\nrelay = true", 21, "means nothing here"),
         ("consents = 4", 'consents = 4\n[members.names]\nalder = "Alder"', 22, "is an account"),
+        ("consents = 4", f"consents = 4\n[superlink]\ntrain_deadline = {2**64}", 22, "at most 31536000 (a year), not 18446744073709551616"),
+        ("consents = 4", f"consents = 4\n[superlink]\ntrain_deadline = 1{'0' * 400}", 22, "at most 31536000 (a year)"),
+        ("consents = 4", "consents = 4\n[superlink]\nreveal_deadline = 31536000.5", 22, "at most 31536000 (a year)"),
+        ("consents = 4", "consents = 4\n[superlink]\nreveal_deadline = inf", 22, "at most 31536000 (a year), not inf"),
+        ("consents = 4", "consents = 4\n[superlink]\ntrain_deadline = nan", 22, "is more than 0"),
+        ("consents = 4", "consents = 4\n[superlink]\ntrain_deadline = 0", 22, "is more than 0"),
+        ("rounds = 2", f"rounds = 1{'0' * 400}", 3, "is 1 to 100000, not 1000"),
+        ("consents = 4", 'consents = 4\n"superlink.relay" = true', 21, "means nothing here"),
+        (LEDGER, 'ledger = { file = "ledger.toml", researcher = 3 }\n', 5, "'ledger.researcher' is a text in quotes"),
+        (LEDGER, 'ledger = { file = "ledger.toml" }\n', 5, "'ledger.researcher' is missing"),
+        (LEDGER, '[ "ledger" ] # names\n"file" = "ledger.toml"\n"\\u0072esearcher" = 3\n', 7, "'ledger.researcher' is a text"),
+        ('purpose = "Predict heart disease from a first examination."', 'purpose = """Predict\\\nrounds = 0 \\\n[task]\\\nname = 3"""\nfolder = 3', 6, "'folder' is a text"),
+        ("rounds = 2", "rounds = 2\ncurves.rounds.x = [\n  [1, 2], # ]\n]", 4, "'curves' is a text"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line_and_what_to_do(tmp_path, old, new, line, says):
@@ -104,6 +118,13 @@ def test_what_is_no_toml_or_no_file_is_refused(tmp_path):
         read_run_file(written(tmp_path, "title =\nrounds = 2\n"))
     with pytest.raises(InputError, match="cannot be read"):
         read_run_file(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="a number that is too long"):
+        read_run_file(written(tmp_path, f"rounds = 1{'0' * 5000}\n"))
+
+
+def test_the_longest_deadline_is_a_year(tmp_path):
+    text = f"{GOOD}[superlink]\ntrain_deadline = 31536000\nreveal_deadline = 31536000.0\n"
+    assert read_run_file(written(tmp_path, text)).values["superlink.train_deadline"] == 31_536_000.0
 
 
 @pytest.mark.parametrize(
@@ -122,6 +143,8 @@ def test_what_is_no_toml_or_no_file_is_refused(tmp_path):
         ("learning_rate = 0.001", 'learning_rate = "slow"', 16, "is a number, not 'slow'"),
         ('name = "heart-disease"', 'name = "heart"', 11, "the task 'heart' is not installed"),
         ("consents = 4", 'consents = 4\n[rewards]\ntoken = "0x%s"\nper_round = "x"' % ("11" * 20), 23, "'x' is no amount"),
+        ("consents = 4", 'consents = 4\n[rewards]\ntoken = "0x%s"\nper_round = "1e99999999"' % ("11" * 20), 23, "is no amount"),
+        ("consents = 4", 'consents = 4\n[rewards]\ntoken = "0x%s"\nper_round = "1e600000"' % ("11" * 20), 23, "is no amount"),
     ],
 )  # fmt: skip
 def test_what_only_the_task_and_the_token_know_is_told_with_its_line_too(tmp_path, old, new, line, says):
