@@ -48,11 +48,13 @@ _PHASES = (
     ("sealing", "a frame is sealed", 1),
     ("upload", "a frame leaves", 1),
     ("training", "after contribution", 1),
+    ("commit V", "after contribution", 4),  # the last one: V is committed next
     ("share check", "after answer share check", 1),
     ("commit U", "after sets-committed", 1),
     ("reveal", "an answer leaves", 1),
     ("reveal", "after answer reveal", 1),
     ("reveal", "after answer reveal", 3),
+    ("finalise", "after answer reveal", 4),  # the last one: the sum is opened and the model finalised next
 )
 _OTHERS = {
     SERVICE: (("training", "an app runs"), ("upload", "a frame leaves"), ("reveal", "after sets-committed")),
