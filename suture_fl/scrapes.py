@@ -1,8 +1,15 @@
-"""Answers ``GET /metrics`` in Prometheus' text format, on this machine only; what is counted is the caller's business."""
+"""Answers ``GET /metrics`` in Prometheus' text format, on this machine or in a container's network; what is counted is the caller's business.
+
+Nobody is asked who they are. So all interfaces of a machine and addresses of the internet are never listened on, and of a private
+network's address the log says who can read there.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import logging
+import socket
+import socketserver
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,30 +17,53 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from fl_core.errors import InputError
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+FIX = (
+    "Give a loopback address, for instance 127.0.0.1:9464; in a container the name or address that it has in the network of "
+    "the collector alone."
+)
+
+
+def listening_place(place: str) -> tuple[str, int]:
+    """Return the IPv4 address and port that ``place`` names; a name is looked up once.
+
+    Raises:
+        InputError: It names none, or one that is the internet's or stands for all of this machine's.
+    """
+    host, _, number = place.rpartition(":")
+    try:
+        port = int(number)
+        if not host or not 0 <= port < 1 << 16:
+            raise ValueError(place)
+        address = str(socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4][0])
+    except (ValueError, OSError) as error:
+        raise InputError(f"{place!r} is no address and port that is known here.", fix=FIX) from error
+    found = ipaddress.ip_address(address)
+    if found.is_unspecified or found.is_multicast or found.is_global:
+        raise InputError(f"metrics at {place} could be read by anybody: it is no loopback address.", fix=FIX)
+    return address, port
 
 
 class ScrapeServer:
-    """Answers on a loopback address until it is closed.
+    """Answers on a loopback address, or on one of a container's network, until it is closed.
 
     Args:
         text: Returns all metrics in the exposition format.
-        place: ``"127.0.0.1:9464"``; only loopback addresses are taken, since nobody is asked who they are.
+        place: ``"127.0.0.1:9464"``; of another address than a loopback one a warning is logged.
 
     Raises:
-        InputError: The address is none, is not a loopback address, or is taken.
+        InputError: See :func:`listening_place`; or the address is not this machine's, or is taken.
     """
 
     def __init__(self, text: Callable[[], str], place: str) -> None:
-        host, _, port = place.rpartition(":")
-        fix = "Give a loopback address, for instance 127.0.0.1:9464; a proxy can carry it further."
+        address, port = listening_place(place)
         try:
-            if not ipaddress.ip_address(host).is_loopback or not 0 <= int(port) < 1 << 16:
-                raise ValueError(place)
-            self._server = _Server((host, int(port)), _Handler)
-        except ValueError as error:
-            raise InputError(f"{place!r} is no loopback address and port.", fix=fix) from error
+            self._server = _Server((address, port), _Handler)
         except OSError as error:
-            raise InputError(f"metrics cannot be served at {place} ({error.strerror}).", fix=fix) from error
+            raise InputError(f"metrics cannot be served at {place} ({error.strerror}).", fix=FIX) from error
+        if not ipaddress.ip_address(address).is_loopback:
+            logging.getLogger("suture.metrics").warning(
+                "metrics at %s are shown to whoever reaches %s: nobody is asked who they are", place, address
+            )
         self._server.text = text
         self._thread = threading.Thread(
             target=self._server.serve_forever,
@@ -58,6 +88,10 @@ class ScrapeServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     text: Callable[[], str]
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server who this machine is: a container's network may have none that answers."""
+        socketserver.TCPServer.server_bind(self)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Numbers about a running node for a monitoring system: Prometheus' text format over HTTP, on this machine only.
+"""Numbers about a running node for a monitoring system: Prometheus' text format over HTTP.
 
 Off unless asked for. Nothing here is about data: how often each call was answered and how, how long it took, how many bytes left. The
 names are in ``docs/reference/metrics.md``; the format is version 0.0.4 of the exposition format
@@ -88,14 +88,14 @@ def _family(name: str, kind: str, about: str) -> tuple[str, str]:
 
 
 class MetricsServer(ScrapeServer):
-    """Answers ``GET /metrics`` on a loopback address until it is closed; see :class:`~suture_fl.scrapes.ScrapeServer`.
+    """Answers ``GET /metrics`` until it is closed; see :class:`~suture_fl.scrapes.ScrapeServer`.
 
     Args:
         metrics: What to show.
         place: ``"127.0.0.1:9464"``.
 
     Raises:
-        InputError: The address is none, is not a loopback address, or is taken.
+        InputError: The address is none, is one that anybody could reach, or is taken.
     """
 
     def __init__(self, metrics: Metrics, place: str) -> None:

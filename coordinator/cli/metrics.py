@@ -12,7 +12,12 @@ EPILOG = "Example: suture metrics runs/one --at 127.0.0.1:9465"
 
 def metrics(
     folder: Annotated[Path, typer.Argument(help="The run's folder.", show_default=False)],
-    at: Annotated[str, typer.Option(help="Loopback address to answer on.")] = "127.0.0.1:9465",
+    at: Annotated[
+        str,
+        typer.Option(
+            help="Address to answer on: loopback, or in a container a name in the collector's network."
+        ),
+    ] = "127.0.0.1:9465",
     once: Annotated[bool, typer.Option("--once", help="Print the numbers once instead.")] = False,
 ) -> None:
     """Serve Prometheus metrics of a run until SIGTERM or Ctrl-C: rounds, phases, times, bytes, refusals, ledger, outbox.

@@ -25,6 +25,10 @@ VALUES = {
     "coordinator only": {"node": {"enabled": False}, "coordinator": {"enabled": True}},
     "setup": {"node": {"setup": True}},
     "ledger behind JSON-RPC": {"node": {"networkPolicy": {"egress": [LEDGER]}}},
+    "metrics": {
+        "node": {"metrics": {"enabled": True}},
+        "coordinator": {**BOTH["coordinator"], "metrics": {"enabled": True}},
+    },
     "own claims, digest": {
         "node": {"storage": {"claim": "mine"}, "image": {"digest": f"sha256:{64 * 'a'}"}},
         "coordinator": {"enabled": True, "storage": {"claim": "ours", "className": "fast"}},
@@ -154,6 +158,32 @@ def test_a_hospital_reaches_its_ledger_where_it_is_named_also_while_it_is_set_up
     assert egress(egress=[LEDGER]) == [*egress(), LEDGER]
 
 
+PLACES = {
+    "node": ("node", "--metrics=alder-node-0:9464", 9464),
+    "coordinator": ("metrics", "alder-coordinator-0:9465", 9465),
+}
+"""Container, what it is told, and port of each component's metrics."""
+
+
+@pytest.mark.parametrize("component", PLACES)
+def test_metrics_are_shown_at_the_pods_name_to_whom_the_values_name_and_only_when_asked_for(component):
+    name, place, port = PLACES[component]
+    collector = [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
+    asked = {"coordinator": {"enabled": True}} | {
+        component: {"enabled": True, "metrics": {"enabled": True, "from": collector}}
+    }
+    documents, silent = rendered(asked), rendered({"coordinator": {"enabled": True}})
+    stateful = of_kind(documents, "StatefulSet", component)
+    assert stateful["metadata"]["name"] in place, "the pod's own name"
+    [container] = [c for c in stateful["spec"]["template"]["spec"]["containers"] if c["name"] == name]
+    assert place in container["args"]
+    assert {"name": "metrics", "containerPort": port} in container["ports"]
+    ingress = [of_kind(d, "NetworkPolicy", component)["spec"]["ingress"] for d in (documents, silent)]
+    added = {"from": collector, "ports": [{"protocol": "TCP", "port": port}]}
+    assert ingress[0] == [*ingress[1], added]
+    assert str(port) not in yaml.safe_dump_all(silent)
+
+
 def test_the_page_makes_the_secrets_that_the_pods_want_with_their_files():
     page = (ROOT / "docs" / "how-to" / "containers.md").read_text()
     made = {
@@ -193,6 +223,8 @@ def test_a_pod_for_setting_up_starts_no_service():
         {"node": {"networkPolicy": {"egress": [{"ports": LEDGER["ports"]}]}}},
         {"node": {"networkPolicy": {"egress": [{"to": LEDGER["to"]}]}}},
         {"node": {"networkPolicy": {"egress": [{**LEDGER, "to": [{}]}]}}},
+        {"node": {"metrics": {"from": []}}},
+        {"coordinator": {"metrics": {"from": [{}]}}},
         {"node": {"image": {"digest": "sha256:abc"}}},
         {"coordinator": {"relay": {"run": "runs/one"}}},
         {"coordinator": {"service": {"type": "Open"}}},

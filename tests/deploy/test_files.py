@@ -183,11 +183,12 @@ def test_only_what_the_dockerfile_copies_is_sent_to_the_build():
 # ---------------------------------------------------------------------- compose
 
 
-def composed(name: str) -> dict:
-    """Return a compose file as docker-compose understands it."""
+def composed(name: str, beside: str | None = None, **environment: str) -> dict:
+    """Return a compose file as docker-compose understands it, with another one beside it."""
+    files = [word for file in (name, beside) if file for word in ("--file", str(COMPOSE / file))]
     done = subprocess.run(
-        [program("docker-compose"), "--file", COMPOSE / name, "config", "--format", "json"],
-        env={"PATH": "/usr/bin:/bin", **VARIABLES[name]},
+        [program("docker-compose"), *files, "config", "--format", "json"],
+        env={"PATH": "/usr/bin:/bin", **VARIABLES[name], **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -319,3 +320,44 @@ def test_in_production_only_the_two_ports_of_the_coordinator_are_published():
     published = {port["published"] for one in services.values() for port in one["ports"]}
     assert published == {"9092", "9443"}
     assert not any(one.get("ports") for one in composed("hospital.yaml")["services"].values())
+
+
+METRICS = {
+    "node": ("hospital.yaml", {"beside": "hospital-metrics.yaml"}, "--metrics", "node-scrape:9464"),
+    "metrics": ("coordinator.yaml", {"COMPOSE_PROFILES": "metrics"}, "--at", "run-scrape:9465"),
+}
+"""Who shows metrics when asked for: its file, how it is asked for, and its option and place."""
+
+
+@pytest.mark.parametrize("service", METRICS)
+def test_metrics_are_shown_in_a_network_of_the_collectors_alone_and_only_when_asked_for(service):
+    name, asked, option, place = METRICS[service]
+    file, host = composed(name, **asked), place.partition(":")[0]
+    assert place not in json.dumps(composed(name))
+    command = file["services"][service]["command"]
+    assert command[command.index(option) + 1] == place
+    assert file["networks"]["scrape"]["internal"] is True
+    in_it = {
+        one: how["networks"]["scrape"] for one, how in file["services"].items() if "scrape" in how["networks"]
+    }
+    assert in_it == {service: {"aliases": [host]}}
+    networks = file["services"][service]["networks"].items()
+    assert [network for network, how in networks if host in (how or {}).get("aliases", ())] == ["scrape"]
+    assert {p["target"] for one in file["services"].values() for p in one.get("ports", ())} <= {9092, 9443}
+
+
+def test_a_hospital_with_metrics_is_the_same_hospital():
+    plain, with_metrics = composed("hospital.yaml"), composed("hospital.yaml", "hospital-metrics.yaml")
+    node = with_metrics["services"]["node"]
+    assert node["command"][-2:] == ["--metrics", "node-scrape:9464"]
+    node["command"] = node["command"][:-2]
+    del node["networks"]["scrape"]
+    assert with_metrics["services"] == plain["services"]
+
+
+def test_the_service_of_the_runs_metrics_is_as_hardened_and_limited_as_the_relay():
+    services = composed("coordinator.yaml", COMPOSE_PROFILES="metrics")["services"]
+    own = {"command", "healthcheck", "networks", "profiles", "ports", "secrets", "volumes"}
+    hardened = {key: value for key, value in services["relay"].items() if key not in own}
+    assert {key: value for key, value in services["metrics"].items() if key not in own} == hardened
+    assert "secrets" not in services["metrics"], "it shows no certificate"

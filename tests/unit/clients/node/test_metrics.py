@@ -77,10 +77,9 @@ def test_metrics_are_served_and_nothing_else_is(tmp_path):
         server.close()
 
 
-@pytest.mark.parametrize("place", ["0.0.0.0:9464", "192.0.2.1:9464", "localhost:9464", "9464", "127.0.0.1:x", "127.0.0.1:70000"])  # fmt: skip
-def test_an_address_that_others_can_reach_or_that_is_none_is_refused(tmp_path, place):
-    with pytest.raises(InputError, match="loopback"):
-        MetricsServer(metrics(tmp_path), place)
+def test_an_address_that_anybody_can_reach_is_refused(tmp_path):
+    with pytest.raises(InputError, match="could be read by anybody"):
+        MetricsServer(metrics(tmp_path), "0.0.0.0:9464")
 
 
 def test_a_served_node_counts_its_calls(tmp_path):
