@@ -191,17 +191,48 @@ def read_entries(account: bytes, lines: Iterable[bytes]) -> Iterator[tuple[Entry
         yield entry, state
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a logbook's file; a line that is too long comes in parts.
+def is_torn(line: bytes) -> bool:
+    """Tell whether a line that was read up to :data:`MAX_LINE` is the file's last, without its line break."""
+    return len(line) <= MAX_LINE and not line.endswith(b"\n")
 
-    Raises:
-        InputError: It cannot be read.
+
+class Reading:
+    """A logbook's file, to be read: the entries of its whole lines, each with the state after it, checked on the way.
+
+    A crash can cut the last line off in the middle. It is no entry and no fault, but told.
+
+    Args:
+        path: The file.
+        account: Whose logbook it must be.
+
+    Attributes:
+        torn: How many bytes follow the last whole line; 0 until all lines were read.
     """
-    try:
-        with open_plain(path, MAX_LOGBOOK) as file:
-            while line := file.readline(MAX_LINE + 1):
-                yield line
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}).", fix="Name a node's logbook.jsonl."
-        ) from error
+
+    def __init__(self, path: Path, account: bytes) -> None:
+        self.path = path
+        self.torn = 0
+        self._account = account
+
+    def __iter__(self) -> Iterator[tuple[Entry, State]]:
+        """Return the entries.
+
+        Raises:
+            InputError: The file cannot be read.
+            VerificationError: The logbook was altered, or is another holder's.
+        """
+        return read_entries(self._account, self._lines())
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield the whole lines; one that is too long comes in parts."""
+        try:
+            with open_plain(self.path, MAX_LOGBOOK) as file:
+                while line := file.readline(MAX_LINE + 1):
+                    if is_torn(line):
+                        self.torn = len(line)
+                        return
+                    yield line
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be read ({error.strerror}).", fix="Name a node's logbook.jsonl."
+            ) from error

@@ -37,7 +37,7 @@ def show(
     The logbook holds no data and no key. All lines are checked while they are read.
     """
     from clients.node.gateway_lines import KINDS, lines_by_digest, told
-    from clients.node.logbook import read_logbook
+    from clients.node.logbook import read_logbook, torn_words
     from fl_core.errors import InputError
     from ledger.logbook import Kind
     from suture_fl.report import one_line
@@ -45,7 +45,8 @@ def show(
     if kind and kind not in {known.value for known in Kind}:
         names = ", ".join(sorted(known.value for known in Kind))
         raise InputError(f"there is no kind {kind!r} of entries.", fix=f"The kinds are {names}.")
-    entries = [entry for entry, _ in read_logbook(folder) if kind in ("", entry.kind)]
+    reading = read_logbook(folder)
+    entries = [entry for entry, _ in reading if kind in ("", entry.kind)]
     shown = entries[-last:] if last else entries
     lines = lines_by_digest(folder) if any(entry.kind in KINDS for entry in shown) else {}
     detail = {entry.n: told(lines[entry.digest][0]) for entry in shown if entry.digest in lines}
@@ -68,6 +69,8 @@ def show(
             f"sha256 {entry.digest[:16]} {place or detail.get(entry.n, '')}"
         )
         typer.echo(one_line(line.rstrip()))
+    if reading.torn:
+        typer.echo(one_line(f"WARNING  {torn_words(reading.torn)}"))
 
 
 @app.command(
@@ -91,25 +94,19 @@ def verify(
     the once-only register: what the logbook says was sent and the register
     does not know is the mark of a register that was restored from a backup.
     With --in, compares it with the heads that each contribution signed.
-    Exit code 1 means that something is wrong.
+    Exit code 1 means that something is wrong. A last line that a crash cut
+    off is a warning.
     """
-    from clients.node.gateway_lines import altered
-    from clients.node.logbook import FILE, read_logbook
-    from clients.node.register_view import contradictions, read_register
-    from fl_core.errors import SutureError
+    from clients.node.logbook import FILE, torn_words
+    from clients.node.logbook_check import look_at_logbook
     from ledger.audit.screen import lost_weight
     from suture_fl.report import one_line
 
-    problems: list[str] = []
-    count, head, signed = 0, "", 0
+    looked = look_at_logbook(folder)
+    count, head = len(looked.entries), looked.head.hex()
+    problems = [error.message for error in looked.errors] + [*looked.rolled_back, *looked.gateway]
+    signed = 0
     lost: tuple[int, ...] = ()
-    try:
-        read = list(read_logbook(folder))
-        count, head = (read[-1][1].count, read[-1][1].head.hex()) if read else (0, "")
-        problems += contradictions((entry for entry, _ in read), read_register(folder))
-        problems += altered((entry for entry, _ in read), folder)
-    except SutureError as error:
-        problems.append(error.message)
     if public is not None:
         from clients.node.logbook import account_of
         from ledger.audit.logbook import verify_logbook
@@ -120,7 +117,7 @@ def verify(
         lost = report.weights_lost
     if as_json:
         said = {"entries": count, "head": head, "signed_for": signed, "weights_lost": lost}
-        typer.echo(json.dumps({**said, "problems": problems}))
+        typer.echo(json.dumps({**said, "torn": looked.torn, "problems": problems}))
     else:
         for problem in problems:
             typer.echo(one_line(f"FAULT  {problem}"))
@@ -130,4 +127,6 @@ def verify(
                 typer.echo(one_line(f"The first {signed} are under signed contributions of that run."))
         for number in lost:
             typer.echo(one_line(lost_weight(number)))
+        if looked.torn:
+            typer.echo(one_line(f"WARNING  {torn_words(looked.torn)}"))
     raise typer.Exit(1 if problems else 0)

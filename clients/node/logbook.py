@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from clients.errors import NodeStateError
 from fl_core.errors import InputError, VerificationError
-from ledger.logbook import MAX_LINE, MAX_LOGBOOK, Entry, Kind, State, first_head, read_entries, read_lines
+from ledger.logbook import MAX_LINE, MAX_LOGBOOK, Entry, Kind, Reading, State, first_head, is_torn
 from ledger.signer import keystore_address
 
 FILE = "logbook.jsonl"
@@ -209,7 +209,7 @@ class Logbook:
         with open(os.dup(self._file), "rb") as file:
             file.seek(self._read)
             while line := file.readline(MAX_LINE + 1):
-                if not line.endswith(b"\n") and self._read + len(line) == size:
+                if is_torn(line):
                     self._mend(line)
                     return
                 self._follow(line)
@@ -233,24 +233,40 @@ def account_of(folder: Path) -> bytes:
     return account
 
 
-def read_logbook(folder: Path, account: bytes | None = None) -> Iterator[tuple[Entry, State]]:
-    """Return the entries of the logbook in a node's folder, checked, without changing anything.
+class OwnReading(Reading):
+    """The logbook in a node's folder, read without changing anything; none at all has no entries."""
+
+    def __iter__(self) -> Iterator[tuple[Entry, State]]:
+        """Return the entries.
+
+        Raises:
+            InputError: The file cannot be read.
+            NodeStateError: The logbook was altered.
+        """
+        if not self.path.exists():
+            return
+        try:
+            yield from super().__iter__()
+        except VerificationError as error:
+            raise NodeStateError(f"{self.path}: {error.message}.", fix=_FIX) from error
+
+
+def read_logbook(folder: Path, account: bytes | None = None) -> OwnReading:
+    """Return the logbook in a node's folder, to be read.
 
     Args:
         folder: The folder.
         account: Whose logbook it must be, 20 bytes; by default the one that the folder's keystore names.
 
     Raises:
-        InputError: It is no node's folder, or the file cannot be read.
-        NodeStateError: The logbook was altered.
+        InputError: It is no node's folder.
     """
-    account, path = account or account_of(folder), folder / FILE
-    if not path.exists():
-        return
-    try:
-        yield from read_entries(account, read_lines(path))
-    except VerificationError as error:
-        raise NodeStateError(f"{path}: {error.message}.", fix=_FIX) from error
+    return OwnReading(folder / FILE, account or account_of(folder))
+
+
+def torn_words(torn: int) -> str:
+    """Return what is said of bytes after the last whole line."""
+    return f"the logbook's last {torn} bytes are no whole line, as a crash leaves them; serve removes them and notes it"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from clients.node.accepted import accepted_terms
 from clients.node.data_sets import erased, stored
 from clients.node.house import CHAIN, House
 from clients.node.ledger_access import at_hand
-from clients.node.logbook import read_logbook
+from clients.node.logbook import read_logbook, torn_words
 from clients.node.policy import DAY_S
 from clients.node.policy_file import doubts
 from clients.node.register_view import RegisterView, contradictions, read_register
@@ -61,7 +61,8 @@ def summarise(house: House, *, now: int) -> tuple[Facts, list[str]]:
         NodeStateError: A file is damaged.
     """
     register = read_register(house.folder)
-    entries = [entry for entry, _ in read_logbook(house.folder)]
+    reading = read_logbook(house.folder)
+    entries = [entry for entry, _ in reading]
     policy = house.policy
     warnings = [
         f"{text} (policy)"
@@ -71,6 +72,8 @@ def summarise(house: House, *, now: int) -> tuple[Facts, list[str]]:
         warnings.append(
             f"the register was rolled back: do not serve (suture-node doctor {house.folder} --only register)"
         )
+    if reading.torn:
+        warnings.append(torn_words(reading.torn))
     facts: Facts = {
         "data sets": [_data_set(house, register, name, now) for name in sorted(house.data)],
         "other data sets": sorted({one.name for one in stored(house.folder)} - set(house.data)),

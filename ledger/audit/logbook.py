@@ -27,7 +27,7 @@ from ledger.audit.evidence import Evidence
 from ledger.audit.findings import Fault, Findings
 from ledger.audit.papers import open_folder
 from ledger.audit.verify import perform
-from ledger.logbook import Entry, Kind, first_head, read_entries, read_lines
+from ledger.logbook import Entry, Kind, Reading, first_head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class LogbookReport:
         head: Head of all of them.
         anchors: Round -> number of entries that the holder's signature of that round covers.
         weights_lost: Rounds for which the logbook has an opened weight that is not in the papers.
+        torn: How many bytes follow the last whole line, as a crash leaves them; they are no entry.
         faults: What is wrong.
     """
 
@@ -50,6 +51,7 @@ class LogbookReport:
     head: bytes
     anchors: dict[int, int]
     weights_lost: tuple[int, ...] = ()
+    torn: int = 0
     faults: tuple[Fault, ...]
 
 
@@ -70,7 +72,8 @@ def verify_logbook(logbook: Path, folder: Path, holder: bytes | None = None) -> 
             return LogbookReport(holder=b"", name="", entries=0, head=b"", anchors={}, faults=faults)
         account = _holder(logbook, evidence) if holder is None else holder
         findings = Findings(lambda done, total: None)
-        entries, heads = _read(logbook, account, findings)
+        reading = Reading(logbook, account)
+        entries, heads = _read(reading, account, findings)
         anchors = {}
         for number in evidence.chronicle.finalised:
             if account in evidence.round(number).leaves:
@@ -86,30 +89,29 @@ def verify_logbook(logbook: Path, folder: Path, holder: bytes | None = None) -> 
             weights_lost=tuple(
                 number for number in evidence.chronicle.finalised if _lost(evidence, number, account, entries)
             ),
+            torn=reading.torn,
             faults=tuple(findings.faults),
         )
 
 
 def _holder(logbook: Path, evidence: Evidence) -> bytes:
     """Return the account that a logbook's first line begins from."""
-    first = next(iter(read_lines(logbook)), None)
-    if first is not None:
-        for account in evidence.run.transport_keys:
-            try:
-                next(read_entries(account, [first]))
-            except VerificationError:
-                continue
-            return account
+    for account in evidence.run.transport_keys:
+        try:
+            if next(iter(Reading(logbook, account)), None) is not None:
+                return account
+        except VerificationError:
+            continue
     raise InputError(
         f"{logbook} is empty or of no holder in that folder.", fix="Name the holder's account with --holder."
     )
 
 
-def _read(logbook: Path, account: bytes, findings: Findings) -> tuple[list[Entry], list[bytes]]:
+def _read(reading: Reading, account: bytes, findings: Findings) -> tuple[list[Entry], list[bytes]]:
     """(G1) Return the entries up to the first fault, and the heads of the first 0, 1, 2, ... of them."""
     entries, heads = [], [first_head(account)]
-    with findings.at(logbook.name, holder=account):
-        for entry, state in read_entries(account, read_lines(logbook)):
+    with findings.at(reading.path.name, holder=account):
+        for entry, state in reading:
             entries.append(entry)
             heads.append(state.head)
     return entries, heads

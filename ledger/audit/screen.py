@@ -214,6 +214,7 @@ def logbook_json(report: LogbookReport) -> Json:
         "head": report.head.hex(),
         "anchors": {str(number): entries for number, entries in report.anchors.items()},
         "weights_lost": list(report.weights_lost),
+        "torn": report.torn,
         "faults": [_fault_json(fault, {}) for fault in report.faults],
     }
 
@@ -233,6 +234,9 @@ def show_logbook(console: Console, report: LogbookReport) -> None:
     )
     for number in report.weights_lost:
         console.print(Text(lost_weight(number)), soft_wrap=True)
+    if report.torn:
+        words = f"The file's last {report.torn} bytes are no whole line, as a crash leaves them; they are no entry."
+        console.print(Text(words), soft_wrap=True)
 
 
 def lost_weight(number: int) -> str:

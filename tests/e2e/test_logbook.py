@@ -95,6 +95,19 @@ def test_a_holder_cannot_rewrite_what_it_signed_for(
     assert any(problem in fault.problem for fault in report.faults), report.faults
 
 
+def test_a_line_that_a_crash_cut_off_is_told_and_no_fault_of_the_holder(
+    kept: Kept, tmp_path: Path, commands: Commands
+) -> None:
+    file = tmp_path / "logbook.jsonl"
+    file.write_bytes((node(kept) / "logbook.jsonl").read_bytes() + b'{"anchor":')
+    said = commands.run("suture-audit", "logbook", file, "--in", kept.folder)
+    assert said.returncode == 0 and "last 10 bytes are no whole line" in said.stdout
+    report = verify_logbook(file, kept.folder)
+    assert (report.faults, report.torn) == ((), 10)
+    file.write_bytes(file.read_bytes() + b"\n")
+    assert any("was altered" in fault.problem for fault in verify_logbook(file, kept.folder).faults)
+
+
 def test_what_comes_after_the_newest_anchor_can_be_cut_off_only_where_the_folder_does_not_have_it(
     kept: Kept, tmp_path: Path
 ) -> None:

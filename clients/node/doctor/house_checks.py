@@ -11,17 +11,15 @@ from pathlib import Path
 from clients.node.accepted import accepted_terms
 from clients.node.data_sets import Stored, check, stored
 from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
-from clients.node.gateway_lines import altered
 from clients.node.house import load_name, load_policy, open_account, open_transport
-from clients.node.logbook import FILE, account_of, read_logbook
+from clients.node.logbook import account_of, torn_words
+from clients.node.logbook_check import look_at_logbook
 from clients.node.policy import Policy
 from clients.node.policy_file import doubts
-from clients.node.register_view import contradictions, read_register
 from clients.training.tasks import check_data as try_reader
 from clients.training.tasks import task_names
 from fl_core.errors import SutureError
 from fl_core.lattice.parameters import PARAMETER_SETS
-from ledger.logbook import Entry
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _PASS = stat.S_IXGRP | stat.S_IXOTH
@@ -148,38 +146,27 @@ def check_policy(patient: Patient) -> list[Finding]:
 
 def check_register(patient: Patient) -> list[Finding]:
     """Check that the logbook is whole, and that the register knows everything that left."""
-    entries: list[Entry] = []
-    try:
-        entries = [entry for entry, _ in read_logbook(patient.folder)]
-        told = contradictions(entries, read_register(patient.folder))
-        lines = altered(entries, patient.folder)
-    except SutureError as error:
-        torn = _is_torn(patient.folder / FILE)
-        if torn:
-            return [
-                warning(
-                    "The logbook's last line was cut off by a crash.", "Nothing: serve removes and notes it."
-                )
-            ]
-        return [failure(error.message, error.fix)]
-    if told:
-        return [
+    looked = look_at_logbook(patient.folder)
+    found = [failure(error.message, error.fix) for error in looked.errors]
+    if told := looked.rolled_back:
+        found.append(
             failure(
                 f"The register was rolled back: {told[0]}"
                 + (f" and {len(told) - 1} more" * (len(told) > 1))
                 + ".",
                 "Do not serve. Never restore register.sqlite: register new keys and begin with an empty folder.",
             )
-        ]
-    if lines:
-        return [
+        )
+    if lines := looked.gateway:
+        found.append(
             failure(f"The gateway's log was altered: {lines[0]}.", "Find out who changed outgoing.jsonl.")
-        ]
-    return [ok(f"The logbook is whole ({len(entries)} entries), and the register bears it out.")]
-
-
-def _is_torn(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        )
+    if looked.torn:
+        words = torn_words(looked.torn)
+        found.append(warning(f"{words[0].upper()}{words[1:]}.", "Nothing, after a crash or a loss of power."))
+    return found or [
+        ok(f"The logbook is whole ({len(looked.entries)} entries), and the register bears it out.")
+    ]
 
 
 def check_leftovers(patient: Patient) -> list[Finding]:

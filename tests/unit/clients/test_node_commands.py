@@ -253,3 +253,30 @@ def test_an_empty_logbook_is_whole_and_a_broken_one_is_not(folder):
     assert "1 entries" in said
     path.write_bytes(path.read_bytes() * 2)
     assert "FAULT" in run("log", "verify", folder, code=1).output
+
+
+def test_a_line_of_the_logbook_that_a_crash_cut_off_accuses_nobody(folder):
+    run("data", "erase", folder, "records", "--yes")
+    path = folder / "logbook.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-1])  # all of a line but its break: it was not on disk
+    words = f"the logbook's last {len(whole) - 1} bytes are no whole line, as a crash leaves them"
+    said = run("log", "verify", folder, code=0).output
+    assert "1 entries, whole" in said and f"WARNING  {words}" in said and "FAULT" not in said
+    told = json.loads(run("log", "verify", folder, "--json").output)
+    assert (told["entries"], told["torn"], told["problems"]) == (1, len(whole) - 1, [])
+    assert words in run("log", "show", folder).output
+    assert run("doctor", folder, "--only", "register", code=0).output.count("whole line") == 1
+    path.write_bytes(whole + b"x" * 1025)  # more than a line of ours ever has
+    assert "line 2 of the logbook was altered" in run("log", "verify", folder, code=1).output
+
+
+def test_status_warns_of_a_line_that_a_crash_cut_off_and_refuses_an_altered_one(folder):
+    path = folder / "logbook.jsonl"
+    path.write_bytes(b"{")
+    said = json.loads(run("status", folder, "--json").output)
+    assert said["left the house"]["entries"] == 0
+    assert any("last 1 bytes are no whole line" in text for text in said["warnings"])
+    path.write_bytes(b"{\n")
+    result = CliRunner().invoke(cli, ["status", str(folder)])
+    assert isinstance(result.exception, NodeStateError) and "line 1" in str(result.exception)

@@ -250,6 +250,32 @@ def test_a_logbook_that_was_altered_or_says_more_than_the_register_is_a_failure(
     the_one(look(folder, "register"), Grade.OK, "whole")
 
 
+def test_a_line_that_a_crash_cut_off_is_a_warning_and_hides_nothing_else(folder):
+    logbook = Logbook(folder, account_of(folder), clock=lambda: NOW)
+    for _ in range(3):
+        logbook.append(Kind.TRANSACTION, b"x", to="ledger")
+    logbook.close()
+    path = folder / FILE
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"anchor":0,"digest"')
+    (only,) = look(folder, "register")
+    the_one([only], Grade.WARNING, "last 20 bytes are no whole line, as a crash leaves them")
+    path.write_bytes(whole.replace(b'"n":2', b'"n":7').removesuffix(b"\n"))
+    (only,) = look(folder, "register")
+    the_one([only], Grade.FAILURE, "line 2 of the logbook does not follow")
+    logbook = Logbook(folder.parent / "other", account_of(folder), clock=lambda: NOW)
+    logbook.append(Kind.REVEAL, b"x", to="ab" * 20, run=bytes(32), number=3)
+    logbook.close()
+    path.write_bytes((folder.parent / "other" / FILE).read_bytes() + b"{")
+    found = look(folder, "register")
+    the_one(found, Grade.FAILURE, "rolled back: entry 1")
+    the_one(found, Grade.WARNING, "last 1 bytes")
+    path.write_bytes((folder.parent / "other" / FILE).read_bytes() + b"x\n")
+    found = look(folder, "register")
+    the_one(found, Grade.FAILURE, "rolled back: entry 1")
+    the_one(found, Grade.FAILURE, "line 2 of the logbook was altered")
+
+
 def test_what_a_crash_left_is_listed(folder):
     the_one(look(folder, "leftovers"), Grade.OK, "Nothing")
     (folder / ".node.toml.x").write_bytes(b"")
