@@ -1,4 +1,4 @@
-"""Asks services whether they answer: for health checks of containers. Standard library only, since it runs every half minute.
+"""Asks services whether they answer: for health checks of containers. Light, since it runs every half minute.
 
 A place is ``https://HOST:PORT`` (or ``http://``), where any answer that is not the server's own failure counts, or
 ``tcp://HOST:PORT``, where an accepted connection counts: the kernel accepts it for a frozen process too, so no health check of ours asks so.
@@ -6,18 +6,28 @@ A place is ``https://HOST:PORT`` (or ``http://``), where any answer that is not 
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
+import typer
+
 from fl_core.errors import InputError, SutureError
+from suture_fl.plain_text import one_line
 
 PATIENCE_S = 5.0
 """Longest wait for one answer, in seconds."""
 SERVER_FAILED = 500
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object instead of text, also when one does not answer.")
+]
 FIX = "Places are https://HOST:PORT, http://HOST:PORT and tcp://HOST:PORT."
 
 
@@ -71,6 +81,34 @@ def check_alive(place: str, authority: Path | None = None) -> None:
                 ) from error
     except (OSError, ValueError) as error:  # ValueError: what answers does not speak HTTP
         raise NoAnswer(f"{place} does not answer ({error}).", fix="Look at its log.") from error
+
+
+@contextmanager
+def told(*, as_json: bool) -> Iterator[Callable[[str], None]]:
+    """Tell people, or with ``as_json`` a program, which places answer; what is yielded takes each that does.
+
+    Raises:
+        typer.Exit: With status 1, once the JSON object has told what does not answer; in text that is the error itself.
+    """
+    answered: list[str] = []
+
+    def answers(place: str) -> None:
+        answered.append(place)
+        if not as_json:
+            typer.echo(one_line(f"{place} answers"))
+
+    try:
+        yield answers
+    except InputError:
+        raise
+    except SutureError as error:
+        if not as_json:
+            raise
+        said = {"error": error.message, "fix": error.fix, "kind": type(error).__name__}
+        typer.echo(json.dumps({"alive": False, "answered": answered, **said}))
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps({"alive": True, "answered": answered}))
 
 
 def _connect(place: str, host: str, port: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from queue import Empty, SimpleQueue
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
+LOOK_S = 0.5
+"""Longest wait without a look: a signal that comes after the interpreter looked for one, and before the wait began, wakes nobody."""
 
 
 class Stop:
@@ -33,10 +37,13 @@ class Stop:
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it is set, or for some seconds; return whether it is set."""
-        if not self._is_set:
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        while not self._is_set:
+            left = end - time.monotonic()
             try:
-                self._asked.get(timeout=seconds)
+                self._asked.get(timeout=min(max(left, 0.0), LOOK_S))
                 self._is_set = True
             except Empty:
-                pass
+                if left <= LOOK_S:
+                    break
         return self._is_set

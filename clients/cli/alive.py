@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from suture_fl.alive import PATIENCE_S, AsJson, check_alive, told
+
 EPILOG = "Example: suture-node alive unix:/run/suture/node.sock"
 
 
@@ -17,18 +19,18 @@ def alive(
             show_default=False,
         ),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Ask the node, its gateway or its SuperNode whether they answer; the first that does not ends the command with exit code 1."""
     from pathlib import Path
 
     from clients.door import Method, SocketDoor
-    from suture_fl.alive import PATIENCE_S, check_alive
-    from suture_fl.report import one_line
 
-    for one in place:
-        kind, _, rest = one.partition(":")
-        if kind == "unix":
-            SocketDoor(Path(rest), PATIENCE_S).call(Method.PING, b"")
-        else:
-            check_alive(one)
-        typer.echo(one_line(f"{one} answers"))
+    with told(as_json=as_json) as answers:
+        for one in place:
+            kind, _, rest = one.partition(":")
+            if kind == "unix":
+                SocketDoor(Path(rest), PATIENCE_S).call(Method.PING, b"")
+            else:
+                check_alive(one)
+            answers(one)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from suture_fl.alive import AsJson, check_alive, told
+
 EPILOG = "Example: suture alive https://localhost:9092 --ca certificates/ca.crt"
 
 
@@ -22,11 +24,10 @@ def alive(
             show_default=False,
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask services whether they answer; the first one that does not ends the command with exit code 1."""
-    from suture_fl.alive import check_alive
-    from suture_fl.report import one_line
-
-    for one in place:
-        check_alive(one, ca)
-        typer.echo(one_line(f"{one} answers"))
+    with told(as_json=as_json) as answers:
+        for one in place:
+            check_alive(one, ca)
+            answers(one)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime
+import json
 import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from typer.testing import CliRunner
 
+from clients.cli import cli as node_cli
 from coordinator.certificates import make_certificates
+from coordinator.cli import cli as suture_cli
 from fl_core.errors import InputError
 from suture_fl.alive import NoAnswer, check_alive
 
@@ -98,3 +102,17 @@ def test_an_authority_that_cannot_be_read_is_named(tmp_path):
     for name in ("ca.crt", "missing"):
         with pytest.raises(InputError, match=name):
             check_alive("https://127.0.0.1:1", tmp_path / name)
+
+
+@pytest.mark.parametrize("cli", [suture_cli, node_cli], ids=["suture", "suture-node"])
+def test_a_program_is_told_in_one_json_object_who_answers_and_what_does_not(port, closed, cli):
+    there, away = f"http://127.0.0.1:{port}", f"tcp://127.0.0.1:{closed}"
+    told = CliRunner().invoke(cli, ["alive", there, "--json"])
+    assert told.exit_code == 0
+    assert json.loads(told.stdout) == {"alive": True, "answered": [there]}
+    told = CliRunner().invoke(cli, ["alive", there, away, "--json"])
+    said = json.loads(told.stdout)
+    assert told.exit_code == 1 and said["alive"] is False and said["answered"] == [there]
+    assert (said["kind"], said["fix"]) == ("NoAnswer", "Look at its log.") and away in said["error"]
+    told = CliRunner().invoke(cli, ["alive", there, away])
+    assert told.stdout == f"{there} answers\n" and isinstance(told.exception, NoAnswer)
