@@ -34,7 +34,10 @@ def check(
     folder: Folder,
     terms: Annotated[Path | None, typer.Option(help="A run's terms document.", show_default=False)] = None,
     run: Annotated[
-        str, typer.Option(help="Id, or the beginning of the id, of a run whose rounds this node knows.")
+        str,
+        typer.Option(
+            help="Id, or the beginning of the id, of a run on the node's ledger whose terms were accepted."
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

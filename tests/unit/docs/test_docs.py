@@ -235,6 +235,16 @@ def test_the_reference_has_every_command_and_option() -> None:
         assert listed == real, words
 
 
+def test_the_reference_says_which_options_come_from_the_nodes_file_or_from_a_variable() -> None:
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+    for words, command in leaves():
+        rows = dict(re.findall(r"^\| `(-[^`]+)`(.*)$", section(text, words), re.MULTILINE))
+        for option in (one for one in command.params if isinstance(one, click.Option)):
+            row, where = rows[option.opts[-1]], f"{words} {option.opts[-1]}"
+            assert ("[network]" in row) == ("node.toml's" in str(option.help)) or option.is_flag, where
+            assert ("`SUTURE_LEDGER`" in row) == (option.envvar == "SUTURE_LEDGER"), where
+
+
 def commands_with(text: str, word: str) -> list[str]:
     """Lines with ``word``, without pip's switch for quietness."""
     return [line.strip().replace(" -q ", " ") for line in text.splitlines() if word in line]
