@@ -99,8 +99,8 @@ def _kept_replies() -> tuple[bytes, ...]:
     )
     facts: dict[str, str | int] = {"kind": "frame", "bytes": 6}
     return (
-        Kept.of(error, "error-sent", {"code": 2}).encode(),
-        Kept.of(reply, "reply-sent", facts).encode(),
+        Kept.of(error, "error-sent", {"code": 2}, superlink="http://[::1]:9092", bundle=b"").encode(),
+        Kept.of(reply, "reply-sent", facts, superlink="https://a.example:9092", bundle=bytes(32)).encode(),
     )
 
 

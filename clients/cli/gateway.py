@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,7 @@ def gateway(
     json_logs: JsonLogs = False,
 ) -> None:
     """Pass Flower's fleet calls to the SuperLink: accepted bundles in, sealed frames out, nothing else, until SIGTERM or Ctrl-C."""
+    from clients.gateway.alone import run_alone
     from clients.gateway.gateway import Gateway
     from clients.gateway.holder import NodeHolder
     from clients.gateway.outgoing import OutgoingFile
@@ -70,6 +72,7 @@ def gateway(
         )
     authority = root_certificates or (Path(network.ca) if network.ca else None)
     far = HttpSuperLink(url, node_key(key_path(folder, network)), authority)
+    lock = run_alone(folder)
     questions = Questions(folder / "gateway.sqlite")
     logbook = Logbook(folder, house.account.address, clock=lambda: int(time.time()))
     outgoing = OutgoingFile(folder, logbook, clock=time.time)
@@ -84,3 +87,4 @@ def gateway(
         questions.close()
         outgoing.close()
         logbook.close()
+        os.close(lock)

@@ -15,19 +15,26 @@ What Flower's SuperLink does when ``push-messages`` comes again with the same re
 
 The message's own object goes last. So where nothing is named, that object tells (4) from the rest: it is known and has not come. An
 object that comes again is declined (``stored`` is false), and so is each of a session that is void or over: then it is asked anew what lacks.
-Sessions without objects stay in the SuperLink's database until the run ends; nothing else grows by a repeated call.
+A session that is over, three minutes after its last object, takes message and objects with it. A message that nobody took is then stored anew,
+as in (1); of one that was taken in part, nothing is left. So where objects lacked before, and now nothing is named and the message's own
+object is unknown, nobody waits any more. Unless that object left here and its answer was lost: then the ServerApp may have taken and confirmed
+all, which deletes it too, and nobody here can tell the two apart. Sessions without objects stay in the SuperLink's database until the run
+ends; nothing else grows by a repeated call.
 
-Neither call asks whether the node is active: the SuperLink knows it by its key (``superlink/routers/fleet/node_auth.py``).
+Neither call asks whether the node is active: the SuperLink knows it by its key (``superlink/routers/fleet/node_auth.py``). A call whose signed
+time is more than five minutes off, and one of a node that it does not know, is an error, 401.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain
 
 from flwr.proto.fleet_pb2 import PushMessagesRequest, PushMessagesResponse
 from flwr.proto.message_pb2 import (
+    Metadata,
     PullObjectRequest,
     PullObjectResponse,
     PushObjectRequest,
@@ -36,19 +43,72 @@ from flwr.proto.message_pb2 import (
 from flwr.proto.node_pb2 import Node
 from google.protobuf.message import Message as Proto
 
+from clients.errors import NodeError
 from clients.gateway.compose import Reply
 from clients.gateway.ports import Answered, SuperLink, SuperLinkError
 from clients.gateway.questions import Questions
 from ledger.errors import ArchiveError
 
 MAX_ANSWER = 1 << 20  # bytes
-FOR_THE_MOMENT = frozenset({500, 503, 504})
-"""Statuses that a later attempt may not get: Flower's server failed (its database waits at most five seconds for a writer before
-it), nobody answered, or only a proxy did."""
+FINAL = frozenset({400, 403, 412, 413, 415})
+"""Statuses that end a reply. Flower's to these calls (``supercore/error/catalog.py``, ``supercore/protobuf/``): 400 and 415 for a body that it
+cannot read, 403 for a run that ended, 412 for another version of Flower; and 413, a proxy's to a body that is too long for it. Any other may
+be another one a moment later: 401 while this machine's clock is off, 500 while Flower's database is busy, 404, 429, 502 to 504 of a proxy."""
 PAUSE_S = 2.0
 """Seconds between two tries when the SuperLink does not answer."""
+TURN_S = 60.0
+"""Seconds after which a call that gets no answer ends the reply's turn: the next one has its turn, and this one comes again behind it."""
 PASSES = 8
 """How often it is asked what lacks of one reply; each answer of the SuperLink that is lost costs one."""
+
+
+class NotTaken(NodeError):
+    """The SuperLink takes the reply neither now nor later."""
+
+
+class NotYet(NodeError):
+    """The SuperLink did not take all of the reply in its turn; it is kept."""
+
+
+class Proven:
+    """A SuperLink, and whether it answered since this process started: it does where the signed time of a call is right, so our clock is.
+
+    Args:
+        superlink: The SuperLink.
+    """
+
+    def __init__(self, superlink: SuperLink) -> None:
+        self._superlink = superlink
+        self.proven = False
+
+    @property
+    def address(self) -> str:
+        """Its URL."""
+        return self._superlink.address
+
+    @property
+    def public_key(self) -> bytes:
+        """The node's public key."""
+        return self._superlink.public_key
+
+    def call(self, name: str, request: Proto, kind: type[Answered], limit: int) -> Answered:
+        """Make one call; see :class:`~clients.gateway.ports.SuperLink`."""
+        answer = self._superlink.call(name, request, kind, limit)
+        self.proven = True
+        return answer
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What this process knows of a reply on its way.
+
+    Attributes:
+        lacked: The SuperLink named objects that it lacked.
+        maybe_whole: The message's own object left, and its answer was lost.
+    """
+
+    lacked: bool = False
+    maybe_whole: bool = False
 
 
 class Delivery:
@@ -75,6 +135,8 @@ class Delivery:
         self._node = node
         self._stop = threading.Event()
         self._sleep: Callable[[float], object] = self._stop.wait
+        self._progress: dict[str, _Progress] = {}
+        self._lost = 0
 
     @property
     def ending(self) -> bool:
@@ -85,35 +147,53 @@ class Delivery:
         """Try no call again: what was not sent yet stays on disk."""
         self._stop.set()
 
-    def send(self, message_id: str, reply: Reply) -> None:
-        """Send the reply to a message, and keep it no longer once it is there, or will never be.
+    def send(self, message_id: str, reply: Reply, until: float) -> None:
+        """Give the reply to a message its turn, and keep it no longer once it is there, or will never be.
+
+        Args:
+            message_id: The message.
+            reply: Its reply.
+            until: Unix time after which nobody waits for it.
 
         Raises:
-            SuperLinkError: The SuperLink does not take it, or gave no answer. Only where the gateway ends in the reply's time is it still
-                kept.
+            NotTaken: The SuperLink does not take it.
+            SuperLinkError: The SuperLink does not take it, for one of the reasons in :data:`FINAL`; with any other, it is still kept.
+            NotYet: It did not take all of it; it is still kept.
             ArchiveError: Its sealed bytes are gone, for their round ended meanwhile, or are damaged.
         """
-        until = end_of(reply)
+        progress = self._progress.setdefault(message_id, _Progress())
         try:
-            self._bring(reply, until)
+            self._bring(reply, until, progress)
         except SuperLinkError as error:
-            if error.status not in FOR_THE_MOMENT or not self._clock() < until:
-                self._questions.forget(message_id)
+            if error.status in FINAL:
+                self.forget(message_id)
             raise
-        except ArchiveError:
-            self._questions.forget(message_id)
+        except (NotTaken, ArchiveError):
+            self.forget(message_id)
             raise
+        self.forget(message_id)
+
+    def forget(self, message_id: str) -> None:
+        """Keep the reply to a message no longer."""
         self._questions.forget(message_id)
+        self._progress.pop(message_id, None)
 
-    def _bring(self, reply: Reply, until: float) -> None:
+    def _bring(self, reply: Reply, until: float, progress: _Progress) -> None:
         for _ in range(PASSES):
-            names, session = self._lacking(reply, until)
-            if not names or self._push(reply, names, session, until):
+            names, session = self._lacking(reply, until, progress)
+            if not names:
                 return
-        raise SuperLinkError("push-object: the SuperLink does not take the reply's objects", status=502)
+            progress.lacked = True
+            if self._push(reply, names, session, until, progress):
+                return
+        raise NotYet("push-object: the SuperLink does not take the reply's objects now")
 
-    def _lacking(self, reply: Reply, until: float) -> tuple[set[str], str]:
-        """Return the names of the objects that the SuperLink lacks, and the session that takes them; empty where it finds that itself."""
+    def _lacking(self, reply: Reply, until: float, progress: _Progress) -> tuple[set[str], str]:
+        """Return the names of the objects that the SuperLink lacks, and the session that takes them; empty where it finds that itself.
+
+        Raises:
+            NotTaken: It deleted what had come.
+        """
         request = PushMessagesRequest(
             node=self._node(),
             messages_list=[reply.message],
@@ -126,10 +206,14 @@ class Delivery:
         run, root = reply.message.metadata.run_id, reply.tree.object_id
         ask = PullObjectRequest(node=self._node(), run_id=run, object_id=root)
         found = self._call("pull-object", ask, PullObjectResponse, until)
+        if not found.object_found and progress.lacked and not progress.maybe_whole:
+            raise NotTaken(
+                "nobody waits for it any more: the SuperLink deleted what had come of it, and not all had"
+            )
         taken_in_part = found.object_found and not found.object_available  # (4)
         return ({*reply.chunks, *reply.small} if taken_in_part else set()), ""
 
-    def _push(self, reply: Reply, names: set[str], session: str, until: float) -> bool:
+    def _push(self, reply: Reply, names: set[str], session: str, until: float, progress: _Progress) -> bool:
         """Push these objects, the message's own last; return whether the SuperLink took each of them."""
         all_stored = True
         for name, data in chain(reply.chunk_objects(), reply.small.items()):
@@ -143,26 +227,34 @@ class Delivery:
                 object_content=data,
                 session_id=session,
             )
-            stored = self._call("push-object", request, PushObjectResponse, until).stored
+            lost, is_root = self._lost, name == reply.tree.object_id
+            try:
+                stored = self._call("push-object", request, PushObjectResponse, until).stored
+            finally:
+                progress.maybe_whole |= is_root and self._lost > lost
             if session and not stored:
                 return False
             all_stored = all_stored and stored
         return all_stored
 
     def _call(self, name: str, request: Proto, kind: type[Answered], until: float) -> Answered:
-        """Call the SuperLink; one that does not answer or fails is asked again until Unix time ``until``, when nobody waits any more.
+        """Call the SuperLink; one that does not answer or fails is asked again until the turn, or Unix time ``until``, is over.
 
         A SuperLink that was killed is away for half a minute and more.
         """
+        began = self._clock()
         while True:
             try:
                 return self._superlink.call(name, request, kind, MAX_ANSWER)
             except SuperLinkError as error:
-                if error.status not in FOR_THE_MOMENT or not self._clock() < until or self.ending:
+                self._lost += error.status not in FINAL
+                now = self._clock()
+                over = abs(now - began) >= TURN_S or not now < until  # a clock can be set back
+                if error.status in FINAL or over or self.ending:
                     raise
             self._sleep(PAUSE_S)
 
 
-def end_of(reply: Reply) -> float:
-    """Return the Unix time after which nobody waits for a reply."""
-    return float(reply.message.metadata.created_at + reply.message.metadata.ttl)
+def end_of(metadata: Metadata, keep_until: float) -> float:
+    """Return the Unix time after which nobody waits for a reply with these metadata, which is kept until ``keep_until`` at the longest."""
+    return min(keep_until, float(metadata.created_at + metadata.ttl))  # also where that is no number

@@ -22,7 +22,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -36,13 +35,14 @@ from google.protobuf.message import Message as Proto
 from clients.errors import NodeError
 from clients.gateway.arrival import PULL_S, Arrival
 from clients.gateway.bundles import BundleRefused, Bundles
+from clients.gateway.delivery import Proven
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
-from clients.gateway.questions import Questions
+from clients.gateway.questions import Questions, well_formed
 from clients.gateway.replies import Replies
 from clients.gateway.reply_check import Withheld
+from clients.gateway.sender import AGAIN_S, Sender
 from fl_core.errors import DecodeError
-from ledger.errors import ArchiveError
 
 MAX_REQUEST = 1 << 16  # bytes
 MAX_PUSH = 1 << 20  # bytes; the names of 4096 chunks
@@ -92,6 +92,7 @@ class Gateway:
         log: Where it is written what left.
         clock: Unix time in seconds.
         pull_s: How long one pull waits for the check of a message, in seconds.
+        again_s: Seconds after which a reply that was not sent is tried again.
     """
 
     def __init__(
@@ -103,8 +104,9 @@ class Gateway:
         *,
         clock: Callable[[], float],
         pull_s: float = PULL_S,
+        again_s: float = AGAIN_S,
     ) -> None:
-        self._superlink = superlink
+        self._superlink = superlink = Proven(superlink)
         self._questions = questions
         self._log = log
         self._clock = clock
@@ -114,9 +116,11 @@ class Gateway:
         self._coming: dict[str, _Reply] = {}
         self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
         self._bundles = Bundles(superlink, holder)
-        self._replies = Replies(holder, superlink, questions, log, clock=clock, node=self._node)
-        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gateway-send")
-        self._later(self._replies.send_again)
+        self._sender = Sender(again_s)
+        self._replies = Replies(
+            holder, superlink, questions, log, clock=clock, node=self._node, queue=self._sender.send
+        )
+        self._sender.repeat(self._replies.send_again)
         kinds: Mapping[str, tuple[type[Proto], int, Callable[..., Proto | Refused]]] = {
             "register-node": (fleet_pb2.RegisterNodeFleetRequest, MAX_REQUEST, self._register),
             "activate-node": (fleet_pb2.ActivateNodeRequest, MAX_REQUEST, self._activate),
@@ -173,7 +177,7 @@ class Gateway:
     def close(self) -> None:
         """Wait for replies that are being sent; a SuperLink that is away is not waited for, and gets them after the next start."""
         self._replies.close()
-        self._sender.shutdown(wait=True)
+        self._sender.close()
 
     # ------------------------------------------------------------------ the node
 
@@ -218,8 +222,9 @@ class Gateway:
             self._coming.clear()
         with self._pulling:
             self._arrival = None  # it is answered with the others
-        # those that are open now: the new SuperNode may pull the next one before their turn comes
-        self._later(self._replies.lose, self._questions.all_open())
+        # those that are open now, each for itself: the new SuperNode may pull the next one before their turn comes
+        for message_id in self._questions.all_open():
+            self._sender.note(self._replies.lose, message_id)
         return fleet_pb2.ActivateNodeResponse(node_id=found.node_id)
 
     def _deactivate(self, _: Proto | None) -> Proto:
@@ -264,7 +269,7 @@ class Gateway:
         try:
             (tree,) = found.message_object_trees
             names = frozenset(name for name, _ in walk(tree))
-            if len(found.messages_list) != 1 or not is_object_id(message.metadata.message_id):
+            if len(found.messages_list) != 1 or not well_formed(message.metadata):
                 raise DecodeError("not one message")
         except (DecodeError, ValueError):
             self._log.record("message-refused", reason="the SuperLink sent no well-formed message")
@@ -279,10 +284,11 @@ class Gateway:
         """Return the message if its bundle may come in and nobody answered it meanwhile; otherwise nothing."""
         nothing = fleet_pb2.PullMessagesResponse()
         try:
-            self._bundles.check(asked.run_id, node)
+            found = self._bundles.check(asked.run_id, node)
+            self._questions.brings(asked.run_id, found.run.fab_hash)
         except BundleRefused as error:
             self._log.record("bundle-refused", run=str(asked.run_id), bundle=error.digest, reason=str(error))
-            self._later(
+            self._sender.note(
                 self._replies.refuse,
                 asked.message_id,
                 ErrorCode.INVALID_FAB,
@@ -291,7 +297,7 @@ class Gateway:
             return nothing
         except NodeError as error:
             log.warning("a message was not passed on: %s", error)
-            self._later(
+            self._sender.note(
                 self._replies.refuse, asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED
             )
             return nothing
@@ -393,17 +399,4 @@ class Gateway:
                 with self._lock:
                     self._leaving.discard(message_id)
 
-        self._later(answer)
-
-    def _later(self, send: Callable[..., None], *arguments: object) -> None:
-        """Send a reply without making the SuperNode wait: it goes on to its next message."""
-        self._sender.submit(_guarded, send, *arguments)
-
-
-def _guarded(send: Callable[..., None], *arguments: object) -> None:
-    try:
-        send(*arguments)
-    except (SuperLinkError, ArchiveError) as error:
-        log.warning("a reply was not sent: %s", error)
-    except Exception:  # the thread serves the next reply; its text could hold anything
-        log.exception("a reply was not sent")
+        self._sender.note(answer)

@@ -4,7 +4,8 @@ The chunks are not in it. They are cut anew from the sealed bytes in the node's 
 
 ::
 
-    version, event of its line, facts of its line (JSON), message, tree, digest of the sealed bytes or nothing, objects but the chunks
+    version, event of its line, facts of its line (JSON), SuperLink, bundle or nothing, message, tree,
+    digest of the sealed bytes or nothing, objects but the chunks
 
 Message and tree are the protobuf bytes that are sent. Objects are named by their SHA-256, so that one that was altered fits no tree.
 """
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flwr.proto.message_pb2 import Message as ProtoMessage
-from flwr.proto.message_pb2 import ObjectTree
+from flwr.proto.message_pb2 import Metadata, ObjectTree
 from google.protobuf.message import DecodeError as ProtoError
 
 from clients.gateway.compose import Reply
@@ -25,10 +26,10 @@ from clients.gateway.ports import Sealed
 from fl_core.codec import Reader, Writer, read_json
 from fl_core.errors import DecodeError
 
-VERSION = 1
-MAX_PART = 1 << 22  # bytes; a message's metadata are the SuperLink's, who may be long-winded
+VERSION = 2
+MAX_PART = 1 << 22  # bytes; the tree of thousands of chunks
 MAX_KEPT = 1 << 24  # bytes
-_MAX_EVENT, _MAX_FACTS, _DIGEST = 32, 1 << 16, 32
+_MAX_EVENT, _MAX_FACTS, _MAX_ADDRESS, _DIGEST = 32, 1 << 16, 1 << 12, 32
 _EVENTS = frozenset({"reply-sent", "error-sent", "reply-withheld"})
 _RESERVED = frozenset({"at", "event", "message", "again"})
 """Names in a line that are no facts of the reply."""
@@ -41,6 +42,8 @@ class Kept:
     Attributes:
         event: What its line in the log is called.
         facts: What the line says of it.
+        superlink: Address of the SuperLink whose message it answers.
+        bundle: SHA-256 of the app whose message it answers; empty where no consent is needed, for an error.
         message: The message, as it is sent.
         tree: The tree of its objects, as it is sent.
         sealed: SHA-256 of the sealed bytes whose chunks belong to it; empty when there are none.
@@ -49,17 +52,23 @@ class Kept:
 
     event: str
     facts: Mapping[str, str | int]
+    superlink: str
+    bundle: bytes
     message: bytes
     tree: bytes
     sealed: bytes
     objects: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, reply: Reply, event: str, facts: Mapping[str, str | int]) -> Kept:
+    def of(
+        cls, reply: Reply, event: str, facts: Mapping[str, str | int], *, superlink: str, bundle: bytes
+    ) -> Kept:
         """Return what is kept of a reply whose line is ``event`` with ``facts``."""
         return cls(
             event=event,
             facts=dict(facts),
+            superlink=superlink,
+            bundle=bundle,
             message=reply.message.SerializeToString(deterministic=True),
             tree=reply.tree.SerializeToString(deterministic=True),
             sealed=b"" if reply.sealed is None else reply.sealed.digest,
@@ -83,12 +92,19 @@ class Kept:
         message = ProtoMessage.FromString(self.message)
         return Reply(message=message, tree=tree, small=small, sealed=sealed, chunks=chunks)
 
+    def metadata(self) -> Metadata:
+        """Return the message's metadata."""
+        found: Metadata = ProtoMessage.FromString(self.message).metadata
+        return found
+
     def encode(self) -> bytes:
         """Return the bytes that lie on disk."""
         w = Writer()
         w.uint(VERSION, 1)
         w.text(self.event, _MAX_EVENT)
         w.opaque(json.dumps(dict(self.facts), sort_keys=True).encode(), _MAX_FACTS)
+        w.text(self.superlink, _MAX_ADDRESS)
+        w.opaque(self.bundle, _DIGEST)
         w.opaque(self.message, MAX_PART)
         w.opaque(self.tree, MAX_PART)
         w.opaque(self.sealed, _DIGEST)
@@ -108,11 +124,16 @@ class Kept:
         if (version := r.uint(1)) != VERSION:
             raise DecodeError(f"kept reply: version {VERSION} is read here, not {version}")
         event, facts = r.text(_MAX_EVENT), _facts(r.opaque(_MAX_FACTS))
+        superlink, bundle = r.text(_MAX_ADDRESS), r.opaque(_DIGEST)
         message, tree, sealed = r.opaque(MAX_PART), r.opaque(MAX_PART), r.opaque(_DIGEST)
         objects = tuple(r.opaque(MAX_PART) for _ in range(r.count(MAX_SMALL_OBJECTS)))
         r.end()
-        kept = cls(event=event, facts=facts, message=message, tree=tree, sealed=sealed, objects=objects)
-        if event not in _EVENTS or len(sealed) not in (0, _DIGEST) or kept.encode() != data:
+        kept = cls(
+            event=event, facts=facts, superlink=superlink, bundle=bundle,
+            message=message, tree=tree, sealed=sealed, objects=objects,
+        )  # fmt: skip
+        digests = {len(bundle), len(sealed)}
+        if event not in _EVENTS or not digests <= {0, _DIGEST} or kept.encode() != data:
             raise DecodeError("kept reply: not its canonical form")
         _check_parts(kept)
         return kept

@@ -54,6 +54,11 @@ class SuperLink(Protocol):
     """The far side of the fleet protocol."""
 
     @property
+    def address(self) -> str:
+        """Where it is: a URL without a trailing slash."""
+        ...
+
+    @property
     def public_key(self) -> bytes:
         """The public key under which the SuperLink knows this node, as Flower writes it."""
         ...

@@ -6,6 +6,7 @@ a gateway that is killed in between sends this reply after its restart, and neve
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from flwr.proto.message_pb2 import Metadata
 
 from clients.errors import NodeStateError
+from clients.gateway.objects import is_object_id
 from fl_core.errors import InputError
 
 _SCHEMA = """
@@ -23,13 +25,25 @@ CREATE TABLE IF NOT EXISTS questions (
     answered INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bundles (run TEXT PRIMARY KEY, bundle TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replies (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, reply BLOB NOT NULL);
 """
 
 KEEP_S = 7 * 24 * 3600
 """Seconds after which a message is forgotten; a reply to a message that is not known is refused."""
 
+MAX_METADATA = 1 << 16  # bytes; Flower's have some hundred, and the reply's are made of them
+
 _BUSY_S = 10.0
+
+
+def well_formed(metadata: Metadata) -> bool:
+    """Return whether a message can be noted: its name is one, it is not long-winded, and its time has an end."""
+    return (
+        is_object_id(metadata.message_id)
+        and metadata.ByteSize() <= MAX_METADATA
+        and math.isfinite(metadata.created_at + metadata.ttl)
+    )
 
 
 class Questions:
@@ -72,10 +86,22 @@ class Questions:
         )
         with self._lock:
             self._db.execute("DELETE FROM questions WHERE came < ?", (now - KEEP_S,))
+            self._db.execute("DELETE FROM bundles WHERE run NOT IN (SELECT run FROM questions)")
             self._db.execute(
                 "INSERT OR IGNORE INTO questions (id, run, metadata, objects, came) VALUES (?, ?, ?, ?, ?)",
                 row,
             )
+
+    def brings(self, run: int, bundle: str) -> None:
+        """Note which bundle a run brings, by its SHA-256 in hexadecimal."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO bundles VALUES (?, ?)", (str(run), bundle))
+
+    def bundle_of(self, run: int) -> bytes:
+        """Return the SHA-256 of the bundle that a run brings; nothing if that was not noted."""
+        with self._lock:
+            row = self._db.execute("SELECT bundle FROM bundles WHERE run=?", (str(run),)).fetchone()
+        return b"" if row is None else bytes.fromhex(row[0])
 
     def open(self, message_id: str) -> Metadata | None:
         """Return a message that was not answered yet."""
@@ -113,13 +139,18 @@ class Questions:
                 self._db.execute("INSERT INTO replies (id, reply) VALUES (?, ?)", (message_id, reply))
             return done.rowcount == 1
 
-    def leaving(self, now: float) -> tuple[str, ...]:
-        """Return the names of the messages whose reply is kept, oldest reply first; drop those that are forgotten."""
+    def leaving(self, now: float | None = None) -> tuple[str, ...]:
+        """Return the names of the messages whose reply is kept, oldest reply first.
+
+        Args:
+            now: Unix time by which those that are forgotten are dropped; None if it is not known for sure.
+        """
         with self._lock:
-            self._db.execute(
-                "DELETE FROM replies WHERE id NOT IN (SELECT id FROM questions WHERE came >= ?)",
-                (now - KEEP_S,),
-            )
+            if now is not None:
+                self._db.execute(
+                    "DELETE FROM replies WHERE id NOT IN (SELECT id FROM questions WHERE came >= ?)",
+                    (now - KEEP_S,),
+                )
             rows = self._db.execute("SELECT id FROM replies ORDER BY n").fetchall()
         return tuple(str(name) for (name,) in rows)
 
@@ -128,6 +159,12 @@ class Questions:
         with self._lock:
             row = self._db.execute("SELECT reply FROM replies WHERE id=?", (message_id,)).fetchone()
         return row[0] if row is not None and isinstance(row[0], bytes) else b""
+
+    def keep_until(self, message_id: str) -> float:
+        """Return the Unix time at which a message is forgotten, whatever its own time is; 0 if it is already."""
+        with self._lock:
+            row = self._db.execute("SELECT came FROM questions WHERE id=?", (message_id,)).fetchone()
+        return 0.0 if row is None else float(row[0]) + KEEP_S
 
     def forget(self, message_id: str) -> None:
         """Keep the reply to a message no longer; that it was answered stays noted."""

@@ -1,14 +1,16 @@
 """Replies that leave: decided, noted whole on disk, logged, sent. In this order, so that a kill in between sends one, and never two.
 
-What a gateway before this one noted and did not bring to its end is sent first, as it was noted (:meth:`Replies.send_again`). A kill
-before the note leaves the message open: the SuperNode's next start answers it with an error.
+What is noted and was not brought to its end, by this gateway or one before it, is sent as it was noted (:meth:`Replies.send_again`), where the
+holder still accepts the bundle that it answers. A kill before the note leaves the message open: the SuperNode's next start answers it
+with an error.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from flwr.common.constant import ErrorCode
 from flwr.proto.message_pb2 import ObjectTree
@@ -16,10 +18,10 @@ from flwr.proto.node_pb2 import Node
 
 from clients.errors import NodeError
 from clients.gateway.compose import Reply, coarse, error_reply, sealed_reply
-from clients.gateway.delivery import Delivery, end_of
+from clients.gateway.delivery import Delivery, Proven, end_of
 from clients.gateway.kept import Kept
 from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
-from clients.gateway.ports import Holder, OutgoingLog, Sealed, SuperLink, SuperLinkError
+from clients.gateway.ports import Holder, OutgoingLog, Sealed
 from clients.gateway.questions import Questions
 from clients.gateway.reply_check import Withheld, judge
 from fl_core.errors import DecodeError
@@ -34,30 +36,39 @@ FAILED = "the app failed at the holder; the holder's log says how"
 RESTARTED = "the holder's SuperNode ended before it answered"
 AGAIN = "after a restart of the gateway, whether or not it left before"
 """What the line of a reply says that is sent as a gateway before this one noted it."""
+CONSENT_IS_OVER = "the holder has not accepted this bundle on the ledger any more; parts may have left before"
+OTHER_SUPERLINK = "it answers another SuperLink; parts may have gone there before"
 
+_REPLY = "reply-sent"
 log = logging.getLogger("suture.gateway")
 
 
 class Replies:
-    """Composes and sends replies; arguments as for :class:`~clients.gateway.gateway.Gateway`."""
+    """Composes and sends replies; ``queue`` gives one its turn, the other arguments as for :class:`~clients.gateway.gateway.Gateway`."""
 
     def __init__(
         self,
         holder: Holder,
-        superlink: SuperLink,
+        superlink: Proven,
         questions: Questions,
         outgoing: OutgoingLog,
         *,
         clock: Callable[[], float],
         node: Callable[[], Node],
+        queue: Callable[[Callable[[], None]], None],
     ) -> None:
         self._holder = holder
+        self._superlink = superlink
+        self._queue = queue
         self._questions = questions
         self._log = outgoing
         self._clock = clock
         self.delivery = Delivery(superlink, questions, clock=clock, node=node)
         self._lock = threading.Lock()
-        self._sealed: dict[bytes, tuple[Sealed, tuple[str, ...]]] = {}
+        self._names: dict[bytes, tuple[str, ...]] = {}
+        self._turns = threading.Lock()
+        self._queued: set[str] = set()  # messages whose reply waits for its turn, or has it
+        self._told: set[str] = set()  # messages whose reply has its line by this process
 
     def small_objects(self, tree: ObjectTree) -> frozenset[str]:
         """Return the names of a reply's objects that decide about it: all but the chunks, which must be sealed ones.
@@ -109,7 +120,7 @@ class Replies:
         facts: dict[str, str | int] = {"kind": "status"}
         if sealed is not None:
             facts = {"kind": sealed.name, "digest": sealed.digest.hex(), "bytes": sealed.size}
-        self._send(message_id, reply, "reply-sent", {"run": str(asked.run_id), **facts})
+        self._send(message_id, reply, _REPLY, {"run": str(asked.run_id), **facts})
 
     def withhold(self, message_id: str, reason: str) -> None:
         """Send an error in place of a reply that does not leave."""
@@ -127,51 +138,80 @@ class Replies:
         facts: dict[str, str | int] = {"code": code, "withheld_characters": length}
         self._error(message_id, code, FAILED, "error-sent", facts)
 
-    def lose(self, message_ids: Iterable[str]) -> None:
-        """Send an error for each of these messages that is still open: the SuperNode that held it is gone, and knows nothing of it any more.
+    def lose(self, message_id: str) -> None:
+        """Send an error for a message that is still open: the SuperNode that held it is gone, and knows nothing of it any more.
 
-        One whose reply is leaving is open no more when its turn comes: what goes out is sent one after the other.
+        One whose reply is noted is open no more when its turn comes: replies are noted one after the other.
         """
-        for message_id in message_ids:
-            self._error(
-                message_id, ErrorCode.CLIENT_APP_CRASHED, RESTARTED, "error-sent", {"reason": RESTARTED}
-            )
+        code = ErrorCode.CLIENT_APP_CRASHED
+        self._error(message_id, code, RESTARTED, "error-sent", {"reason": RESTARTED})
 
     def send_again(self) -> None:
-        """Send what a gateway before this one noted and did not bring to its end: the same bytes, and never another reply.
+        """Queue what is noted and was not brought to its end, each for a turn of its own: the same bytes, and never another reply.
 
-        It needs no SuperNode and no active node, so it comes before all else: the SuperLink hands a reply out while it hears the node's
-        heartbeats, and some time later takes the node for lost.
+        It needs no SuperNode and no active node: the SuperLink hands a reply out while it hears the node's heartbeats, and some time later
+        takes the node for lost.
         """
-        for message_id in self._questions.leaving(self._clock()):
-            if self.delivery.ending:
-                return
-            try:
-                self._send_again(message_id)
-            except (SuperLinkError, ArchiveError) as error:
-                log.warning("a reply was not sent: %s", error)
+        kept = self._questions.leaving(self._clock() if self._superlink.proven else None)
+        self._told.intersection_update(kept)
+        for message_id in kept:
+            with self._turns:
+                if message_id in self._queued:
+                    continue
+                self._queued.add(message_id)
+            self._queue_turn(message_id, partial(self._send_again, message_id))
 
     def close(self) -> None:
         """Try no call again: what was not sent yet is sent after the next start."""
         self.delivery.close()
 
     def _send_again(self, message_id: str) -> None:
+        if self.delivery.ending:
+            return
         try:
             kept = Kept.decode(self._questions.kept(message_id))
-            sealed, chunks = self._index().get(kept.sealed, (None, ())) if kept.sealed else (None, ())
-            if kept.sealed and sealed is None:
-                return self._drop(message_id, "its sealed bytes are gone, for their round is over")
-            reply = kept.reply(sealed, chunks)
         except DecodeError as error:
             return self._drop(message_id, f"it is damaged ({error})")
-        if not self._clock() < end_of(reply):
-            return self._drop(message_id, "nobody waits for it any more")
-        self._log.record(kept.event, message=message_id, **kept.facts, again=AGAIN)
-        self.delivery.send(message_id, reply)
+        until = end_of(kept.metadata(), self._questions.keep_until(message_id))
+        if not self._clock() < until:
+            if self._superlink.proven:  # before that our own clock may be off
+                self._drop(message_id, "nobody waits for it any more")
+            return
+        if kept.superlink != self._superlink.address:
+            return self._keep_back(message_id, kept, OTHER_SUPERLINK)
+        if kept.event == _REPLY and not (kept.bundle and self._holder.accepts(kept.bundle)):
+            return self._keep_back(message_id, kept, CONSENT_IS_OVER)
+        # only now, for the node is up and its register at hand
+        found = next((item for item in self._holder.sealed() if item.digest == kept.sealed), None)
+        if kept.sealed and found is None:
+            return self._drop(message_id, "its sealed bytes are gone, for their round is over")
+        try:
+            reply = kept.reply(found, () if found is None else self._cut(found))
+        except DecodeError as error:
+            return self._drop(message_id, f"it is damaged ({error})")
+        if message_id not in self._told:
+            self._log.record(kept.event, message=message_id, **kept.facts, again=AGAIN)
+            self._told.add(message_id)
+        self.delivery.send(message_id, reply, until)
 
     def _drop(self, message_id: str, why: str) -> None:
-        self._questions.forget(message_id)
-        log.warning("a reply that a gateway before this one noted is not sent: %s", why)
+        self.delivery.forget(message_id)
+        log.warning("a reply that was noted before is not sent: %s", why)
+
+    def _keep_back(self, message_id: str, kept: Kept, why: str) -> None:
+        facts: dict[str, str | int] = {"run": kept.facts.get("run", ""), "reason": why}
+        self._log.record("reply-withheld", message=message_id, **facts)
+        self.delivery.forget(message_id)
+
+    def _queue_turn(self, message_id: str, send: Callable[[], None]) -> None:
+        def turn() -> None:
+            try:
+                send()
+            finally:
+                with self._turns:
+                    self._queued.discard(message_id)
+
+        self._queue(turn)
 
     def _error(
         self, message_id: str, code: int, text: str, event: str, facts: Mapping[str, str | int]
@@ -193,16 +233,39 @@ class Replies:
         return {name: coarse(value) for name, value in measured.items()}
 
     def _index(self) -> dict[bytes, tuple[Sealed, tuple[str, ...]]]:
-        """Return what is sealed now with the names of its chunks, by digest; each is cut and hashed once."""
+        """Return what is sealed now with the names of its chunks, by digest; without what cannot be read now."""
+        now = {}
+        for found in self._holder.sealed():
+            try:
+                now[found.digest] = (found, self._cut(found))
+            except (ArchiveError, OSError) as error:
+                log.warning("sealed bytes cannot be read: %s", error)
         with self._lock:
-            now = {}
-            for found in self._holder.sealed():
-                known = self._sealed.get(found.digest)
-                now[found.digest] = known if known is not None else (found, chunk_ids(found.read()))
-            self._sealed = now
-            return dict(now)
+            self._names = {digest: names for digest, (_, names) in now.items()}
+        return now
+
+    def _cut(self, item: Sealed) -> tuple[str, ...]:
+        """Return the names of the chunks of sealed bytes, which are read and hashed once."""
+        with self._lock:
+            if item.digest not in self._names:
+                self._names[item.digest] = chunk_ids(item.read())
+            return self._names[item.digest]
 
     def _send(self, message_id: str, reply: Reply, event: str, facts: Mapping[str, str | int]) -> None:
-        if self._questions.take(message_id, Kept.of(reply, event, facts).encode()):
+        """Note a reply and queue it; nothing happens if its message is not open any more."""
+        run = reply.message.metadata.run_id
+        bundle = self._questions.bundle_of(run) if event == _REPLY else b""
+        kept = Kept.of(reply, event, facts, superlink=self._superlink.address, bundle=bundle)
+
+        def first() -> None:
             self._log.record(event, message=message_id, **facts)
-            self.delivery.send(message_id, reply)
+            self._told.add(message_id)
+            until = end_of(reply.message.metadata, self._questions.keep_until(message_id))
+            self.delivery.send(message_id, reply, until)
+
+        noted = kept.encode()
+        with self._turns:
+            if message_id in self._queued or not self._questions.take(message_id, noted):
+                return
+            self._queued.add(message_id)
+        self._queue_turn(message_id, first)

@@ -123,6 +123,11 @@ class HttpSuperLink:
         }
 
     @property
+    def address(self) -> str:
+        """Its URL."""
+        return self._url
+
+    @property
     def public_key(self) -> bytes:
         """The node's public key, PEM."""
         return self._public

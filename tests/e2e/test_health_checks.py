@@ -100,6 +100,17 @@ def _started(log: Path, words: list[str], mark: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
+def test_a_second_gateway_of_a_node_ends_before_it_sends_anything(site):
+    """It would send what the first one keeps, whatever port it is given."""
+    [port] = reserve([None])
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "clients.cli", "gateway", str(site.node), "--socket", "/nowhere/no.sock",
+         "--superlink", "https://127.0.0.1:1", "--port", str(port)],
+        cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode != 0 and "another gateway runs for" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["gateway", "relay", "front"])
 def test_a_health_check_tells_a_process_that_answers_from_one_that_is_frozen(site: Site, name: str) -> None:
     process = site.running[name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-import time
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -98,6 +97,7 @@ class FleetInMemory:
     """
 
     public_key = b"-----BEGIN PUBLIC KEY-----"
+    address = "https://superlink.example.org:9092"
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -278,4 +278,10 @@ class SuperNode:
 
 def settle(gateway: Gateway) -> None:
     """Wait until the gateway has sent what it has to send."""
-    gateway._sender.submit(time.time).result(30)
+    gateway._sender.settle(30)
+
+
+def again(gateway: Gateway) -> None:
+    """Let the gateway try again now what it does some seconds later by itself, and wait for that."""
+    gateway._sender.send(gateway._replies.send_again)
+    settle(gateway)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from flwr.app import Message, RecordDict
 from flwr.app.message import remove_content_from_message
@@ -17,6 +22,8 @@ from flwr.proto.runtime_pb2 import PullAppMessagesRequest, PushAppMessagesReques
 from flwr.proto.task_pb2 import Task
 from flwr.server.superlink.linkstate import LinkStateFactory
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
+from flwr.supercore.corestate import in_memory_corestate, sql_corestate
+from flwr.supercore.date import now
 from flwr.supercore.error import FlowerError
 from flwr.supercore.error.catalog import API_ERROR_MAP
 from flwr.supercore.fab import Fab
@@ -40,6 +47,8 @@ class FlowerSuperLink:
         database: Path of its database, or Flower's name for none.
         bundle: The run's app.
     """
+
+    address = "https://superlink.example.org:9092"
 
     def __init__(self, database: str, bundle: bytes) -> None:
         self.content = bundle
@@ -102,6 +111,21 @@ class FlowerSuperLink:
                 object_content=objects[name].deflate(), session_id=answer.session_id,
             )  # fmt: skip
             assert runtime_handlers.push_object(push, self.state, self.task).stored
+
+    def pass_time(self, seconds: float) -> None:
+        """Set its clock forward; the ServerApp is heard of all the while."""
+        for _ in range(math.ceil(seconds / 30)):
+            self._ahead += timedelta(seconds=30)
+            assert self.state.acknowledge_task_heartbeat(self.task.task_id)
+
+    @contextmanager
+    def own_clock(self) -> Iterator[None]:
+        """Let :meth:`pass_time` move the clock that Flower's state reads."""
+        self._ahead = timedelta()
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (in_memory_corestate, sql_corestate):
+                patch.setattr(module, "now", lambda: now() + self._ahead)
+            yield
 
     def take(self) -> list[tuple[Any, Any]]:
         """Pull replies to the newest message, as a ServerApp does; return them with the trees of their objects."""

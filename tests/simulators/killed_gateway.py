@@ -65,7 +65,7 @@ class DoomedWay:
 
     def __init__(self, superlink: Any, fuse: Fuse) -> None:
         self._superlink, self._fuse, self._pushed = superlink, fuse, 0
-        self.public_key = superlink.public_key
+        self.public_key, self.address = superlink.public_key, superlink.address
 
     def call(self, name, request, kind, limit):
         if name == "push-object":
@@ -109,7 +109,7 @@ class Story:
 
     def end(self) -> None:
         """End the gateway, dead or alive."""
-        self.gateway._sender.shutdown(wait=True)
+        self.gateway._sender.close()
         self.questions.close()
 
     def asked(self):

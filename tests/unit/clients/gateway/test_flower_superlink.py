@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from flwr.app import Error
 from flwr.common.constant import ErrorCode
@@ -12,7 +14,7 @@ from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME
 from clients.gateway.compose import error_reply
 from clients.gateway.ports import SuperLinkError
 from fl_core.protocol import envelope
-from tests.simulators.fleet import bundle
+from tests.simulators.fleet import again, bundle
 from tests.simulators.flower_superlink import FlowerSuperLink
 from tests.simulators.killed_gateway import FRAME, OBJECTS, Story, steps
 
@@ -85,10 +87,94 @@ def test_another_reply_to_an_answered_message_is_not_taken(story):
         created_at=asked.created_at, ttl=asked.ttl, message_type=asked.message_type,
     )  # fmt: skip
     other = error_reply(question, code=2, reason="another", now=asked.created_at + 1)
-    story.gateway._replies.delivery.send("other", other)
+    story.gateway._replies.delivery.send("other", other, asked.created_at + asked.ttl)
     assert story.superlink.state.num_message_res() == 1
     [reply] = story.superlink.take()
     assert story.superlink.whole(reply).content[envelope.SEALED]["frame"].data == FRAME
+
+
+def at_object(story, number: int, act) -> None:
+    """Let something happen when this object of the reply is about to be pushed."""
+    call, pushed = story.superlink.call, [0]
+
+    def calling(name, request, kind, limit):
+        pushed[0] += name == "push-object"
+        if name == "push-object" and pushed[0] == number:
+            return act(lambda: call(name, request, kind, limit))
+        return call(name, request, kind, limit)
+
+    story.superlink.call = calling
+
+
+@pytest.mark.parametrize("number", [2, OBJECTS])
+def test_a_reply_that_was_taken_in_part_before_its_session_ran_out_is_lost_and_that_is_said(
+    story, caplog, number
+):
+    """Flower deletes message and objects when three minutes passed since the last one; the ServerApp had been told of it."""
+
+    def late(push):
+        assert story.superlink.take()
+        story.superlink.pass_time(210)
+        return push()
+
+    at_object(story, number, late)
+    with story.superlink.own_clock(), caplog.at_level(logging.WARNING, "suture.gateway"):
+        story.answer()
+    del story.superlink.call
+    assert story.kept() == ()
+    assert "nobody waits for it any more: the SuperLink deleted what had come" in caplog.text
+
+
+def test_so_it_is_where_the_session_ran_out_between_two_turns(story, caplog):
+    def away(push):
+        raise SuperLinkError("push-object: no answer", status=503)
+
+    with story.superlink.own_clock(), caplog.at_level(logging.WARNING, "suture.gateway"):
+        at_object(story, 3, lambda push: cut_off(story, away))
+        story.answer()
+        del story.superlink.call
+        assert len(story.questions.leaving()) == 1 and "nobody waits" not in caplog.text
+        [reply] = story.superlink.take()
+        story.superlink.pass_time(210)
+        with pytest.raises(AssertionError, match="lacks"):
+            story.superlink.whole(reply)  # who asks for an object that lacks learns that it will not come
+        again(story.gateway)
+    assert story.kept() == ()
+    assert "nobody waits for it any more: the SuperLink deleted what had come" in caplog.text
+
+
+def cut_off(story, away):
+    """Let no call through any more."""
+    story.superlink.call = lambda *_: away(None)
+    return away(None)
+
+
+def test_a_reply_whose_session_ran_out_before_anybody_took_it_is_sent_anew(story, caplog):
+    def late(push):
+        story.superlink.pass_time(210)
+        return push()
+
+    at_object(story, 2, late)
+    with story.superlink.own_clock(), caplog.at_level(logging.WARNING, "suture.gateway"):
+        story.answer()
+    del story.superlink.call
+    [reply] = story.superlink.take()
+    assert story.superlink.whole(reply).content[envelope.SEALED]["frame"].data == FRAME
+    assert story.kept() == () and "a reply was not sent" not in caplog.text
+
+
+def test_a_reply_whose_last_answer_was_lost_and_that_was_confirmed_is_not_called_lost(story, caplog):
+    def lost(push):
+        push()
+        [reply] = story.superlink.take()
+        story.superlink.whole(reply)
+        raise SuperLinkError("push-object: no answer", status=503)
+
+    at_object(story, OBJECTS, lost)
+    with caplog.at_level(logging.WARNING, "suture.gateway"):
+        story.answer()
+    del story.superlink.call
+    assert story.kept() == () and "a reply was not sent" not in caplog.text
 
 
 def test_a_run_that_ended_takes_no_reply_and_it_is_kept_no_longer(tmp_path):

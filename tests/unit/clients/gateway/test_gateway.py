@@ -252,17 +252,19 @@ def test_late_pushes_without_end_are_refused_calls_and_no_entries(world):
 def test_a_message_is_withheld_once_whatever_comes_while_the_reply_waits_for_the_superlink(world, kind):
     asked, begun, held = world.asked("train"), threading.Event(), threading.Event()
 
-    def earlier_reply() -> None:  # whose SuperLink is away
+    def earlier_reply() -> None:  # whose node takes its time
         begun.set()
         held.wait(30)
 
-    world.gateway._sender.submit(earlier_reply)
+    world.gateway._sender.note(earlier_reply)
     assert begun.wait(30)
     rows, error = RecordDict({envelope.SEALED: sealed(ROWS)}), Error(2, "again")
     for number in range(50):
         content = {"an error": error, "rows": rows}.get(kind, rows if number % 2 else error)
         world.node.push(asked, content, wait=False)
-    assert world.gateway._sender._work_queue.qsize() == 1, "one reply waits, however often the app answers"
+    assert world.gateway._sender._notes._work_queue.qsize() == 1, (
+        "one reply waits, however often the app answers"
+    )
     held.set()
     settle(world.gateway)
     assert len(world.superlink.replies) == 1
