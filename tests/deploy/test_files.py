@@ -89,9 +89,18 @@ def test_the_base_is_an_exact_release():
 
 @pytest.mark.parametrize("image", ["node", "coordinator", "auditor"])
 def test_every_image_runs_as_a_fixed_user_that_is_not_root_and_says_how_to_ask_it(image):
-    assert last(image, "USER") == "USER 10001:10001"
+    assert last(image, "USER") == ("USER 10001" if image == "node" else "USER 10001:10001")
     assert last(image, "HEALTHCHECK")
     assert re.match(r"ENTRYPOINT \[", last(image, "ENTRYPOINT")), "no shell"
+
+
+def test_the_node_image_alone_starts_no_training_code_as_the_user_of_the_keys():
+    assert (
+        json.loads(last("node", "CMD").removeprefix("CMD "))
+        == composed("hospital.yaml")["services"]["node"]["command"]
+    )
+    assert {"--alone", "--glue-user"} <= set(json.loads(last("node", "CMD").removeprefix("CMD ")))
+    assert re.search(r"useradd --uid 10001 --gid 10001 --groups 10002 .* suture ", " ".join(stages()["node"]))
 
 
 def test_every_package_of_the_images_is_pinned_and_within_the_projects_ranges():

@@ -139,6 +139,7 @@ def test_a_container_is_not_root_and_has_no_capability(built: Built, image: str)
     )
     status = dict(line.split(":\t", 1) for line in said.splitlines() if ":\t" in line)
     assert status["Uid"].split() == status["Gid"].split() == ["10001"] * 4
+    assert status["Groups"].split() == (["10002"] if image == "node" else [])
     assert status["NoNewPrivs"] == "1"
     assert {status[name].strip("0") for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {""}
 
@@ -218,7 +219,12 @@ def test_the_nodes_health_check_tells_whether_its_service_answers(built: Built) 
     records = (str(bundled_csv()), "/tmp/records.csv", "ro")
     init = ["init", "/node", "--name", "Alder Hospital", "--data", "/tmp/records.csv"]
     output(built.host.ask("run", image="node", command=init, **{**how, "mounts": [*mounts, records]}))
+    with (Path(node) / "node.toml").open("a") as toml:
+        toml.write('\n[network]\nsuperlink = "federation.example.org:9092"\n')
     asked(built, "one-node", "node", **how)
+    assert not (Path(node) / "logs").exists(), "it started a gateway and a SuperNode as the keys' user"
+    socket = Path(door) / "node.sock"
+    assert (socket.stat().st_gid, socket.stat().st_mode & 0o777) == (10002, 0o660)
 
 
 def test_the_superlinks_health_check_tells_whether_its_service_answers(built: Built) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.deploy.tools import CONTAINERS, ROOT
 from tests.simulators.compose import HARDENED, NotPlayed, check_known, seconds
 from tests.simulators.dockerfile import UnknownInstruction, parse
-from tests.simulators.images import Builder
+from tests.simulators.images import Builder, Image
 
 
 def test_a_dockerfiles_stages_and_steps_are_read() -> None:
@@ -74,6 +74,19 @@ def test_another_duration_is_refused() -> None:
     for text in ("", "20", "1.5s", "500ms"):
         with pytest.raises(NotPlayed):
             seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("user", "found"),
+    [("1:1", ("1:1", ())), ("1:2", ("1:2", ())), ("1", ("1:1", ("2", "4"))), ("2", ("2:2", ()))],
+)
+def test_a_user_without_a_group_has_those_of_the_image_and_one_with_a_group_no_other(
+    user: str, found: tuple[str, tuple[str, ...]], tmp_path: Path
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwd").write_text("node:x:1:1::/tmp:/no\nglue:x:2:2::/tmp:/no\n")
+    (tmp_path / "etc" / "group").write_text("node:x:1:\nglue:x:2:node\nno:x:3:nodes\nmore:x:4:other,node\n")
+    assert Image(root=tmp_path, user=user).identity() == found
 
 
 @pytest.mark.parametrize(

@@ -144,12 +144,14 @@ class Inside:
             for source, target, mode in how.pop("mounts", ())
         )
         mounts = (*made.anonymous({mount.target for mount in mounts}, self._folder), *mounts)
+        user, groups = made.identity()
         spec = Spec(
             root=made.root,
             command=[*entrypoint, *(made.command if command is None else command)],
             **{
                 "environment": made.environment,
-                "user": made.user,
+                "user": user,
+                "groups": () if "user" in how else groups,
                 "workdir": made.workdir,
                 "mounts": mounts,
                 **how,

@@ -80,6 +80,18 @@ class Image:
     healthcheck: list[str] | None = None
     patience: dict[str, str] = field(default_factory=dict)
 
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """Return user and group, and further groups: an engine asks the image's own files for what USER does not name.
+
+        Where USER names a group, it is the only one.
+        """
+        if ":" in self.user:
+            return self.user, ()
+        users = [line.split(":") for line in (self.root / "etc" / "passwd").read_text().splitlines()]
+        groups = [line.split(":") for line in (self.root / "etc" / "group").read_text().splitlines()]
+        [(name, group)] = [(one[0], one[3]) for one in users if one[2] == self.user]
+        return f"{self.user}:{group}", tuple(one[2] for one in groups if name in one[3].split(","))
+
     def volume(self, target: str, folder: Path) -> Path:
         """Return a named volume's folder. A new one gets content, owner and rights of the image's own, as engines do it."""
         if not folder.exists():
@@ -174,11 +186,13 @@ class Builder:
 
     def _run(self, image: Image, environment: dict[str, str], step: Instruction) -> None:
         mounted = {target: self.images[stage].root for target, stage in step.flags.items()}
+        user, groups = image.identity()
         spec = Spec(
             root=image.root,
             command=["/bin/sh", "-c", step.words[0]],
             environment={"HOME": "/root", **environment},
-            user=image.user,
+            user=user,
+            groups=groups,
             workdir=image.workdir,
             mounts=tuple(Mount(source=root, target=to, read_only=True) for to, root in mounted.items()),
         )
