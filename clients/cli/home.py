@@ -12,7 +12,7 @@ from urllib.parse import quote
 from clients.cli.arguments import Folder
 from clients.node.config import FILE, Config, read_config
 from clients.node.house import CHAIN
-from clients.node.key_files import PASSPHRASE_VARIABLE, read_passphrase
+from clients.node.key_files import PASSPHRASE_VARIABLE, passphrase_file, read_passphrase
 from clients.node.ledger_access import at_hand
 from clients.node.logbook import Logbook
 from fl_core.errors import InputError
@@ -58,14 +58,12 @@ class HomeWindow(Window):
 
 def home_account(folder: Path) -> Account:
     """Return the account of a node's folder; opens no key."""
-    keys = folder / "keys"
-    stored = (keys / "passphrase").exists()
+    stored = passphrase_file(folder)
     source = (
-        f"passphrase-file={quote(str(keys / 'passphrase'))}"
-        if stored
-        else f"passphrase-env={PASSPHRASE_VARIABLE}"
+        f"passphrase-env={PASSPHRASE_VARIABLE}" if stored is None else f"passphrase-file={quote(str(stored))}"
     )
-    return Account(f"file:{quote(str(keys / 'account.json'))}?{source}", folder / "outbox.sqlite")
+    keystore = quote(str(folder / "keys" / "account.json"))
+    return Account(f"file:{keystore}?{source}", folder / "outbox.sqlite")
 
 
 def followed(folder: Path) -> tuple[Config, LedgerAddress]:

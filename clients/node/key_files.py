@@ -34,18 +34,44 @@ def given_passphrase() -> Secret | None:
     return Secret(given) if given else None
 
 
+def passphrase_file(folder: Path) -> Path | None:
+    """Return the file ``keys/passphrase``, unless it is missing or empty.
+
+    An empty one is what a container engine leaves where it mounts a secret into the folder. One that cannot be read is there.
+    """
+    path = folder / "keys" / "passphrase"
+    try:
+        if path.stat().st_size == 0 or not _passphrase_in(path):
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return path  # who opens it says what is wrong
+    return path
+
+
+def _passphrase_in(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1024).rstrip(_LINE_END)
+
+
 def read_passphrase(folder: Path) -> Secret:
     """Return what opens the node's keystores: ``keys/passphrase``, or else the environment's ``SUTURE_NODE_PASSPHRASE``.
 
     Raises:
         InputError: There is neither.
     """
-    path = folder / "keys" / "passphrase"
-    if not path.exists() and (given := given_passphrase()) is not None:
+    path = passphrase_file(folder)
+    if path is None:
+        given = given_passphrase()
+        if given is None:
+            raise InputError(
+                f"There is no passphrase: {folder / 'keys' / 'passphrase'} is missing or empty.",
+                fix=f"Point to a folder made for a node, or set {PASSPHRASE_VARIABLE}.",
+            )
         return given
     try:
-        with path.open("rb") as file:
-            return Secret(file.read(1024).rstrip(_LINE_END))
+        return Secret(_passphrase_in(path))
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}).",

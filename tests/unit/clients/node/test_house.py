@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from clients.cli.home import home_account
 from clients.errors import NodeStateError
 from clients.node.house import create_house, open_house, open_node, write_config
 from clients.node.logbook import Logbook
 from clients.node.policy import Policy
-from fl_core.errors import InputError
+from fl_core.errors import InputError, SutureError
 from fl_core.randomness import SystemRandomSource
 from ledger.address import LedgerAddress
 from ledger.logbook import Kind
@@ -42,6 +43,26 @@ def test_a_damaged_salt_is_named_with_a_fix_and_not_quoted(folder: Path, salt: b
         open_house(folder)
     assert "copy" in refused.value.fix
     assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("content", [b"", b"\n"])
+def test_an_empty_passphrase_file_is_none(
+    folder: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container engine leaves one where it mounts a secret into a bind mount."""
+    kept = folder / "keys" / "passphrase"
+    passphrase, account = kept.read_bytes(), open_house(folder).account.address
+    kept.write_bytes(content)
+    monkeypatch.delenv("SUTURE_NODE_PASSPHRASE", raising=False)
+    with pytest.raises(InputError, match="is missing or empty") as refused:
+        open_house(folder)
+    assert "SUTURE_NODE_PASSPHRASE" in refused.value.fix
+    monkeypatch.setenv("SUTURE_NODE_PASSPHRASE", passphrase.decode())
+    assert open_house(folder).account.address == home_account(folder).signer.address == account
+    kept.write_bytes(b"another")  # one that is there comes first
+    for opening in (lambda: open_house(folder), lambda: home_account(folder).signer):
+        with pytest.raises(SutureError, match="does not open"):
+            opening()
 
 
 def test_a_folder_is_private(folder: Path) -> None:
