@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import ssl
 from urllib.parse import urlsplit
@@ -47,7 +48,11 @@ def check_ledger(patient: Patient) -> list[Finding]:
 
 
 def _join(patient: Patient) -> str:
-    return f"Get the consortium's ledger.toml: suture-node join {patient.folder} ledger.toml"
+    return f"Get the consortium's ledger.toml: {_command(patient, 'join')} ledger.toml"
+
+
+def _command(patient: Patient, words: str) -> str:
+    return f"suture-node {words} {shlex.quote(str(patient.folder))}"
 
 
 def _ask(address: LedgerAddress) -> list[Finding]:
@@ -90,7 +95,8 @@ def _doubts(patient: Patient, address: LedgerAddress) -> list[Finding]:
     if not address.code and address.path is None:
         found.append(
             warning(
-                "The contract's code hash is not pinned.", "Join again with the consortium's ledger.toml."
+                "The contract's code hash is not pinned.",
+                f"Copy the line `code` of the consortium's ledger.toml into [ledger] of {patient.folder / 'node.toml'}.",
             )
         )
     return found
@@ -121,21 +127,13 @@ def check_member(patient: Patient) -> list[Finding]:
                 )
             ]
         if not keys.epoch:
-            mend = f"suture-node keys register {patient.folder}"
+            mend = _command(patient, "keys register")
             return [failure("No keys are registered for the account.", mend)]
-        found = []
+        found, mend = [], f"Replace the registered keys by new ones: {_command(patient, 'keys rotate')}"
         if keys.signer not in registered_signers(patient.folder):
-            found.append(
-                failure(
-                    "The ledger has another signing key than this folder.", "Register this folder's keys."
-                )
-            )
+            found.append(failure("The ledger has another signing key than this folder.", mend))
         if keys.encryption != transport_key_digest(open_transport(patient.folder).public):
-            found.append(
-                failure(
-                    "The ledger has another transport key than this folder.", "Register this folder's keys."
-                )
-            )
+            found.append(failure("The ledger has another transport key than this folder.", mend))
         return found or [
             ok(f"A member since epoch {member.epoch}, with key set {keys.epoch} of this folder.")
         ]

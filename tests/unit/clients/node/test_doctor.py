@@ -250,6 +250,19 @@ def test_a_logbook_that_was_altered_or_says_more_than_the_register_is_a_failure(
     the_one(look(folder, "register"), Grade.OK, "whole")
 
 
+def test_an_unpinned_contract_is_pinned_by_a_line_since_a_second_join_is_refused(folder):
+    config = folder / "node.toml"
+    section = f'\n[ledger]\nchain = "https://127.0.0.1:1"\nchain_id = 5\ncontract = "{"11" * 20}"\n'
+    config.write_text(config.read_text() + section)
+    the_one(
+        look(folder, "ledger"),
+        Grade.WARNING,
+        f"line `code` of the consortium's ledger.toml into [ledger] of {config}",
+    )
+    config.write_text(config.read_text() + f'code = "{"22" * 32}"\n')
+    assert "not pinned" not in str(look(folder, "ledger"))
+
+
 def test_a_line_that_a_crash_cut_off_is_a_warning_and_hides_nothing_else(folder):
     logbook = Logbook(folder, account_of(folder), clock=lambda: NOW)
     for _ in range(3):
