@@ -184,7 +184,7 @@ def check_copy(patient: Patient) -> list[Finding]:
 
 
 def check_partners(patient: Patient) -> list[Finding]:
-    """Check that SuperLink and relay, where they are configured, can be reached, and that their certificates hold."""
+    """Check that SuperLink and relay are named and can be reached, and that their certificates hold."""
     try:
         network = patient.network
     except SutureError as error:
@@ -194,6 +194,8 @@ def check_partners(patient: Patient) -> list[Finding]:
         scheme, _, place = network.superlink_url.partition("://")
         host, _, port = place.rstrip("/").rpartition(":")
         found.append(_reach(patient, "SuperLink", host.strip("[]"), port, tls=scheme != "http"))
+    else:
+        found.append(_unnamed(patient, "SuperLink", "superlink", "federation.example.org:9092"))
     if network.relay:
         parts = urlsplit(network.relay)
         tls = parts.scheme == "https"
@@ -202,7 +204,17 @@ def check_partners(patient: Patient) -> list[Finding]:
         except ValueError:
             port = ""
         found.append(_reach(patient, "relay", parts.hostname or "", port, tls=tls))
-    return found or [ok("node.toml names neither SuperLink nor relay in [network].")]
+    else:
+        found.append(_unnamed(patient, "relay", "relay", "https://federation.example.org:9443"))
+    return found
+
+
+def _unnamed(patient: Patient, what: str, key: str, example: str) -> Finding:
+    return warning(
+        f"The {what} was not looked at: node.toml names none in [network].",
+        f'Ask the coordinator for its address, and write {key} = "{example}" with it into [network] of '
+        f"{patient.folder / 'node.toml'}; not needed where serve gets it as --{key}.",
+    )
 
 
 def _reach(patient: Patient, what: str, host: str, port: str, *, tls: bool) -> Finding:

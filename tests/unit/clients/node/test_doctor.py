@@ -405,7 +405,8 @@ def test_a_certificate_that_is_over_anothers_or_unknown_is_refused(folder, tmp_p
     ca = f'ca = "{pem}"' if with_ca else ""
     found = partners(folder, f'relay = "https://localhost:{serve(pem)}"\n{ca}')
     the_one(found, Grade.FAILURE, "is refused")
-    assert reason in found[0][1] and mend in found[0][1]
+    (_, said) = next(one for one in found if one[0] is Grade.FAILURE)
+    assert reason in said and mend in said
 
 
 @pytest.mark.network
@@ -423,7 +424,7 @@ def test_a_wrong_port_a_wrong_name_and_a_wrong_file_are_told_in_words_without_co
         ('relay = "https://relay.invalid:9"', "its name is not known here", "DNS"),
         (f'superlink = "localhost:{plain}"\nca = "none.pem"', "holds no certificates", "PEM"),
     ):
-        ((grade, said),) = partners(folder, lines)
+        (grade, said) = min(partners(folder, lines), key=lambda one: "was not looked at" in one[1])
         assert grade is Grade.FAILURE and found in said and mend in said
         assert "Errno" not in said and "_ssl.c" not in said
     (*_, (grade, said)) = [one for one in look(folder, "ledger") if one[0] is Grade.FAILURE]
@@ -442,6 +443,24 @@ def test_a_partner_without_tls_is_a_warning_and_one_that_is_not_there_a_failure(
     the_one(partners(folder, f'superlink = "127.0.0.1:{free}"'), Grade.FAILURE, "cannot be reached")
     the_one(partners(folder, 'superlink = "nonsense"'), Grade.FAILURE, "is not host:port")
     the_one(partners(folder, "port = 3"), Grade.FAILURE, "[network]")
+
+
+@pytest.mark.network
+def test_a_partner_that_is_not_named_is_a_warning_with_the_line_to_write(folder, tmp_path, serve):
+    the_two = [grade for grade, said in look(folder, "partners") if "was not looked at" in said]
+    assert the_two == [Grade.WARNING, Grade.WARNING]
+    pem = certificate(tmp_path, days=90)
+    config = folder / "node.toml"
+    for key, what, url, missing in (
+        ("relay", "relay", "https://localhost", "SuperLink"),
+        ("superlink", "SuperLink", "localhost", "relay"),
+    ):
+        found = partners(folder, f'{key} = "{url}:{serve(pem)}"\nca = "{pem}"')
+        the_one(found, Grade.OK, f"The {what} at localhost")
+        the_one(found, Grade.WARNING, f"The {missing} was not looked at")
+        the_one(found, Grade.WARNING, f'{missing.lower()} = "')
+        the_one(found, Grade.WARNING, f"into [network] of {config}")
+        assert len(found) == 2
 
 
 # ---------------------------------------------------------------------- the command
