@@ -76,7 +76,7 @@ def test_superlink_and_supernode_are_killed_in_every_phase_on_services() -> None
     assert len({kill.name for kill in KILLS}) == len(KILLS)
     phases = {party: {kill.phase for kill in KILLS if kill.party == party} for party in ON_SERVICES}
     assert phases[SUPERLINK] == phases[SUPERNODE] >= {
-        "before the opening", "opening", "training", "upload", "share check", "commit U", "reveal",
+        "before the opening", "opening", "training", "upload", "commit V", "share check", "commit U", "reveal", "finalise",
     }  # fmt: skip
     assert all(phases.values())
 
