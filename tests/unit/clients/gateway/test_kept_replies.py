@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import threading
@@ -12,8 +13,10 @@ from contextlib import closing
 import pytest
 from flwr.app import Array, ArrayRecord, Error, RecordDict
 from flwr.common.constant import ErrorCode
+from flwr.proto.message_pb2 import Metadata
 
 from clients.gateway.alone import run_alone
+from clients.gateway.delivery import end_of
 from clients.gateway.gateway import Gateway
 from clients.gateway.questions import KEEP_S, MAX_METADATA, Questions
 from clients.gateway.replies import AGAIN, CONSENT_IS_OVER, FAILED, OTHER_SUPERLINK
@@ -150,6 +153,11 @@ def test_a_message_without_an_end_keeps_its_reply_a_week(story):
     assert story.questions.leaving() == () and story.superlink.replies == []
 
 
+@pytest.mark.parametrize(("ttl", "end"), [(5.0, 105.0), (1e300, 700.0), (math.inf, 700.0), (math.nan, 700.0)])
+def test_nobody_waits_longer_than_a_message_is_known(ttl, end):
+    assert end_of(Metadata(created_at=100.0, ttl=ttl), 700.0) == end
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -254,7 +262,7 @@ def test_what_is_kept_is_tried_again_without_a_restart_of_the_gateway(story):
     questions.close()
 
 
-def test_a_reply_is_noted_although_an_earlier_one_is_being_sent(story):
+def test_a_reply_is_noted_although_an_earlier_one_is_being_sent(story, words):
     story.start()
     story.node.activate()
     story.question, begun, held = story.asked(), threading.Event(), threading.Event()
@@ -265,13 +273,14 @@ def test_a_reply_is_noted_although_an_earlier_one_is_being_sent(story):
 
     story.gateway._sender.send(earlier_reply)
     assert begun.wait(30)
+    story.gateway._sender.send(story.gateway._replies.send_again)  # finds it noted, and queued already
     story.node.push(story.question, story.frame(), wait=False)
     assert becomes(lambda: story.kept() == (story.question.metadata.message_id,), 30.0)
     assert story.log.of("reply-sent") == [] and story.superlink.replies == []
-    story.gateway._sender.send(story.gateway._replies.send_again)
     held.set()
     settle(story.gateway)
-    assert arrived(story) and [line.get("again") for line in story.log.of("reply-sent")] == [None]
+    assert arrived(story) and words() == ""
+    assert [line.get("again") for line in story.log.of("reply-sent")] == [None]
 
 
 def test_one_gateway_runs_for_a_folder(tmp_path):
