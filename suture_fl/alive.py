@@ -35,6 +35,10 @@ class NoAnswer(SutureError):
     """A service does not answer, or answers that it failed."""
 
 
+class AnswersFailure(NoAnswer):
+    """A service answers that it failed."""
+
+
 class _Stay(urllib.request.HTTPRedirectHandler):
     """A redirect is an answer, and is not followed."""
 
@@ -51,7 +55,8 @@ def check_alive(place: str, authority: Path | None = None) -> None:
 
     Raises:
         InputError: It is no place, or the file cannot be used.
-        NoAnswer: Nobody answers there within :data:`PATIENCE_S` seconds, or an answer says that the server failed.
+        NoAnswer: Nobody answers there within :data:`PATIENCE_S` seconds.
+        AnswersFailure: An answer says that the server failed.
     """
     try:
         parts = urlsplit(place)
@@ -76,7 +81,7 @@ def check_alive(place: str, authority: Path | None = None) -> None:
     except urllib.error.HTTPError as error:
         with error:
             if error.code >= SERVER_FAILED:
-                raise NoAnswer(
+                raise AnswersFailure(
                     f"{place} answers with status {error.code}.", fix="Look at its log."
                 ) from error
     except (OSError, ValueError) as error:  # ValueError: what answers does not speak HTTP

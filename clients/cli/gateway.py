@@ -42,6 +42,13 @@ def gateway(
             help="PEM file of the authorities for the SuperLink; default: node.toml's, or the system's."
         ),
     ] = None,
+    supervised: Annotated[
+        bool,
+        typer.Option(
+            "--supervised",
+            help="Leave messages whose time is over to suture-node serve, which runs the SuperNode and kills it.",
+        ),
+    ] = False,
     json_logs: JsonLogs = False,
 ) -> None:
     """Pass Flower's fleet calls to the SuperLink: accepted bundles in, sealed frames out, nothing else, until SIGTERM or Ctrl-C."""
@@ -79,6 +86,8 @@ def gateway(
     holder = NodeHolder(folder, socket)
     door = Gateway(holder, far, questions, outgoing, clock=time.time)
     logging.getLogger("suture.gateway").info("%s: gateway on %s:%d", house.name, host, port)
+    if not supervised:
+        door.overdue.start()
     try:
         server(door, outgoing, port, host).run()
     finally:

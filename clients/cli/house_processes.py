@@ -66,7 +66,7 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
         log.warning(SAME_USER, extra={"event": "same-user"})
     gateway = [
         *(sys.executable, "-P", "-m", "clients.cli", "gateway", str(folder), "--socket", str(socket)),
-        *("--superlink", outside.superlink, "--port", str(outside.gateway_port)),
+        *("--superlink", outside.superlink, "--port", str(outside.gateway_port), "--supervised"),
     ]
     if outside.certificates is not None:
         gateway += ["--root-certificates", str(outside.certificates)]
@@ -102,7 +102,7 @@ def keep_running(
     """Keep the processes running until ``stop`` is set, then end them.
 
     A SuperNode whose app hangs answers nothing ever again, so it is killed with its app, noted by ``note`` and started anew
-    when the time of a message that it holds is over. Called in the main thread: the kernel ends the children with the thread that started them.
+    when the time of a message that it holds is over; the gateway, which would only write that down, is told to leave it. Called in the main thread: the kernel ends the children with the thread that started them.
     """
     supernode, looked = kept[-1], 0.0
     adopt_orphans()  # an app may leave daemons behind, which end with the SuperNode

@@ -37,6 +37,7 @@ from clients.gateway.arrival import PULL_S, Arrival
 from clients.gateway.bundles import BundleRefused, Bundles
 from clients.gateway.delivery import Proven
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
+from clients.gateway.overdue import Overdue
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
 from clients.gateway.questions import Questions, well_formed
 from clients.gateway.replies import Replies
@@ -93,6 +94,9 @@ class Gateway:
         clock: Unix time in seconds.
         pull_s: How long one pull waits for the check of a message, in seconds.
         again_s: Seconds after which a reply that was not sent is tried again.
+
+    Attributes:
+        overdue: Messages whose time is over; looks for them where nobody else does, once it is started.
     """
 
     def __init__(
@@ -115,6 +119,7 @@ class Gateway:
         self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
         self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
+        self.overdue = Overdue(questions, log, clock=clock)
         self._bundles = Bundles(superlink, holder)
         self._sender = Sender(again_s)
         self._replies = Replies(
@@ -176,6 +181,7 @@ class Gateway:
 
     def close(self) -> None:
         """Wait for replies that are being sent; a SuperLink that is away is not waited for, and gets them after the next start."""
+        self.overdue.close()
         self._replies.close()
         self._sender.close()
 
@@ -188,6 +194,7 @@ class Gateway:
         return Node(node_id=int(known))
 
     def _register(self, _: Proto) -> Proto:
+        self.overdue.goes_on()  # a SuperNode's first call
         return fleet_pb2.RegisterNodeFleetResponse(node_id=0)
 
     def _unregister(self, _: Proto) -> Proto:
@@ -245,6 +252,7 @@ class Gateway:
     def _pull(self, _: Proto) -> Proto:
         """Hand in the message whose check is over; take one from the SuperLink only when none is being checked."""
         nothing = fleet_pb2.PullMessagesResponse()
+        self.overdue.goes_on()
         with self._pulling:
             if self._arrival is None:
                 self._arrival = self._arrive()

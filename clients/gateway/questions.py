@@ -171,17 +171,22 @@ class Questions:
         with self._lock:
             self._db.execute("DELETE FROM replies WHERE id=?", (message_id,))
 
+    def over(self, now: float) -> tuple[tuple[str, str], ...]:
+        """Return name and run of each message that was not answered and whose time is over."""
+        with self._lock:
+            return self._over(now)
+
     def give_up(self, now: float) -> bool:
         """Note every message whose time is over as answered; return whether there was one."""
         with self._lock:
-            rows = self._db.execute("SELECT id, metadata FROM questions WHERE answered=0").fetchall()
-            over = []
-            for name, data in rows:
-                metadata = Metadata.FromString(bytes(data))
-                if metadata.created_at + metadata.ttl < now:
-                    over.append((name,))
-            self._db.executemany("UPDATE questions SET answered=1 WHERE id=?", over)
-        return bool(over)
+            names = [(name,) for name, _ in self._over(now)]
+            self._db.executemany("UPDATE questions SET answered=1 WHERE id=?", names)
+        return bool(names)
+
+    def _over(self, now: float) -> tuple[tuple[str, str], ...]:
+        rows = self._db.execute("SELECT id, run, metadata FROM questions WHERE answered=0 ORDER BY came")
+        read = [(str(name), str(run), Metadata.FromString(bytes(data))) for name, run, data in rows]
+        return tuple((name, run) for name, run, asked in read if asked.created_at + asked.ttl < now)
 
     def fact(self, name: str) -> str | None:
         """Return a remembered fact."""

@@ -1,7 +1,8 @@
 """The gateway's HTTP server: bounded bodies, known paths, everything else 403.
 
 ``GET /health`` is the health check of its container: an empty answer from the loop that serves all calls. It asks neither node nor
-SuperLink, and is no line of the logbook.
+SuperLink, and is no line of the logbook. ``GET /health/supernode`` is part of the SuperNode's: 503 while that holds a message whose time is
+over (:mod:`clients.gateway.overdue`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from clients.gateway.ports import OutgoingLog
 LOOPBACK = "127.0.0.1"
 PREFIX = "/v1/fleet/"
 HEALTH = "/health"
+HEALTH_SUPERNODE = "/health/supernode"
 AT_A_TIME = 8
 """Calls that are served at a time; bounds memory to this many objects."""
 
@@ -36,6 +38,9 @@ def application(gateway: Gateway, log: OutgoingLog) -> Starlette:
 
     async def health(_: Request) -> Response:
         return Response(status_code=204)
+
+    async def supernode(_: Request) -> Response:
+        return Response(status_code=503 if gateway.overdue.held else 204)
 
     async def call(request: Request) -> Response:
         name = request.url.path.removeprefix(PREFIX)
@@ -57,7 +62,11 @@ def application(gateway: Gateway, log: OutgoingLog) -> Starlette:
         return Response(answer.body, answer.status, media_type=_PROTOBUF if answer.status == 200 else _JSON)
 
     return Starlette(
-        routes=[Route(HEALTH, health, methods=["GET"]), Route("/{path:path}", call, methods=_METHODS)]
+        routes=[
+            Route(HEALTH, health, methods=["GET"]),
+            Route(HEALTH_SUPERNODE, supernode, methods=["GET"]),
+            Route("/{path:path}", call, methods=_METHODS),
+        ]
     )
 
 

@@ -117,13 +117,14 @@ def test_a_container_is_restarted_for_what_it_is_itself_and_a_supernode_without_
         for probe in ("startup", "liveness", "readiness")
     }
     own = {
-        "node": "unix:/run/suture/node.sock",
-        "gateway": "http://127.0.0.1:9093/health",
-        "supernode": "http://127.0.0.1:9094/health",
+        "node": ["unix:/run/suture/node.sock"],
+        "gateway": ["http://127.0.0.1:9093/health"],
+        # the gateway's word on the SuperNode; one that does not answer is not held against it
+        "supernode": ["--gateway", "http://127.0.0.1:9093/health/supernode", "http://127.0.0.1:9094/health"],
     }
-    for name, place in own.items():
-        assert asks[name, "startup"] == asks[name, "liveness"] == [place]
-        assert asks[name, "readiness"] == ([place, own["node"]] if name == "supernode" else [place])
+    for name, words in own.items():
+        assert asks[name, "startup"] == asks[name, "liveness"] == words
+        assert asks[name, "readiness"] == words + (own["node"] if name == "supernode" else [])
 
 
 def test_training_code_has_no_key_and_no_passphrase():
