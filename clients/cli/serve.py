@@ -72,7 +72,7 @@ def serve(
     ] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(help="Serve Prometheus metrics at this loopback address, e.g. 127.0.0.1:9464."),
+        typer.Option(help="Serve Prometheus metrics at this address, e.g. 127.0.0.1:9464."),
     ] = None,
     json_logs: JsonLogs = False,
 ) -> None:
