@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from coordinator.launch import underway
 from coordinator.store.presence import at_work, somebody_at_work
+from tests.simulators.process_tree import becomes
 
 HOLDS = """
 import sys, time
@@ -20,6 +22,15 @@ with at_work(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+
+EXECUTOR = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2]], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+"""Starts a program, as Flower's SuperExec does, and waits."""
 
 
 def test_nobody_is_at_work_on_a_run_that_was_never_started(tmp_path: Path) -> None:
@@ -34,6 +45,21 @@ def test_a_program_is_seen_at_work_until_it_is_killed(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait(10.0)
     assert not somebody_at_work(tmp_path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes")
+def test_a_program_that_outlives_its_executor_is_not_seen(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", EXECUTOR, HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as executor:
+        assert executor.stdout is not None
+        program = int(executor.stdout.readline())
+        try:
+            assert somebody_at_work(tmp_path)
+            executor.kill()
+            assert becomes(lambda: not somebody_at_work(tmp_path), 10.0)
+            os.kill(program, 0)  # it has not ended
+        finally:
+            os.kill(program, signal.SIGKILL)
 
 
 class Flower:
