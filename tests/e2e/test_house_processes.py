@@ -33,7 +33,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-START_S, GONE_S = 600.0, 120.0
+START_S, GONE_S = 600.0, 15.0
 
 
 class Service:
@@ -66,7 +66,7 @@ class Service:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return exit_of(self.process, self.log)
+        return exit_of(self.process, self.log, 30.0)
 
     def joined(self) -> int:
         log = self.node / "logs" / "supernode.log"

@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-START_S, GONE_S = 600.0, 120.0
+START_S, GONE_S = 600.0, 15.0
 
 
 class Service:
@@ -72,7 +72,7 @@ class Service:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return exit_of(self.process, self.log)
+        return exit_of(self.process, self.log, 30.0)
 
     def activated(self, key: Path) -> bool:
         """Whether the SuperLink lets a SuperNode with this key in."""
@@ -122,7 +122,7 @@ def test_what_dies_is_started_again_and_keys_stay_enrolled_over_crashes_and_rest
     ):
         [process] = processes_of(*words) - {service.process.pid}
         os.kill(process, signal.SIGKILL)
-        assert becomes(lambda process=process: not Path(f"/proc/{process}").exists(), GONE_S)
+        assert becomes(lambda process=process: not Path(f"/proc/{process}").exists(), 5.0)
         assert becomes(lambda: service.activated(known), START_S), service.log()
     assert service.log().count("is started again") >= 2
 

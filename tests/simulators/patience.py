@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-STOP_S = 180.0
-"""For the end of a service that was told to end; a container's engine gives it 60 seconds on a machine that is not loaded."""
+STOP_S = 60.0
+"""For the end of a service that was told to end: what a container's engine gives it."""
 TAIL = 4000  # characters of a log in an error
 
 VARIABLE = "PYTEST_PATIENCE"

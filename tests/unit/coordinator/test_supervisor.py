@@ -92,23 +92,23 @@ def start_parent(
 )
 def test_nothing_survives_a_parent_that_is_killed(tmp_path, mark, number, tree):
     parent = start_parent(tmp_path, mark, tree)
-    assert becomes(lambda: len(marked(mark)) == 2 + 2 * TREE_SIZE, 60.0)
+    assert becomes(lambda: len(marked(mark)) == 2 + 2 * TREE_SIZE, 5.0)
     parent.send_signal(number)
-    parent.wait(60.0)
-    assert becomes(lambda: not marked(mark), 60.0), marked(mark)
+    parent.wait(10.0)
+    assert becomes(lambda: not marked(mark), 10.0), marked(mark)
 
 
 @pytest.mark.parametrize("end", ["pass", "raise RuntimeError", "os._exit(3)"])
 def test_nothing_survives_a_parent_that_ends(tmp_path, mark, end):
     parent = start_parent(tmp_path, mark, "SCATTERED", end)
-    parent.wait(60.0)
-    assert becomes(lambda: not marked(mark), 60.0), marked(mark)
+    parent.wait(10.0)
+    assert becomes(lambda: not marked(mark), 10.0), marked(mark)
 
 
 def test_closing_returns_when_nothing_is_left(tmp_path, mark):
     supervised = Supervised(tmp_path)
     supervised.start("tree", command(SCATTERED), environment(mark), tmp_path)
-    assert becomes(lambda: len(marked(mark)) == TREE_SIZE, 60.0)
+    assert becomes(lambda: len(marked(mark)) == TREE_SIZE, 5.0)
     supervised.close()
     assert marked(mark) == set()
     supervised.close()
@@ -117,9 +117,9 @@ def test_closing_returns_when_nothing_is_left(tmp_path, mark):
 def test_a_supervisor_that_is_asked_to_end_takes_everything_with_it(tmp_path, mark):
     supervised = Supervised(tmp_path)
     supervised.start("tree", command(SCATTERED), environment(mark), tmp_path)
-    assert becomes(lambda: len(marked(mark)) == TREE_SIZE, 60.0)
+    assert becomes(lambda: len(marked(mark)) == TREE_SIZE, 5.0)
     os.kill(supervised.pid, signal.SIGTERM)
-    assert becomes(lambda: not marked(mark), 60.0), marked(mark)
+    assert becomes(lambda: not marked(mark), 10.0), marked(mark)
     with pytest.raises(ProcessDied, match="does not answer"):
         supervised.status()
     supervised.close()
@@ -128,9 +128,9 @@ def test_a_supervisor_that_is_asked_to_end_takes_everything_with_it(tmp_path, ma
 def test_direct_children_do_not_survive_a_supervisor_that_is_killed(tmp_path, mark):
     supervised = Supervised(tmp_path)
     supervised.start("child", command("import time; time.sleep(600)"), environment(mark), tmp_path)
-    assert becomes(lambda: len(marked(mark)) == 1, 60.0)
+    assert becomes(lambda: len(marked(mark)) == 1, 5.0)
     os.kill(supervised.pid, signal.SIGKILL)
-    assert becomes(lambda: not marked(mark), 60.0), marked(mark)
+    assert becomes(lambda: not marked(mark), 5.0), marked(mark)
     supervised.close()
 
 
@@ -159,9 +159,9 @@ def test_without_the_kernels_help_process_groups_are_ended(tmp_path, mark):
         run.stdin.write(json.dumps(request).encode() + b"\n")
         run.stdin.flush()
         assert b'"pid"' in run.stdout.readline()
-        assert becomes(lambda: len(marked(mark)) == 2, 60.0)
+        assert becomes(lambda: len(marked(mark)) == 2, 5.0)
         run.stdin.close()
-        run.wait(60.0)
+        run.wait(10.0)
     assert marked(mark) == set()
 
 
@@ -173,15 +173,15 @@ def test_killing_one_process_takes_its_family_and_leaves_the_others(supervised, 
     family += "start_new_session=True); time.sleep(600)"
     other = supervised.start("other", command("import time; time.sleep(600)"), environment(mark), tmp_path)
     supervised.start("family", command(family), environment(mark), tmp_path)
-    assert becomes(lambda: len(marked(mark)) == 3, 60.0)
+    assert becomes(lambda: len(marked(mark)) == 3, 5.0)
     supervised.kill(["family"])
-    assert becomes(lambda: marked(mark) == {other}, 60.0)
+    assert becomes(lambda: marked(mark) == {other}, 2.0)
     assert supervised.status() == {"family": -signal.SIGKILL, "other": None}
 
 
 def test_killing_what_has_ended_or_never_was_does_nothing(supervised, tmp_path):
     supervised.start("short", command("pass"), os.environ, tmp_path)
-    assert becomes(lambda: supervised.status()["short"] == 0, 60.0)
+    assert becomes(lambda: supervised.status()["short"] == 0, 5.0)
     supervised.kill(["short", "unheard of"])
     assert supervised.status() == {"short": 0}
 
@@ -190,7 +190,7 @@ def test_the_exit_status_and_the_output_are_kept(supervised, tmp_path):
     supervised.start(
         "worker", command("import sys; print('out'); sys.exit('went wrong')"), os.environ, tmp_path
     )
-    assert becomes(lambda: supervised.status()["worker"] == 1, 60.0)
+    assert becomes(lambda: supervised.status()["worker"] == 1, 5.0)
     assert set(supervised.log_of("worker").read_text().split("\n")) == {"out", "went wrong", ""}
 
 
@@ -200,7 +200,7 @@ def test_a_name_can_be_used_again_when_its_process_has_ended_and_not_before(supe
         supervised.start("worker", command("pass"), os.environ, tmp_path)
     supervised.kill(["worker"])
     supervised.start("worker", command("print('again')"), os.environ, tmp_path)
-    assert becomes(lambda: supervised.status()["worker"] == 0, 60.0)
+    assert becomes(lambda: supervised.status()["worker"] == 0, 5.0)
     assert supervised.log_of("worker").read_text() == "again\n"
 
 
@@ -218,16 +218,16 @@ def test_adopted_processes_that_ended_leave_no_dead_entry(supervised, tmp_path, 
         lines = [file.read_text().rpartition(")")[2].split() for file in Path("/proc").glob("[0-9]*/stat")]
         return [line[0] for line in lines if line[1] == str(supervised.pid) and line[0] == "Z"]
 
-    assert becomes(lambda: supervised.status()["parent"] == 0, 60.0)
-    assert becomes(lambda: not marked(mark), 60.0)
-    assert becomes(lambda: not dead_children(), 60.0)
+    assert becomes(lambda: supervised.status()["parent"] == 0, 5.0)
+    assert becomes(lambda: not marked(mark), 5.0)
+    assert becomes(lambda: not dead_children(), 3.0)
 
 
 def test_a_child_does_not_hold_the_pipe_of_the_supervisor(supervised, tmp_path):
     supervised.start(
         "worker", command("import os; print(sorted(os.listdir('/proc/self/fd')))"), os.environ, tmp_path
     )
-    assert becomes(lambda: supervised.status()["worker"] == 0, 60.0)
+    assert becomes(lambda: supervised.status()["worker"] == 0, 5.0)
     assert supervised.log_of("worker").read_text().count("'") == 2 * 4, "only 0, 1, 2 and the listing itself"
 
 
