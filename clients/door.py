@@ -43,6 +43,7 @@ class Method(Enum):
     WEIGHT = 9
     TIMES = 10
     PING = 11
+    REACHED = 12
     CKKS = 16
 
 

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.cli.supernode_process import supernode_command, supernode_environment
+from clients.cli.supernode_process import supernode_command, supernode_environment, watched
 from clients.node.house import PRIVATE
 from fl_core.errors import InputError
 from suture_fl.children import Child, end_all, end_strays
@@ -76,7 +76,7 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
         place.mkdir(mode=0o700, exist_ok=True)
     if outside.user is not None:
         os.chown(home, *outside.user)
-    own, theirs = dict(os.environ), supernode_environment(home)
+    own, theirs = dict(os.environ), watched(supernode_environment(home), folder, socket)
     for name in ("gateway", "supernode"):
         (logs / f"{name}.log").touch(PRIVATE)
     return [

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
+
+from clients.lookout import sitecustomize
 
 FLOWER = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -44,6 +47,14 @@ def supernode_environment(home: Path) -> dict[str, str]:
     handed = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
     path = os.pathsep.join([sysconfig.get_path("scripts"), handed.get("PATH", os.defpath)])
     return {**handed, **FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1", "PATH": path}
+
+
+def watched(environment: Mapping[str, str], folder: Path, socket: Path) -> dict[str, str]:
+    """Return the environment with a lookout in each Python process, which tells the node at ``socket`` who reaches into its ``folder``."""
+    place = str(Path(sitecustomize.__file__).resolve().parent)
+    path = os.pathsep.join([place, *filter(None, [environment.get("PYTHONPATH")])])
+    names = {sitecustomize.FOLDER: str(folder.resolve()), sitecustomize.SOCKET: str(socket.resolve())}
+    return {**environment, **names, "PYTHONPATH": path}
 
 
 def _program(name: str) -> str:

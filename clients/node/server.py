@@ -4,6 +4,8 @@ Only the user that runs the node can connect, and the group that ``serve --glue-
 runs as the node's: the process boundary then keeps keys out of its memory but not out of its reach. A peer can send garbage, too much or
 nothing: it gets an error text and the node goes on. Errors of our own become a generic answer and a log line; the text never
 holds data.
+
+Two calls are answered here, while a decision of the node waits for the ledger: a health check's ping and what the lookout tells.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from clients.door import Method, receive_message, send_message
 from clients.errors import NodeError
+from clients.node.reached import Reached
 from clients.node.service import Node
 from fl_core.errors import DecodeError, InputError, SutureError
 
@@ -86,6 +89,7 @@ class NodeServer:
                 f"no socket can be made at {path} ({error.strerror}).", fix="Choose another --socket."
             ) from error
         self._server.node, self._server.tidy, self._server.observe = node, tidy, observe
+        self._server.reached = Reached()
         path.chmod(0o600)
 
     def serve(self) -> None:
@@ -155,6 +159,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     request_queue_size = 128  # a caller beyond the queue is turned away at once, not made to wait
     node: Node
     observe: Observe
+    reached: Reached
     tidy: Callable[[], None]
     _tidied: float | None = None
 
@@ -197,6 +202,11 @@ class _Handler(socketserver.BaseRequestHandler):
         if code not in _METHODS:
             return 2, b"the node knows no such call"
         try:
+            if code == Method.PING.value:
+                return 0, b""
+            if code == Method.REACHED.value:
+                self.server.reached.note(payload)
+                return 0, b""
             return 0, self.server.node.call(Method(code), payload)
         except NodeError as error:
             log.info("refused: %s", error, extra={"event": "call-refused"})

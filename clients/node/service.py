@@ -6,8 +6,8 @@ policy and hands out an order; :meth:`Node.protect` turns the glue's update into
 each; :meth:`Node.weight` opens the holder's weight where the terms that it accepted pay by examples. The glue gets digests, orders
 and sealed bytes; keys and single shares never leave this object, salts only that of such a weight.
 
-Every call but a ping is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
-A decision that waits for the ledger holds it, for minutes.
+Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
+A decision that waits for the ledger holds it, for minutes; calls that must not wait are the server's (:mod:`clients.node.server`).
 """
 
 from __future__ import annotations
@@ -122,9 +122,7 @@ class Node:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def call(self, method: Method, payload: bytes) -> bytes:
-        """Answer one call of the door; see the method of the same name. A ping is answered while a decision waits for the ledger."""
-        if method is Method.PING:
-            return b""
+        """Answer one call of the door that is the node's to answer; see the method of the same name."""
         with self._lock:
             if method is Method.STATUS:
                 return self.status()

@@ -13,6 +13,7 @@ from pathlib import Path
 import flwr
 import pytest
 
+from clients.cli.supernode_process import watched
 from clients.door import ACCEPTED, NOT_ACCEPTED, Method
 from clients.gateway.gateway import NOT_OPEN
 from coordinator.engines.bundle import build_bundle
@@ -111,17 +112,24 @@ class Site:
         return [entry for entry in map(json.loads, lines) if entry["event"] == event]
 
 
-def environment_of(folder: Path, mark: str, *, separate: bool) -> dict[str, str]:
+def environment_of(folder: Path, mark: str, site: Site) -> dict[str, str]:
     """Flower's programs on an interpreter that another user can reach; ours may lie in a home folder."""
     values = {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(flwr.__file__).parents[1]}", MARK: mark}
-    if separate:
+    if site.separate:
         programs = folder / "programs"
         programs.mkdir()
         for name in ("flower-supernode", "flower-superexec", "flwr-clientapp", "flwr-serverapp"):
             script = programs / name
-            script.write_text(
-                f"#!{SYSTEM_PYTHON}\n" + (Path(scripts_folder()) / name).read_text().split("\n", 1)[1]
+            first, rest = (
+                f"#!{SYSTEM_PYTHON}\n",
+                (Path(scripts_folder()) / name).read_text().split("\n", 1)[1],
             )
+            if (
+                name == "flower-supernode"
+            ):  # what `suture-node serve` has in the environment that it starts it with
+                lookout = watched({"PYTHONPATH": values["PYTHONPATH"]}, site.node, folder / "n.sock")
+                first += f"import os\nos.environ.update({lookout!r})\n"
+            script.write_text(first + rest)
             script.chmod(0o755)
         values["PATH"] = f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin"
     return values
@@ -151,7 +159,7 @@ def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_
     rows = (site.node / "data" / "records.csv").read_bytes()[:4096]
     for path in (folder / "d", folder / "d" / "flower"):
         path.mkdir(mode=0o711)
-    environment = environment_of(folder, mark, separate=site.separate)
+    environment = environment_of(folder, mark, site)
     with Deployment(folder / "d", [site.hospital()], environment=environment) as deployment:
         outcome = deployment.run(app, {"report": str(site.report)}, timeout_s=patient(1200.0))
         assert outcome.succeeded, outcome.log.read_text()
@@ -179,6 +187,10 @@ def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_
     assert [e["reason"] for e in second] == [NOT_OPEN], "the second of two"
     if site.separate:
         assert site.noted("keystore refused") and not site.noted("keystore read")
+        told = f"the training code reached for what is the node's: 'open {site.node / 'keys' / 'passphrase'}'"
+        assert sum(told in log.read_text() for log in (folder / "d").rglob("*.log")) == 1, (
+            "and logged, by the node"
+        )
 
     [refused] = (json.loads(line) for line in Path(f"{site.report}-2").read_text().splitlines())
     assert refused["error"] == [7, "the holder refuses this bundle"]

@@ -121,7 +121,8 @@ def test_a_bundle_that_hangs_is_killed_when_its_time_is_over_and_the_next_run_wo
         nodes.close()
         service = Service(folder, min((run / "nodes").iterdir()))
         notes, reports = folder / "notes", (folder / "first", folder / "second")
-        config = {"notes": str(notes), "data": str(service.node / "data" / "records.csv")}
+        keys = service.node / "keys"
+        config = {"notes": str(notes), "data": str(service.node / "data" / "records.csv"), "keys": str(keys)}
         with Deployment(folder / "d", [], environment={"PYTHONPATH": str(ROOT)}) as deployment:
             service.enrol(deployment)
             service.start()
@@ -134,18 +135,19 @@ def test_a_bundle_that_hangs_is_killed_when_its_time_is_over_and_the_next_run_wo
                     process = Path("/proc") / str(noted[what]["pid"])
                     assert becomes(lambda process=process: not process.exists(), START_S), what
                 assert becomes(lambda: service.joined() == 2, START_S), service.log()
-                again = {**config, "report": str(reports[1]), "attacks": "config"}
+                again = {**config, "report": str(reports[1]), "attacks": "config,keystore"}
                 assert deployment.run(app, again, timeout_s=START_S).succeeded
-                [answer] = map(json.loads, reports[1].read_text().splitlines())
-                assert answer["error"] == [2, "the holder's gateway withheld the reply"], (
-                    "it ran, and had rows"
-                )
+                for answer in map(json.loads, reports[1].read_text().splitlines()):
+                    assert answer["error"] == [2, "the holder's gateway withheld the reply"], (
+                        "it ran, and had rows"
+                    )
                 assert service.end(signal.SIGTERM) == 0
             finally:
                 service.end(signal.SIGKILL)
         assert "holds a message whose time is over" in service.log()
+        assert f"reached for what is the node's: 'open {keys / 'passphrase'}'" in service.log()
         said = [told(line) for line, _ in lines_by_digest(service.node).values()]
         assert "app-killed a message was not answered in its time" in said
         entries = [entry for entry, _ in read_logbook(service.node)]
-        assert sum(entry.kind == Kind.WITHHELD.value for entry in entries) == 2
+        assert sum(entry.kind == Kind.WITHHELD.value for entry in entries) == 3
         assert altered(entries, service.node) == []

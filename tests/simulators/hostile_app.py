@@ -88,7 +88,7 @@ def train(message, context):
         content["suture-sealed"] = ArrayRecord({rows.hex(): Array(np.zeros(3, np.float32))})
     if attack == "keystore":
         try:
-            key = Path(str(context.node_config["keys"]), "passphrase").read_bytes()
+            key = Path(where(context, "keys"), "passphrase").read_bytes()
             note(context, attack="keystore read", bytes=len(key))
             content["k"] = ArrayRecord({"k": Array("uint8", (len(key),), "x", key)})
         except OSError as error:
@@ -145,6 +145,7 @@ clientapp = "hostile_bundle.client:app"
 report = ""
 notes = ""
 data = ""
+keys = ""
 attacks = ""
 ttl = 60.0
 """

@@ -149,7 +149,7 @@ def test_a_bug_inside_the_node_is_a_generic_answer_without_its_text(serve, bug, 
 # ---------------------------------------------------------------------- hostile peers
 
 
-@pytest.mark.parametrize("code", [0, 12, 255])
+@pytest.mark.parametrize("code", [0, 13, 255])
 def test_an_unknown_call_is_refused(serve, code):
     path = serve()
     assert raw(path, bytes([code]) + bytes(8)) == (2, b"the node knows no such call")

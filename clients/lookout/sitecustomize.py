@@ -1,0 +1,122 @@
+"""Tells the node when a process of the glue reaches for what is the node's: keys, register, logbook, sealed frames.
+
+Python imports the first module of this name at every start, before a bundle's code: ``suture-node serve`` puts this folder at the
+front of the SuperNode's ``PYTHONPATH``, which SuperExec and ClientApp inherit. An audit hook (PEP 578) cannot be taken out again.
+
+It is a lookout and no wall. The wall is the operating system, where the glue has a user of its own, and it tells nobody of whom it turned
+away. What goes round Python, a compiled library say, is not seen here; the system's own audit log sees it (docs/how-to/join-a-consortium.md).
+
+Only the standard library: a package of ours that is imported here would be found before the bundle's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from contextlib import suppress
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from pathlib import Path
+
+FOLDER, SOCKET = "SUTURE_LOOKOUT_FOLDER", "SUTURE_LOOKOUT_SOCKET"
+"""Variables of the environment: the node's folder and its socket."""
+DATA, FLOWER, SALT = "data", "flower", "salt"
+"""What of the folder is the glue's business: the data sets but for their salts, and Flower's own files."""
+EVENTS = ("open", "os.", "shutil.", "subprocess.", "sqlite3.connect")
+"""Beginnings of the names of the audit events that are looked at."""
+PROGRAMS = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
+"""Those that start a program."""
+REACHED = 12
+"""The call at the node's door; see clients/door.py."""
+MAX_TEXT = 512
+MAX_TOLD = 20
+ANSWER_S = 2.0
+
+
+class Lookout:
+    """The audit hook.
+
+    Args:
+        folder: The node's folder.
+        door: The node's socket.
+    """
+
+    def __init__(self, folder: str, door: str) -> None:
+        self._folder = os.path.realpath(folder)
+        self._open = tuple(os.path.join(self._folder, name) for name in (DATA, FLOWER))
+        self._door = door
+        self._told: set[str] = set()
+        self._mine = threading.local()  # what the hook does itself is audited too
+
+    def __call__(self, event: str, args: tuple[object, ...]) -> None:
+        """Look at one event; never raises, so the code that is looked at runs as it would."""
+        if not event.startswith(EVENTS) or getattr(self._mine, "busy", False):
+            return
+        self._mine.busy = True
+        try:
+            for text in _texts(args):
+                if self._is_the_nodes(event, text):
+                    self._tell(f"{event} {text}")
+        except Exception:  # noqa: BLE001, S110 - an app runs as it would without a lookout
+            pass
+        finally:
+            self._mine.busy = False
+
+    def _is_the_nodes(self, event: str, text: str) -> bool:
+        if event.startswith(PROGRAMS):  # a text may be a whole shell script
+            for allowed in self._open:
+                text = text.replace(allowed, "")
+            return self._folder in text
+        path = os.path.abspath(text)
+        if not _within(path, self._folder):
+            return False
+        return os.path.basename(path) == SALT or not any(_within(path, allowed) for allowed in self._open)
+
+    def _tell(self, what: str) -> None:
+        if what in self._told or len(self._told) >= MAX_TOLD:
+            return
+        self._told.add(what)
+        payload = what.encode(errors="replace")[:MAX_TEXT]
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as call:
+            call.settimeout(ANSWER_S)
+            call.connect(self._door)
+            call.sendall(REACHED.to_bytes(1, "big") + len(payload).to_bytes(8, "big") + payload)
+            call.recv(16)  # so that the node has it before the app goes on, or kills itself
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder + os.sep)
+
+
+def _texts(values: object) -> list[str]:
+    """Return the texts among an event's arguments; a command is a sequence of them."""
+    if isinstance(values, str):
+        return [values]
+    if isinstance(values, bytes):
+        return [os.fsdecode(values)]
+    if isinstance(values, os.PathLike):
+        return [os.fsdecode(os.fspath(values))]
+    if isinstance(values, (tuple, list)):
+        return [text for value in values for text in _texts(value)]
+    return []
+
+
+def _next_of_this_name(here: str) -> None:
+    """Import the ``sitecustomize`` that this one stands in front of; an interpreter has one at most."""
+    sys.path[:] = [place for place in sys.path if os.path.realpath(place or ".") != here]
+    spec = PathFinder.find_spec(__name__, sys.path)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(module_from_spec(spec))
+
+
+def _begin() -> None:
+    folder, door = os.environ.get(FOLDER), os.environ.get(SOCKET)
+    if folder and door:
+        sys.addaudithook(Lookout(folder, door))
+    _next_of_this_name(str(Path(__file__).resolve().parent))
+
+
+if __name__ == "sitecustomize":
+    _begin()
