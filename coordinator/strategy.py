@@ -8,6 +8,7 @@ and hands the inner strategy a single reply that carries the next model. Strateg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -170,7 +171,7 @@ class ProtectedStrategy(Strategy):
             self._committee.learn(c.prekeys)
         sampled = [m for m in self._inner.configure_train(server_round, arrays, config, grid)]
         nodes = [m.metadata.dst_node_id for m in sampled if m.metadata.dst_node_id in self._accounts]
-        tensors, deadline = tensors_of(arrays), c.clock() + int(self._patience.train)
+        tensors, deadline = tensors_of(arrays), c.clock() + math.ceil(self._patience.train)
         try:
             self._round = RoundSession(c, tensors, (self._accounts[node] for node in nodes), deadline)
         except RoundFailed as error:

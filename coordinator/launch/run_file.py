@@ -59,8 +59,8 @@ def _between(low: float, high: float) -> Check:
 def _deadline(value: float) -> str | None:
     return (
         None
-        if 0 < value <= MAX_DEADLINE_S
-        else f"is more than 0 and at most {MAX_DEADLINE_S} (a year), not {value}"
+        if 1 <= value <= MAX_DEADLINE_S
+        else f"is at least 1 and at most {MAX_DEADLINE_S} (a year), not {value}"
     )
 
 
