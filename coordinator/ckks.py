@@ -17,11 +17,11 @@ from pathlib import Path
 
 from flwr.serverapp import Grid
 
-from coordinator.ckks_asking import Asking, times_of
+from coordinator.ckks_asking import Asking
 from coordinator.context import RunContext
 from coordinator.enrolment import enrol
 from coordinator.errors import CoordinatorError, RoundFailed
-from coordinator.flower_messages import sealed_bytes
+from coordinator.flower_messages import reported_times, sealed_bytes
 from coordinator.strategy import Patience
 from coordinator.timing import Stopwatch
 from fl_core.errors import RemoteProtocolError, VerificationError
@@ -218,7 +218,7 @@ class Federation:
                 self._asking.lost("contribution-refused", place.round, account, str(error))
                 continue
             seen.add(account)
-            reported = times_of(reply)
+            reported = reported_times(reply)
             times = {name: max(value, reported.get(name, 0.0)) for name, value in times.items()}
             self._asking.run.events.emit(
                 "contribution", round=place.round, holder=self._asking.name(account), bytes=len(data)

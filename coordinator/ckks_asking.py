@@ -97,10 +97,3 @@ class Asking:
         owners = {node: account for account, node in nodes.items()}
         for answer in exchange(self.grid, messages, deadline_s=deadline, max_poll_s=self.patience.poll):
             yield owners[answer.node_id], answer
-
-
-def times_of(reply: Message) -> dict[str, float]:
-    """Return the milliseconds that a holder reports; they decide nothing."""
-    record = reply.content.metric_records.get(envelope.METRICS)
-    values = {} if record is None else dict(record.items())
-    return {name: float(value) for name, value in values.items() if isinstance(value, int | float)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message
 
@@ -28,6 +30,13 @@ def sealed_bytes(message: Message, name: str) -> bytes:
     if record is None or list(record) != [name]:
         raise DecodeError(f"a reply without its sealed {name}")
     return record[name].data
+
+
+def reported_times(message: Message) -> dict[str, float]:
+    """Return the milliseconds that a node reports; they decide nothing, and what is no time is ignored."""
+    record = message.content.metric_records.get(envelope.METRICS)
+    values = {} if record is None else dict(record.items())
+    return {n: float(v) for n, v in values.items() if isinstance(v, int | float) and 0 <= v < math.inf}
 
 
 def array_record(tensors: Tensors) -> ArrayRecord:

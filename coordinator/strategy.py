@@ -21,7 +21,7 @@ from coordinator.context import RunContext
 from coordinator.engines.exchange import Answer
 from coordinator.enrolment import learn_prekey
 from coordinator.errors import RoundFailed
-from coordinator.flower_messages import array_record, sealed_bytes, tensors_of
+from coordinator.flower_messages import array_record, reported_times, sealed_bytes, tensors_of
 from coordinator.rounds.machine import IncludedSet
 from coordinator.session import Requests, RoundSession
 from coordinator.streaming import StreamingGrid, reason_of
@@ -246,7 +246,7 @@ class ProtectedStrategy(Strategy):
                 self._emit("contribution-refused", session, holder=self._name(account), reason=str(error))
                 continue
             learn_prekey(self._context.prekeys, account, reply)
-            reported = _times(reply)
+            reported = reported_times(reply)
             times = {name: max(times[name], reported.get(name, 0.0)) for name in times}
             self._emit(
                 "contribution",
@@ -355,11 +355,3 @@ class ProtectedStrategy(Strategy):
             archive_ms=watch.milliseconds("archive"),
             gas=self._context.writer.gas_used - session.gas_before,
         )
-
-
-def _times(reply: Message) -> dict[str, float]:
-    """Return the milliseconds that a node reports; anything else it put there is ignored."""
-    record = reply.content.metric_records.get(envelope.METRICS)
-    if record is None:
-        return {}
-    return {name: float(value) for name, value in record.items() if isinstance(value, int | float)}

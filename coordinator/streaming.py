@@ -80,5 +80,5 @@ class StreamingGrid(Grid):
 
 def reason_of(answer: Answer) -> str:
     """Return why there is no usable reply; what the node itself says is added where the reason alone does not tell."""
-    telling = answer.why in (Why.RAISED, Why.FAILED, Why.REFUSED) and answer.detail
+    telling = answer.why in (Why.RAISED, Why.FAILED, Why.REFUSED, Why.UNREADABLE) and answer.detail
     return f"{answer.why.value}: {answer.detail}" if telling else answer.why.value

@@ -10,7 +10,7 @@ Flower's own ``send_and_receive`` collects all replies in a list and looks every
   nodes are served meanwhile;
 - asks again where the SuperLink failed for the moment (:data:`PAUSES_S`); its calls are content-addressed, so that repeats no effect;
 - answers for every message exactly once, with a reply or with the reason why there is none. A node that fails is an
-  answer, not an exception: drop-outs are normal.
+  answer, not an exception: drop-outs are normal. So is one whose reply is none, or names another sender: the SuperLink checks neither.
 
 It does not ask a node twice and does not look into a reply. The clock and the sleep are arguments.
 """
@@ -69,6 +69,7 @@ class Why(Enum):
     BUNDLE_REFUSED = "the node refused the bundle"
     CRASHED = "the app's process on the node died"
     FAILED = "the node reported an error"
+    UNREADABLE = "the node's reply cannot be read"
 
 
 _WHY_OF_CODE = {
@@ -164,7 +165,7 @@ class _Exchange:
         self._max_poll_s = max_poll_s
         self._pauses_s = pauses_s
         self._pending: dict[str, int] = {}
-        self._pulls: dict[str, _Call[list[Message]]] = {}
+        self._pulls: dict[str, _Call[list[Message | str]]] = {}
         self._end = 0.0
 
     def answers(self, deadline_s: float, sleep: Callable[[float], None]) -> Iterator[Answer]:
@@ -252,8 +253,15 @@ def _push_one(grid: Grid, message: Message) -> str:
     return (ids[0] or "") if ids else ""
 
 
-def _pull_one(grid: Grid, message_id: str) -> list[Message]:
-    return list(grid.pull_messages([message_id]))[:1]
+def _pull_one(grid: Grid, message_id: str) -> list[Message | str]:
+    """Pull the reply to a message if there is one; a text says why what a node pushed is none."""
+    try:
+        found: list[Message | str] = list(grid.pull_messages([message_id]))
+    except (httpx.HTTPError, OSError):
+        raise  # the grid's own
+    except Exception as error:  # noqa: BLE001 - Flower puts together what came, which may be anything, and deleted it at the SuperLink before
+        return [type(error).__name__]
+    return found[:1]
 
 
 def _insist(pauses_s: Sequence[float], function: Callable[[Grid, A], T], grid: Grid, argument: A) -> T:
@@ -268,9 +276,13 @@ def _insist(pauses_s: Sequence[float], function: Callable[[Grid, A], T], grid: G
     return function(grid, argument)
 
 
-def _answer(node_id: int, reply: Message) -> Answer:
+def _answer(node_id: int, reply: Message | str) -> Answer:
+    if isinstance(reply, str):
+        return Answer(node_id, None, Why.UNREADABLE, reply)
     if reply.has_error():
         return Answer(node_id, None, *read_error(reply.error))
+    if reply.metadata.src_node_id != node_id:  # the SuperLink checks what it was told beside it
+        return Answer(node_id, None, Why.UNREADABLE, "it names another node as its sender")
     return Answer(node_id, reply, Why.ANSWERED)
 
 
