@@ -46,8 +46,9 @@ def init(
 
     Prints fingerprints to read to the other members over the phone before
     they vote you in. The passphrase of the keys is random and kept in the
-    folder, readable by you only; if SUTURE_NODE_PASSPHRASE is set, that is
-    the passphrase, and it is kept nowhere.
+    folder, readable by you only. If SUTURE_NODE_PASSPHRASE_FILE names a file
+    with it, or SUTURE_NODE_PASSPHRASE holds it, that is the passphrase, and
+    the folder has none.
     """
     from fl_core.randomness import SystemRandomSource
     from ledger import signer

@@ -6,7 +6,7 @@
       node.toml            name, ledger, data, policy
       keys/account.json    the account's key (keystore v3)       keys/transport.json   the transport seed (keystore v3)
       keys/signer-2.json   after a rotation: signing key and transport seed of the second key set, and so on
-      keys/passphrase      opens all of them; where it is missing or empty, SUTURE_NODE_PASSPHRASE does
+      keys/passphrase      opens all of them; where it is missing or empty, SUTURE_NODE_PASSPHRASE_FILE or SUTURE_NODE_PASSPHRASE does
       keys/data-salt       hides the data set's commitment; deleting it erases the link to the records
       data/records.csv     the records
       terms/               accepted terms documents, by digest

@@ -16,10 +16,13 @@ from pathlib import Path
 from fl_core.errors import InputError
 from fl_core.randomness import RandomSource
 from fl_core.secret import Secret
-from ledger.files import write_atomically
+from ledger.files import read_private, write_atomically
 from ledger.signer import create_keystore
 
 PASSPHRASE_VARIABLE = "SUTURE_NODE_PASSPHRASE"  # noqa: S105 - the name of a variable
+FILE_VARIABLE = "SUTURE_NODE_PASSPHRASE_FILE"
+"""Names a file with the passphrase, elsewhere than in the folder: on a file system in memory, say."""
+MAX_PASSPHRASE = 1024  # bytes
 RENEWAL = "keys/renew-prekeys"
 """File that a rotation leaves: the next node begins with a new prekey, signed by the new key."""
 PRIVATE = 0o600
@@ -29,22 +32,44 @@ SETS_KEPT = 2
 
 
 def given_passphrase() -> Secret | None:
-    """Return the passphrase in the environment, if there is one; the end of a line behind it, as an editor leaves it, is none of it."""
+    """Return the passphrase that the environment names or holds, if it does.
+
+    The end of a line behind a passphrase, as an editor leaves it, is none of it.
+
+    Raises:
+        InputError: The file that it names is missing or empty, or others can read it.
+    """
+    named = os.environ.get(FILE_VARIABLE, "")
+    if named:
+        return _named_passphrase(Path(named))
     given = os.environb.get(PASSPHRASE_VARIABLE.encode(), b"").rstrip(_LINE_END)
     return Secret(given) if given else None
 
 
+def _named_passphrase(path: Path) -> Secret:
+    found = read_private(path, MAX_PASSPHRASE, f"passphrase file that {FILE_VARIABLE} names,").rstrip(
+        _LINE_END
+    )
+    if not found:
+        raise InputError(
+            f"The passphrase file {path}, which {FILE_VARIABLE} names, is empty.",
+            fix="Write the passphrase into it, or unset the variable.",
+        )
+    return Secret(found)
+
+
 def passphrase_file(folder: Path) -> Path | None:
-    """Return the file ``keys/passphrase``, unless it is missing or empty.
+    """Return the file with the passphrase: ``keys/passphrase`` unless it is missing or empty, or the one that the environment names.
 
     An empty one is what a container engine leaves where it mounts a secret into the folder. One that cannot be read is there.
     """
-    path = folder / "keys" / "passphrase"
+    path, named = folder / "keys" / "passphrase", os.environ.get(FILE_VARIABLE, "")
+    elsewhere = Path(named) if named else None
     try:
         if path.stat().st_size == 0 or not _passphrase_in(path):
-            return None
+            return elsewhere
     except FileNotFoundError:
-        return None
+        return elsewhere
     except OSError:
         return path  # who opens it says what is wrong
     return path
@@ -52,30 +77,32 @@ def passphrase_file(folder: Path) -> Path | None:
 
 def _passphrase_in(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(1024).rstrip(_LINE_END)
+        return file.read(MAX_PASSPHRASE).rstrip(_LINE_END)
 
 
 def read_passphrase(folder: Path) -> Secret:
-    """Return what opens the node's keystores: ``keys/passphrase``, or else the environment's ``SUTURE_NODE_PASSPHRASE``.
+    """Return what opens the node's keystores.
+
+    It is in ``keys/passphrase``, or else in the file that :data:`FILE_VARIABLE` names, or else in :data:`PASSPHRASE_VARIABLE`.
 
     Raises:
-        InputError: There is neither.
+        InputError: It is in none of them, or others can read the file that the environment names.
     """
-    path = passphrase_file(folder)
-    if path is None:
+    path, kept = passphrase_file(folder), folder / "keys" / "passphrase"
+    if path != kept:
         given = given_passphrase()
         if given is None:
             raise InputError(
-                f"There is no passphrase: {folder / 'keys' / 'passphrase'} is missing or empty.",
-                fix=f"Point to a folder made for a node, or set {PASSPHRASE_VARIABLE}.",
+                f"There is no passphrase: {kept} is missing or empty.",
+                fix=f"Point to a folder made for a node, or set {FILE_VARIABLE} or {PASSPHRASE_VARIABLE}.",
             )
         return given
     try:
-        return Secret(_passphrase_in(path))
+        return Secret(_passphrase_in(kept))
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read ({error.strerror}).",
-            fix=f"Point to a folder made for a node, or set {PASSPHRASE_VARIABLE}.",
+            f"{kept} cannot be read ({error.strerror}).",
+            fix=f"Point to a folder made for a node, or set {FILE_VARIABLE} or {PASSPHRASE_VARIABLE}.",
         ) from error
 
 

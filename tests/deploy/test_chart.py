@@ -9,7 +9,7 @@ from itertools import chain
 import pytest
 import yaml
 
-from tests.deploy.tools import CHART, INSTALL, ROOT
+from tests.deploy.tools import CHART, COPY_PASSPHRASE, INSTALL, ROOT
 
 helm = pytest.importorskip("helm_python", reason=f"Helm's engine is not installed; {INSTALL}")
 
@@ -82,13 +82,14 @@ def test_every_container_has_a_read_only_root_no_rights_and_a_user_that_is_not_r
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in pod["containers"]:
+        for container in pod["containers"] + pod.get("initContainers", []):
             security = pod["securityContext"] | container["securityContext"]
             assert security["readOnlyRootFilesystem"] is True
             assert security["allowPrivilegeEscalation"] is False
             assert security["capabilities"] == {"drop": ["ALL"]}
             assert security["runAsUser"] in (10001, 10002)
-            assert {"/tmp", "/cache"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
+            if container["name"] != "passphrase":  # which copies a file and is over
+                assert {"/tmp", "/cache"} <= {mount["mountPath"] for mount in container["volumeMounts"]}
             assert set(container["resources"]["limits"]) == {"cpu", "memory"}
 
 
@@ -99,7 +100,8 @@ def test_every_volume_that_is_mounted_is_there_and_caches_are_not_shared(values)
         caches = [
             m["name"] for c in pod["containers"] for m in c["volumeMounts"] if m["mountPath"] == "/cache"
         ]
-        assert {m["name"] for c in pod["containers"] for m in c["volumeMounts"]} <= there
+        every = pod["containers"] + pod.get("initContainers", [])
+        assert {m["name"] for c in every for m in c["volumeMounts"]} <= there
         assert len(set(caches)) == len(caches)
 
 
@@ -136,7 +138,35 @@ def test_training_code_has_no_key_and_no_passphrase():
     assert not pod.get("shareProcessNamespace"), "an environment could be read through /proc"
     [state] = [mount for mount in supernode["volumeMounts"] if mount["name"] == "state"]
     assert (state["subPath"], state["readOnly"]) == ("node/data", True)
-    assert all(by_name[name]["env"][0]["valueFrom"]["secretKeyRef"] for name in ("node", "gateway"))
+    mounted = {name: {mount["name"] for mount in by_name[name]["volumeMounts"]} for name in by_name}
+    assert not {"secret", "passphrase"} & mounted["supernode"]
+    assert not any("secret" in names for names in mounted.values())
+
+
+def test_the_passphrase_is_in_no_environment_but_in_a_file_in_memory():
+    [pod] = pods(rendered({"node": {"passphrase": {"secret": "mine", "key": "spoken"}}}))
+    text = yaml.safe_dump(pod)
+    assert "secretKeyRef" not in text and "secretRef" not in text
+    [first] = pod["initContainers"]
+    assert first["command"] == COPY_PASSPHRASE
+    assert {m["name"]: m["mountPath"] for m in first["volumeMounts"]} == {
+        "secret": "/secret",
+        "passphrase": "/run/passphrase",
+    }
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["passphrase"]["emptyDir"]["medium"] == "Memory"
+    assert volumes["secret"]["secret"] == {
+        "secretName": "mine",
+        "defaultMode": 0o440,
+        "items": [{"key": "spoken", "path": "passphrase"}],
+    }
+    for container in pod["containers"][:2]:
+        assert container["env"] == [
+            {"name": "SUTURE_NODE_PASSPHRASE_FILE", "value": "/run/passphrase/passphrase"}
+        ]
+        assert {"name": "passphrase", "mountPath": "/run/passphrase", "readOnly": True} in container[
+            "volumeMounts"
+        ]
 
 
 def test_nobody_reaches_a_hospital_and_it_reaches_two_ports_and_names():

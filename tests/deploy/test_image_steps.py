@@ -16,6 +16,7 @@ import pytest
 
 from coordinator.demo.holders import bundled_csv
 from tests.deploy.conftest import Built, pins
+from tests.deploy.tools import COPY_PASSPHRASE
 from tests.simulators.patience import patient
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.network]
@@ -212,15 +213,26 @@ def place(built: Built, name: str) -> str:
 
 
 def test_the_nodes_health_check_tells_whether_its_service_answers(built: Built) -> None:
-    passphrase = {**built.images["node"]["environment"], "SUTURE_NODE_PASSPHRASE": "not for production"}
-    node, door, cache = (place(built, name) for name in ("node", "door", "cache"))
+    node, door, cache, memory = (place(built, name) for name in ("node", "door", "cache", "memory"))
+    where = {"SUTURE_NODE_PASSPHRASE_FILE": "/run/passphrase/passphrase"}
+    passphrase = {**built.images["node"]["environment"], **where}
+    secret = built.host.folder / "secret"
+    built.host.ask("command", command=["install", "-d", "-o", "0", "-g", "10001", "-m", "0750", str(secret)])
+    (secret / "passphrase").write_text("not for production\n")
+    for change in (["chown", "0:10001"], ["chmod", "0440"]):  # as Kubernetes mounts a Secret
+        built.host.ask("command", command=[*change, str(secret / "passphrase")])
+    copied = [(str(secret), "/secret", "ro"), (memory, "/run/passphrase", "rw")]
+    step = {"entrypoint": COPY_PASSPHRASE[:1], "command": COPY_PASSPHRASE[1:], "mounts": copied}
+    output(built.host.ask("run", image="node", **HARDENED, **step))
     mounts = [(node, "/node", "rw"), (door, "/run/suture", "rw"), (cache, "/cache", "rw")]
+    mounts.append((memory, "/run/passphrase", "ro"))
     how = {**HARDENED, "environment": passphrase, "mounts": mounts}
     records = (str(bundled_csv()), "/tmp/records.csv", "ro")
     init = ["init", "/node", "--name", "Alder Hospital", "--data", "/tmp/records.csv"]
     output(built.host.ask("run", image="node", command=init, **{**how, "mounts": [*mounts, records]}))
     with (Path(node) / "node.toml").open("a") as toml:
         toml.write('\n[network]\nsuperlink = "federation.example.org:9092"\n')
+    assert not (Path(node) / "keys" / "passphrase").exists()
     asked(built, "one-node", "node", **how)
     assert not (Path(node) / "logs").exists(), "it started a gateway and a SuperNode as the keys' user"
     socket = Path(door) / "node.sock"

@@ -11,6 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 CONTAINERS, COMPOSE, CHART = DEPLOY / "containers", DEPLOY / "compose", DEPLOY / "helm" / "suture"
+COPY_PASSPHRASE = ["install", "-m", "0400", "/secret/passphrase", "/run/passphrase"]
+"""The chart's first step, which test_image_steps.py runs in the image."""
 INSTALL = "pip install 'suture-fl[deploy]' brings it"
 
 

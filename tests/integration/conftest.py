@@ -13,7 +13,12 @@ from tests.simulators.terminal import Terminal
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
     """A terminal in whose environment nobody has said anything about a ledger."""
-    for variable in ("SUTURE_LEDGER", "SUTURE_ACCOUNT", "SUTURE_NODE_PASSPHRASE"):
+    for variable in (
+        "SUTURE_LEDGER",
+        "SUTURE_ACCOUNT",
+        "SUTURE_NODE_PASSPHRASE",
+        "SUTURE_NODE_PASSPHRASE_FILE",
+    ):
         monkeypatch.delenv(variable, raising=False)
     return Terminal(monkeypatch, capsys)
 

@@ -10,6 +10,7 @@ import pytest
 from clients.cli.home import home_account
 from clients.errors import NodeStateError
 from clients.node.house import create_house, open_house, open_node, write_config
+from clients.node.key_files import given_passphrase
 from clients.node.logbook import Logbook
 from clients.node.policy import Policy
 from fl_core.errors import InputError, SutureError
@@ -63,6 +64,33 @@ def test_an_empty_passphrase_file_is_none(
     for opening in (lambda: open_house(folder), lambda: home_account(folder).signer):
         with pytest.raises(SutureError, match="does not open"):
             opening()
+
+
+def test_the_environment_can_name_a_file_with_the_passphrase(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In memory, say, where a container or systemd puts it."""
+    account = open_house(folder).account.address
+    elsewhere = tmp_path / "passphrase"
+    (folder / "keys" / "passphrase").rename(elsewhere)
+    monkeypatch.setenv("SUTURE_NODE_PASSPHRASE_FILE", str(elsewhere))
+    monkeypatch.setenv("SUTURE_NODE_PASSPHRASE", "another")
+    assert open_house(folder).account.address == home_account(folder).signer.address == account
+    elsewhere.write_bytes(elsewhere.read_bytes() + b"\r\n")
+    assert open_house(folder).account.address == home_account(folder).signer.address == account
+    elsewhere.chmod(0o640)
+    for opening in (lambda: open_house(folder), lambda: home_account(folder).signer, given_passphrase):
+        with pytest.raises(InputError, match="Others can read the passphrase file"):
+            opening()
+    elsewhere.chmod(0o600)
+    elsewhere.write_bytes(b"\n")
+    with pytest.raises(InputError, match="which SUTURE_NODE_PASSPHRASE_FILE names, is empty"):
+        open_house(folder)
+    elsewhere.unlink()
+    with pytest.raises(
+        InputError, match=r"There is no passphrase file that SUTURE_NODE_PASSPHRASE_FILE names"
+    ):
+        open_house(folder)
 
 
 def test_a_folder_is_private(folder: Path) -> None:
