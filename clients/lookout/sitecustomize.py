@@ -4,7 +4,7 @@ Python imports the first module of this name at every start, before a bundle's c
 front of the SuperNode's ``PYTHONPATH``, which SuperExec and ClientApp inherit. An audit hook (PEP 578) stays until the process ends.
 
 It is a lookout and no wall. The wall is the operating system, where the glue has a user of its own, and it tells nobody of whom it turned
-away. What goes round Python, a compiled library say, or alters this module's variables, is not seen here; the system's own audit log sees it (docs/how-to/join-a-consortium.md).
+away. What goes round Python, a compiled library say, or alters this module's variables, is not seen here; the system's own audit log sees it (docs/explanation/gateway.md).
 
 Only the standard library: a package of ours that is imported here would be found before the bundle's.
 """
