@@ -9,6 +9,7 @@ from pathlib import Path
 from coordinator.engines.control import FlowerControl
 from coordinator.launch.state import LaunchState
 from coordinator.store.presence import somebody_at_work
+from fl_core.errors import InputError
 
 FINISHED = "finished"
 PATIENCE_S, LOOK_S = 120.0, 3.0
@@ -36,7 +37,8 @@ def attended(
 ) -> list[int]:
     """Return what :func:`under_way` does, once a program works on the run or nothing is under way.
 
-    A SuperLink that died with its ServerApp says for a minute that the run goes on.
+    A SuperLink that died with its ServerApp says for a minute that the run goes on. One that gave a program up which was frozen, or lost its
+    database, says that nothing is under way while a program works: then its end is waited for.
 
     Args:
         state: The launch.
@@ -46,20 +48,30 @@ def attended(
         sleep: Called with the seconds until the next look.
 
     Raises:
+        InputError: A program works on the run that the SuperLink does not know of, and did not end.
         SuperLinkAway: It does not answer.
         EngineError: There is no such SuperLink.
     """
     end, told = clock() + PATIENCE_S, False
-    while numbers := under_way(state):
-        if somebody_at_work(private) or clock() >= end:
+    while True:
+        numbers, busy = under_way(state), somebody_at_work(private)
+        if bool(numbers) == busy:
+            return numbers
+        if clock() >= end:
+            if busy:
+                raise InputError(
+                    "A program works on the run that the SuperLink does not know of.",
+                    fix="End it, or wait for its end; then resume the run.",
+                )
             return numbers
         if not told:
             say(
-                f"No program works on Flower's run {numbers[-1]}; waiting until one begins, or Flower gives it up."
+                "A program works on the run that the SuperLink does not know of; waiting for its end."
+                if busy
+                else f"No program works on Flower's run {numbers[-1]}; waiting until one begins, or Flower gives it up."
             )
             told = True
         sleep(LOOK_S)
-    return []
 
 
 def newest(state: LaunchState) -> tuple[int, str] | None:

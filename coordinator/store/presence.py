@@ -1,5 +1,8 @@
 """Whether a coordinator's program works on a run: it holds a lock as long as it lives, however it ends.
 
+One program at a time works on a run: a second one waits for a moment, since the first may be about to end, and then ends itself. Flower starts a second one
+where it gave the first up, which was frozen for a minute, or where a SuperLink without a database was started anew.
+
 Flower finds out only after a minute that a ServerApp is dead, and says until then that its run is under way. A ServerApp whose SuperExec
 died ends, too, and may take some seconds over it on a busy machine; it works on nothing any more, and its lock ends with its parent.
 """
@@ -9,24 +12,33 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from coordinator.errors import RunStateError
+
 FILE = "at-work.lock"
 LOOK_S = 0.1
-"""Seconds between two looks whether the parent lives."""
+"""Seconds between two looks whether the parent lives, or the other program."""
+PATIENCE_S = 30.0
+"""Seconds for which another program is waited for."""
 
 
 @contextmanager
-def at_work(private: Path) -> Iterator[None]:
+def at_work(private: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
     """Be seen at work while the block runs and this process has the parent that it has now.
 
     Args:
         private: The coordinator's private folder of the run.
+        patience_s: How long another program is waited for, in seconds.
+
+    Raises:
+        RunStateError: Another one works on the run.
     """
     with (private / FILE).open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)  # who may write is decided by the chain's own lock
+        _take(file.fileno(), time.monotonic() + patience_s)
         done, parent = threading.Event(), os.getppid()
         watch = threading.Thread(target=_leave_after, args=(parent, file.fileno(), done), daemon=True)
         watch.start()
@@ -35,6 +47,19 @@ def at_work(private: Path) -> Iterator[None]:
         finally:
             done.set()
             watch.join()  # before the number of the file is another file's
+
+
+def _take(file: int, end: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= end:
+                raise RunStateError(
+                    "Another program works on this run.",
+                    fix="Wait for its end, or end it; then resume the run.",
+                ) from error
+        time.sleep(LOOK_S)
 
 
 def _leave_after(parent: int, file: int, done: threading.Event) -> None:
@@ -48,7 +73,7 @@ def somebody_at_work(private: Path) -> bool:
     """Return whether a program works on the run now."""
     try:
         with (private / FILE).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # those who look do not see each other
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from coordinator.errors import RunStateError
 from coordinator.launch import underway
-from coordinator.store.presence import at_work, somebody_at_work
+from coordinator.store.presence import FILE, at_work, somebody_at_work
+from fl_core.errors import InputError
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import becomes
 
 HOLDS = """
@@ -62,6 +67,35 @@ def test_a_program_that_outlives_its_executor_is_not_seen(tmp_path: Path) -> Non
             os.kill(program, signal.SIGKILL)
 
 
+def test_a_second_program_is_refused_while_one_works_on_the_run(tmp_path: Path) -> None:
+    with at_work(tmp_path):
+        with (
+            pytest.raises(RunStateError, match="Another program works on this run"),
+            at_work(tmp_path, patience_s=0.3),
+        ):
+            pytest.fail("two programs work on one run")
+        assert somebody_at_work(tmp_path)
+    with at_work(tmp_path, patience_s=0.0):
+        assert somebody_at_work(tmp_path)
+
+
+def test_a_second_program_waits_for_one_that_ends(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDS, str(tmp_path)], stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"held\n"
+        threading.Timer(0.3, program.kill).start()
+        with at_work(tmp_path, patience_s=patient(10.0)):
+            assert program.wait() == -signal.SIGKILL
+
+
+def test_two_that_look_do_not_take_each_other_for_a_program(tmp_path: Path) -> None:
+    with at_work(tmp_path):
+        pass
+    with (tmp_path / FILE).open("rb") as looks:
+        fcntl.flock(looks, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        assert not somebody_at_work(tmp_path)
+
+
 class Flower:
     """Says for some looks that run 7 is under way; time passes by pauses only."""
 
@@ -103,3 +137,16 @@ def test_a_run_that_flower_never_gives_up_is_not_started_twice(tmp_path: Path, m
     flower = Flower(monkeypatch, 1000)
     assert flower.asked(tmp_path) == [7]
     assert flower.now == underway.PATIENCE_S
+
+
+def test_no_second_program_is_started_beside_one_that_flower_knows_nothing_of(
+    tmp_path: Path, monkeypatch
+) -> None:
+    flower = Flower(monkeypatch, 0)
+    with at_work(tmp_path), pytest.raises(InputError, match="the SuperLink does not know of"):
+        flower.asked(tmp_path)
+    assert flower.now == underway.PATIENCE_S
+    assert flower.said == [
+        "A program works on the run that the SuperLink does not know of; waiting for its end."
+    ]
+    assert flower.asked(tmp_path) == []
