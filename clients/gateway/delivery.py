@@ -147,6 +147,10 @@ class Delivery:
         """Try no call again: what was not sent yet stays on disk."""
         self._stop.set()
 
+    def pause(self) -> None:
+        """Wait before something is tried again; not while the gateway ends."""
+        self._sleep(PAUSE_S)
+
     def send(self, message_id: str, reply: Reply, until: float) -> None:
         """Give the reply to a message its turn, and keep it no longer once it is there, or will never be.
 
@@ -252,7 +256,7 @@ class Delivery:
                 over = abs(now - began) >= TURN_S or not now < until  # a clock can be set back
                 if error.status in FINAL or over or self.ending:
                     raise
-            self._sleep(PAUSE_S)
+            self.pause()
 
 
 def end_of(metadata: Metadata, keep_until: float) -> float:

@@ -40,7 +40,7 @@ from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, w
 from clients.gateway.overdue import Overdue
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
 from clients.gateway.questions import Questions, well_formed
-from clients.gateway.replies import Replies
+from clients.gateway.replies import MOMENTARY, Replies
 from clients.gateway.reply_check import Withheld
 from clients.gateway.sender import AGAIN_S, Sender
 from fl_core.errors import DecodeError
@@ -56,6 +56,7 @@ ACTIVATION_FAILED, REGISTRATION_CLOSED, KEY_IN_USE = 2004, 2001, 23
 NODE_ID = "node-id"
 UNCHECKED = "the holder cannot check the bundle now"
 NOT_OPEN = "it answers no message that is open: unknown, or answered before"
+_REFUSED = b'{"code": 0, "detail": "refused by the gateway"}'
 log = logging.getLogger("suture.gateway")
 
 
@@ -116,6 +117,7 @@ class Gateway:
         self._clock = clock
         self._lock, self._pulling = threading.Lock(), threading.Lock()
         self._arrival: Arrival | None = None
+        self._unnoted: fleet_pb2.PullMessagesResponse | None = None
         self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
         self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
@@ -165,9 +167,12 @@ class Gateway:
             result = Refused(
                 error.status if error.status in (401, 403) else 503, "the SuperLink gave no answer"
             )
+        except MOMENTARY as error:  # a SuperNode repeats what is answered so, and ends on any other status
+            log.warning("%s: %s", name, error)
+            return Answer(503, _REFUSED)
         if isinstance(result, Refused):
             self._log.record("call-refused", call=name, reason=result.text)
-            return Answer(result.status, b'{"code": 0, "detail": "refused by the gateway"}')
+            return Answer(result.status, _REFUSED)
         return Answer(200, result.SerializeToString(deterministic=True))
 
     def too_long(self, name: str) -> None:
@@ -231,7 +236,7 @@ class Gateway:
             self._arrival = None  # it is answered with the others
         # those that are open now, each for itself: the new SuperNode may pull the next one before their turn comes
         for message_id in self._questions.all_open():
-            self._sender.note(self._replies.lose, message_id)
+            self._sender.note(self._replies.settle, self._replies.lose, message_id)
         return fleet_pb2.ActivateNodeResponse(node_id=found.node_id)
 
     def _deactivate(self, _: Proto | None) -> Proto:
@@ -265,7 +270,7 @@ class Gateway:
     def _arrive(self) -> Arrival | None:
         """Take a message from the SuperLink, if there is one, note it and begin to check it."""
         node = self._node()
-        found = self._superlink.call(
+        found = self._unnoted or self._superlink.call(
             "pull-messages",
             fleet_pb2.PullMessagesRequest(node=node),
             fleet_pb2.PullMessagesResponse,
@@ -282,7 +287,9 @@ class Gateway:
         except (DecodeError, ValueError):
             self._log.record("message-refused", reason="the SuperLink sent no well-formed message")
             return None
+        self._unnoted = found  # the SuperLink hands a message out once; the disk may have no room for it now
         self._questions.ask(message.metadata, names, self._clock())
+        self._unnoted = None
         passed = fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])
         return Arrival(lambda: self._checked(message.metadata, node, passed))
 
@@ -292,24 +299,22 @@ class Gateway:
         """Return the message if its bundle may come in and nobody answered it meanwhile; otherwise nothing."""
         nothing = fleet_pb2.PullMessagesResponse()
         try:
-            found = self._bundles.check(asked.run_id, node)
+            found = self._replies.insist(
+                lambda: self._bundles.check(asked.run_id, node), asked.created_at + asked.ttl
+            )
             self._questions.brings(asked.run_id, found.run.fab_hash)
         except BundleRefused as error:
             self._log.record("bundle-refused", run=str(asked.run_id), bundle=error.digest, reason=str(error))
-            self._sender.note(
-                self._replies.refuse,
-                asked.message_id,
-                ErrorCode.INVALID_FAB,
-                "the holder refuses this bundle",
-            )
+            self._refuse(asked.message_id, ErrorCode.INVALID_FAB, "the holder refuses this bundle")
             return nothing
         except NodeError as error:
             log.warning("a message was not passed on: %s", error)
-            self._sender.note(
-                self._replies.refuse, asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED
-            )
+            self._refuse(asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED)
             return nothing
         return passed if self._questions.open(asked.message_id) is not None else nothing
+
+    def _refuse(self, message_id: str, code: int, text: str) -> None:
+        self._sender.note(self._replies.settle, self._replies.refuse, message_id, code, text)
 
     def _get_run(self, request: run_pb2.GetRunRequest) -> Proto | Refused:
         found = self._bundles.known(request.run_id)
@@ -402,7 +407,7 @@ class Gateway:
 
         def answer() -> None:
             try:
-                send(message_id, *arguments)
+                self._replies.settle(send, message_id, *arguments)
             finally:
                 with self._lock:
                     self._leaving.discard(message_id)

@@ -8,20 +8,24 @@ with an error.
 from __future__ import annotations
 
 import logging
+import math
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from flwr.common.constant import ErrorCode
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.proto.node_pb2 import Node
 
 from clients.errors import NodeError
+from clients.gateway.bundles import BundleRefused
 from clients.gateway.compose import Reply, coarse, error_reply, sealed_reply
-from clients.gateway.delivery import Delivery, Proven, end_of
+from clients.gateway.delivery import FINAL, Delivery, Proven, end_of
 from clients.gateway.kept import Kept
 from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
-from clients.gateway.ports import Holder, OutgoingLog, Sealed
+from clients.gateway.ports import Holder, OutgoingLog, Sealed, SuperLinkError
 from clients.gateway.questions import Questions
 from clients.gateway.reply_check import Withheld, judge
 from fl_core.errors import DecodeError
@@ -39,7 +43,13 @@ AGAIN = "after a restart of the gateway, whether or not it left before"
 CONSENT_IS_OVER = "the holder has not accepted this bundle on the ledger any more; parts may have left before"
 OTHER_SUPERLINK = "it answers another SuperLink; parts may have gone there before"
 
+PATIENCE_S = 300.0
+"""Seconds for which the node, its register, or room on the disk is waited for; a node that is started anew is away for less."""
+MOMENTARY = (NodeError, ArchiveError, OSError, sqlite3.Error)
+"""What may go well a moment later, but for what :func:`_is_final` tells."""
+
 _REPLY = "reply-sent"
+Done = TypeVar("Done")
 log = logging.getLogger("suture.gateway")
 
 
@@ -91,7 +101,11 @@ class Replies:
         return frozenset(small)
 
     def decide(self, message_id: str, root: str, objects: Mapping[str, bytes]) -> None:
-        """Send what a reply stands for, or an error in its place."""
+        """Send what a reply stands for, or an error in its place.
+
+        Raises:
+            NodeError: The node does not tell what belongs to it.
+        """
         asked = self._questions.open(message_id)
         if asked is None:
             return
@@ -103,12 +117,7 @@ class Replies:
         except Withheld as error:
             self.withhold(message_id, str(error))
             return
-        try:
-            status = self._holder.status() if asked.message_type in TELLS_STATUS else None
-        except NodeError as error:
-            log.warning("a reply was withheld: %s", error)
-            self.withhold(message_id, "the node does not tell its status")
-            return
+        status = self._holder.status() if asked.message_type in TELLS_STATUS else None
         reply = sealed_reply(
             asked,
             sealed=sealed,
@@ -121,6 +130,30 @@ class Replies:
         if sealed is not None:
             facts = {"kind": sealed.name, "digest": sealed.digest.hex(), "bytes": sealed.size}
         self._send(message_id, reply, _REPLY, {"run": str(asked.run_id), **facts})
+
+    def settle(self, decide: Callable[..., None], message_id: str, *arguments: object) -> None:
+        """Decide about a message, as soon as node and disk allow it; where they do not, an error is sent in place of the reply."""
+        try:
+            self.insist(partial(decide, message_id, *arguments))
+        except MOMENTARY as error:
+            log.warning("a reply was withheld: %s", error)
+            self.withhold(message_id, "the node, its folder or its disk does not answer")
+
+    def insist(self, act: Callable[[], Done], until: float = math.inf) -> Done:
+        """Do something that needs the node or the disk; what fails is tried again for :data:`PATIENCE_S`, or until Unix time ``until``."""
+        began, told = self._clock(), False
+        while True:
+            try:
+                return act()
+            except MOMENTARY as error:
+                now = self._clock()
+                over = abs(now - began) >= PATIENCE_S or not now < until  # a clock can be set back
+                if over or _is_final(error) or self.delivery.ending:
+                    raise
+                if not told:
+                    log.warning("it is tried again: %s", error)
+                told = True
+            self.delivery.pause()
 
     def withhold(self, message_id: str, reason: str) -> None:
         """Send an error in place of a reply that does not leave."""
@@ -269,3 +302,8 @@ class Replies:
                 return
             self._queued.add(message_id)
         self._queue_turn(message_id, first)
+
+
+def _is_final(error: Exception) -> bool:
+    """Return whether trying again changes nothing: the holder or the SuperLink refuses."""
+    return isinstance(error, BundleRefused) or (isinstance(error, SuperLinkError) and error.status in FINAL)

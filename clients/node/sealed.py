@@ -64,7 +64,7 @@ class SealedFolder:
         """Return what may be sent now; nothing when the node was never served.
 
         Raises:
-            NodeStateError: The register is damaged.
+            NodeStateError: The register is damaged, or cannot be read now.
         """
         if not self._register.exists():
             return ()
@@ -75,9 +75,9 @@ class SealedFolder:
                 frames = db.execute(_FRAMES).fetchall()
                 answers = [(_NAMES[name], answer) for name, answer in db.execute(_ANSWERS)]
                 answers += [(envelope.WEIGHT, opening) for (opening,) in db.execute(_WEIGHTS)]
-        except sqlite3.OperationalError:  # made a moment ago, without tables yet
-            return ()
         except sqlite3.DatabaseError as error:
+            if str(error).startswith("no such table"):  # made a moment ago
+                return ()
             raise NodeStateError(f"{self._register} cannot be read ({error}).") from error
         found = [
             SealedBytes(name=envelope.FRAME, digest=bytes(d), size=int(n), answer=None) for d, n in frames

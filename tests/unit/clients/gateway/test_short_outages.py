@@ -1,0 +1,169 @@
+"""What is away for a moment at the holder costs no message and no reply: the node, its register, room on the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+
+import pytest
+from flwr.proto import fleet_pb2
+from flwr.proto.node_pb2 import Node
+
+from clients.errors import NodeError, NodeStateError
+from clients.gateway.gateway import UNCHECKED
+from clients.gateway.ports import SuperLinkError
+from clients.gateway.replies import PATIENCE_S, WITHHELD
+from clients.node import sealed
+from clients.node.sealed import SealedFolder
+from fl_core.protocol import envelope
+from tests.simulators.fleet import FleetInMemory, bundle, settle
+from tests.simulators.killed_gateway import FRAME, Story
+
+
+@pytest.fixture
+def story(tmp_path):
+    made = Story(tmp_path, FleetInMemory(bundle()))
+    made.start()
+    made.node.activate()
+    yield made
+    made.end()
+
+
+def arrived(story) -> bool:
+    return story.superlink.reply().content[envelope.SEALED]["frame"].data == FRAME
+
+
+def away(story, what: str, seconds: float, error: Exception) -> None:
+    """Have the holder raise until so many seconds were waited."""
+    back, act = story.ahead + seconds, getattr(story.holder, what)
+
+    def acting(*arguments):
+        if story.ahead < back:
+            raise error
+        return act(*arguments)
+
+    setattr(story.holder, what, acting)
+
+
+@contextmanager
+def full(story):
+    """Let the gateway's database find no room."""
+    (pages,) = story.questions._db.execute("PRAGMA page_count").fetchone()
+    story.questions._db.execute(f"PRAGMA max_page_count={pages}")
+    yield
+    story.questions._db.execute("PRAGMA max_page_count=1000000")
+
+
+# ------------------------------------------------------------------ the node
+
+
+@pytest.mark.parametrize("what", ["status", "sealed"])
+def test_a_node_that_is_started_anew_while_the_app_replies_costs_no_reply(story, what):
+    question = story.asked()
+    content = story.frame()
+    away(story, what, 60, NodeError("the node does not answer"))
+    if what == "status":
+        story.node.push(question, content)
+    else:
+        supernode_pushes(story, question, content)
+    assert arrived(story) and story.log.of("reply-withheld") == []
+
+
+def supernode_pushes(story, question, content) -> None:
+    """Push as Flower's SuperNode does: a call that is answered with 503 is repeated."""
+    while True:
+        try:
+            return story.node.push(question, content) and None
+        except AssertionError as error:
+            assert "status=503" in str(error)
+            story.pause(2.0)
+
+
+def test_a_node_that_stays_away_costs_the_reply_and_an_error_says_so(story):
+    question = story.asked()
+    content = story.frame()
+    away(story, "status", 10**6, NodeError("the node does not answer"))
+    story.node.push(question, content)
+    assert story.superlink.reply().error.reason == WITHHELD
+    assert PATIENCE_S <= story.ahead < PATIENCE_S + 10
+
+
+def test_a_node_that_is_started_anew_while_a_message_comes_costs_no_message(story):
+    away(story, "accepts", 60, NodeError("the node does not answer"))
+    question = story.asked()
+    assert question is not None and story.superlink.replies == []
+    story.node.push(question, story.frame())
+    assert arrived(story)
+
+
+def test_so_it_is_where_the_superlink_does_not_tell_the_run_for_a_moment(story):
+    call = story.superlink._get_run
+
+    def get_run(request):
+        if story.ahead < 30:
+            raise SuperLinkError("get-run: no answer", status=503)
+        return call(request)
+
+    story.superlink._get_run = get_run
+    assert story.asked() is not None and story.superlink.replies == []
+
+
+@pytest.mark.parametrize("status", [403, 503])
+def test_what_cannot_be_checked_in_time_is_answered_with_an_error(story, status):
+    story.superlink._get_run = lambda request: refuse(status)
+    assert story.asked() is None
+    settle(story.gateway)
+    assert story.superlink.reply().error.reason == UNCHECKED
+    assert (story.ahead >= PATIENCE_S) == (status == 503), "what is final is not asked again"
+
+
+def refuse(status: int):
+    raise SuperLinkError("get-run", status=status)
+
+
+# ------------------------------------------------------------------ its register
+
+
+def test_a_register_that_cannot_be_read_now_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(sealed, "_BUSY_S", 0.05)
+    folder = SealedFolder(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "register.sqlite", isolation_level=None)) as other:
+        assert folder.list() == (), "it was made a moment ago"
+        other.execute("CREATE TABLE something (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(NodeStateError, match="cannot be read"):
+            folder.list()
+        other.execute("ROLLBACK")
+        assert folder.list() == ()
+
+
+# ------------------------------------------------------------------ the disk
+
+
+def test_a_reply_that_finds_no_room_is_noted_when_there_is_some(story):
+    question = story.asked()
+    content = story.frame()
+    story.holder.status = lambda: bytes(20_000)
+    pause = story.pause
+
+    def room(seconds):
+        story.questions._db.execute("PRAGMA max_page_count=1000000")
+        pause(seconds)
+
+    story.gateway._replies.delivery._sleep = room
+    with full(story):
+        story.node.push(question, content)
+    assert story.ahead > 0 and arrived(story) and story.kept() == ()
+
+
+def test_a_message_that_finds_no_room_is_handed_in_when_there_is_some(story):
+    pull = fleet_pb2.PullMessagesRequest(node=Node(node_id=1)).SerializeToString()
+    sent = []
+    with full(story):
+        while len(sent) < 200:  # until what room there is in the last page is used up
+            sent.append(story.superlink.send("train").metadata.message_id)
+            if story.gateway.answer("pull-messages", pull).status == 503:
+                break
+        assert len(sent) < 200 and sent[-1] not in story.questions.all_open()
+    assert story.node.pull().metadata.message_id == sent[-1]
+    assert story.node.pull() is None
