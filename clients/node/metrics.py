@@ -69,6 +69,12 @@ class Metrics:
             yield f'suture_node_call_seconds_sum{{method="{method}"}} {self._seconds[method]:.6f}'
             yield f'suture_node_call_seconds_count{{method="{method}"}} {total}'
         for name, kind, about, value in (
+            (
+                "suture_node_reached_total",  # a series from the start on, or its first increase would not be seen
+                "counter",
+                "Times that training code reached for what is the node's.",
+                self._calls["reached", "done"],
+            ),
             ("suture_node_left_bytes_total", "counter", "Bytes that left the house, by the logbook.", size),
             ("suture_node_logbook_entries", "gauge", "Entries of the logbook.", entries),
             (
