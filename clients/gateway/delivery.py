@@ -28,6 +28,7 @@ time is more than five minutes off, and one of a node that it does not know, is 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
@@ -58,6 +59,8 @@ PAUSE_S = 2.0
 """Seconds between two tries when the SuperLink does not answer."""
 TURN_S = 60.0
 """Seconds after which a call that gets no answer ends the reply's turn: the next one has its turn, and this one comes again behind it."""
+OFF_S = 300.0
+"""Seconds that the time of a call may be off, as Flower checks it."""
 PASSES = 8
 """How often it is asked what lacks of one reply; each answer of the SuperLink that is lost costs one."""
 
@@ -71,15 +74,28 @@ class NotYet(NodeError):
 
 
 class Proven:
-    """A SuperLink, and whether it answered since this process started: it does where the signed time of a call is right, so our clock is.
+    """A SuperLink, and whether our clock is right: it was when a call was answered, whose signed time is checked, and was not set since.
 
     Args:
         superlink: The SuperLink.
+        clock: Unix time in seconds.
+        steady: Seconds that nobody sets.
     """
 
-    def __init__(self, superlink: SuperLink) -> None:
+    def __init__(
+        self, superlink: SuperLink, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic
+    ) -> None:
         self._superlink = superlink
-        self.proven = False
+        self._clock, self._steady = clock, steady
+        self._was: float | None = None
+
+    def _apart(self) -> float:
+        return self._clock() - self._steady()
+
+    @property
+    def proven(self) -> bool:
+        """Whether our clock is right. After this machine slept it is not, until the next answer."""
+        return self._was is not None and abs(self._apart() - self._was) < OFF_S
 
     @property
     def address(self) -> str:
@@ -93,8 +109,9 @@ class Proven:
 
     def call(self, name: str, request: Proto, kind: type[Answered], limit: int) -> Answered:
         """Make one call; see :class:`~clients.gateway.ports.SuperLink`."""
+        apart = self._apart()
         answer = self._superlink.call(name, request, kind, limit)
-        self.proven = True
+        self._was = apart
         return answer
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -95,6 +96,7 @@ class Gateway:
         clock: Unix time in seconds.
         pull_s: How long one pull waits for the check of a message, in seconds.
         again_s: Seconds after which a reply that was not sent is tried again.
+        steady: Seconds that nobody sets.
 
     Attributes:
         overdue: Messages whose time is over; looks for them where nobody else does, once it is started.
@@ -110,8 +112,9 @@ class Gateway:
         clock: Callable[[], float],
         pull_s: float = PULL_S,
         again_s: float = AGAIN_S,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._superlink = superlink = Proven(superlink)
+        self._superlink = superlink = Proven(superlink, clock, steady)
         self._questions = questions
         self._log = log
         self._clock = clock
@@ -121,7 +124,7 @@ class Gateway:
         self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
         self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
-        self.overdue = Overdue(questions, log, clock=clock)
+        self.overdue = Overdue(questions, log, clock=clock, sure=lambda: superlink.proven)
         self._bundles = Bundles(superlink, holder)
         self._sender = Sender(again_s)
         self._replies = Replies(

@@ -28,10 +28,20 @@ log = logging.getLogger("suture.gateway")
 
 
 class Overdue:
-    """Looks for overdue messages, and knows whether the SuperNode goes on; arguments as for :class:`~clients.gateway.gateway.Gateway`."""
+    """Looks for overdue messages, and knows whether the SuperNode goes on; arguments as for :class:`~clients.gateway.gateway.Gateway`.
 
-    def __init__(self, questions: Questions, outgoing: OutgoingLog, *, clock: Callable[[], float]) -> None:
-        self._questions, self._log, self._clock = questions, outgoing, clock
+    ``sure`` tells whether the clock is right; while it is not, no message is overdue.
+    """
+
+    def __init__(
+        self,
+        questions: Questions,
+        outgoing: OutgoingLog,
+        *,
+        clock: Callable[[], float],
+        sure: Callable[[], bool],
+    ) -> None:
+        self._questions, self._log, self._clock, self._sure = questions, outgoing, clock, sure
         self._lock = threading.Lock()
         self._held = bool(questions.fact(_FACT))  # a gateway before this one may have found it
         self._stop = threading.Event()
@@ -48,6 +58,8 @@ class Overdue:
         Raises:
             NodeStateError: It cannot be written down; the next look tries it again.
         """
+        if not self._sure():
+            return
         now = self._clock()
         over = self._questions.over(now)
         for message_id, run in over:

@@ -84,12 +84,16 @@ class Story:
     Args:
         folder: Where the gateways have their file.
         superlink: Such as :class:`tests.simulators.fleet.FleetInMemory`.
+
+    Attributes:
+        ahead: Seconds that passed more than those of the test.
+        off: Seconds that its machine's clock is wrong.
     """
 
     def __init__(self, folder: Path, superlink: Any) -> None:
         self.superlink, self.log = superlink, Log()
         self.holder = ScriptedHolder(accepted={hashlib.sha256(superlink.content).digest()})
-        self.path, self.ahead = folder / "gateway.sqlite", 0.0
+        self.path, self.ahead, self.off = folder / "gateway.sqlite", 0.0, 0.0
 
     def start(self, at: str = "") -> None:
         """Start a gateway on what is on disk, which is killed at a step of sending; let it send what it has to."""
@@ -98,8 +102,9 @@ class Story:
         self.questions.forget = self.fuse.around("forget", self.questions.forget)
         log.record = self.fuse.around("line", log.record)
         way = DoomedWay(self.superlink, self.fuse)
-        clock = lambda: time.time() + self.ahead
-        self.gateway = Gateway(self.holder, way, self.questions, log, clock=clock, pull_s=5.0)
+        clock = lambda: time.time() + self.ahead + self.off
+        steady = lambda: time.monotonic() + self.ahead
+        self.gateway = Gateway(self.holder, way, self.questions, log, clock=clock, pull_s=5.0, steady=steady)
         self.gateway._replies.delivery._sleep = self.pause
         self.node = SuperNode(self.gateway)
         settle(self.gateway)

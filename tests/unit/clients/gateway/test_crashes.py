@@ -31,6 +31,7 @@ class House:
             self.questions,
             self.log,
             clock=lambda: time.time() + self.ahead,
+            steady=lambda: time.monotonic() + self.ahead,
             pull_s=0.05,
         )
         self.gateway._replies.delivery._sleep = self.pause

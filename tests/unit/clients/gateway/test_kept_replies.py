@@ -132,6 +132,23 @@ def test_a_clock_that_is_wrong_after_a_start_deletes_no_reply(story, days):
     assert arrived(story) and story.questions.leaving() == ()
 
 
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_clock_that_is_set_wrong_while_the_gateway_runs_deletes_no_reply(story, days):
+    story.answer(killed="after line")
+    story.restart()
+    story.node.activate()  # an answer: the clock is right
+    story.superlink.replies.clear()
+    question = story.asked()
+    story.superlink.down, story.superlink.failing_with = 10**6, 401
+    story.node.push(question, story.frame())
+    story.off = days * 86400.0
+    again(story.gateway)
+    assert story.superlink.replies == [] and len(story.questions.leaving()) == 1
+    story.off, story.superlink.down = 0.0, 0
+    again(story.gateway)
+    assert arrived(story) and story.questions.leaving() == ()
+
+
 def test_a_message_without_an_end_keeps_its_reply_a_week(story):
     send = story.superlink.send
 

@@ -37,7 +37,7 @@ class House:
 
     def __init__(self, folder) -> None:
         content = bundle()
-        self.later, self.log, self.path = 0.0, FullDisk(), folder / "gateway.sqlite"
+        self.later, self.off, self.log, self.path = 0.0, 0.0, FullDisk(), folder / "gateway.sqlite"
         self.superlink = FleetInMemory(content)
         self.holder = ScriptedHolder(accepted={hashlib.sha256(content).digest()})
         self.start()
@@ -47,11 +47,18 @@ class House:
 
     def start(self) -> None:
         self.questions = Questions(self.path)
-        self.gateway = Gateway(self.holder, self.superlink, self.questions, self.log, clock=self.clock)
+        self.gateway = Gateway(
+            self.holder,
+            self.superlink,
+            self.questions,
+            self.log,
+            clock=self.clock,
+            steady=lambda: time.monotonic() + self.later,
+        )
         self.node = SuperNode(self.gateway)
 
     def clock(self) -> float:
-        return time.time() + self.later
+        return time.time() + self.later + self.off
 
     def hang(self) -> None:
         self.later = OVER_S
@@ -78,6 +85,15 @@ def test_a_message_whose_time_is_over_is_written_down_once(house):
     assert house.log.of("message-overdue") == [{"run": str(RUN), "message": name, "reason": REASON}]
     assert house.gateway.overdue.held
     assert house.questions.all_open() == (), "a late reply is refused"
+
+
+def test_a_clock_that_is_set_wrong_makes_no_message_overdue(house):
+    house.off = OVER_S
+    house.gateway.overdue.look()
+    assert house.log.of("message-overdue") == [] and len(house.questions.all_open()) == 1
+    house.off = 0.0
+    house.hang()
+    assert len(house.log.of("message-overdue")) == 1
 
 
 def test_a_supernode_that_asks_for_its_next_message_goes_on(house):
