@@ -40,7 +40,7 @@ from clients.gateway.delivery import Proven
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
 from clients.gateway.overdue import Overdue
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
-from clients.gateway.questions import Questions, well_formed
+from clients.gateway.questions import MAX_HELD, Questions, well_formed
 from clients.gateway.replies import MOMENTARY, Replies
 from clients.gateway.reply_check import Withheld
 from clients.gateway.sender import AGAIN_S, Sender
@@ -273,6 +273,9 @@ class Gateway:
     def _arrive(self) -> Arrival | None:
         """Take a message from the SuperLink, if there is one, note it and begin to check it."""
         node = self._node()
+        if self._questions.held() >= MAX_HELD:
+            log.warning("the gateway takes no message: %d are open or have replies that are kept", MAX_HELD)
+            return None
         found = self._unnoted or self._superlink.call(
             "pull-messages",
             fleet_pb2.PullMessagesRequest(node=node),

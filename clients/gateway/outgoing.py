@@ -89,3 +89,4 @@ class OutgoingFile:
         """Close the file."""
         with self._lock:
             os.close(self._file)
+            self._file = -1  # a check that goes on writes into no other file

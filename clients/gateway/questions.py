@@ -34,6 +34,9 @@ KEEP_S = 7 * 24 * 3600
 
 MAX_METADATA = 1 << 16  # bytes; Flower's have some hundred, and the reply's are made of them
 
+MAX_HELD = 256
+"""Messages that are open and replies that are kept before no other is taken: honest ones are a few, and each may have some 300 kB."""
+
 _BUSY_S = 10.0
 
 
@@ -133,11 +136,17 @@ class Questions:
         """Note that a message is answered now, and keep the reply; return False when it was answered before or never came."""
         with self._lock, self._transaction():
             done = self._db.execute(
-                "UPDATE questions SET answered=1 WHERE id=? AND answered=0", (message_id,)
+                "UPDATE questions SET answered=1, objects='' WHERE id=? AND answered=0", (message_id,)
             )
             if done.rowcount == 1:
                 self._db.execute("INSERT INTO replies (id, reply) VALUES (?, ?)", (message_id, reply))
             return done.rowcount == 1
+
+    def held(self) -> int:
+        """Return how many messages are open, and replies kept."""
+        query = "SELECT (SELECT count(*) FROM questions WHERE answered=0) + (SELECT count(*) FROM replies)"
+        with self._lock:
+            return int(self._db.execute(query).fetchone()[0])
 
     def leaving(self, now: float | None = None) -> tuple[str, ...]:
         """Return the names of the messages whose reply is kept, oldest reply first.

@@ -199,8 +199,6 @@ class Replies:
         self.delivery.close()
 
     def _send_again(self, message_id: str) -> None:
-        if self.delivery.ending:
-            return
         try:
             kept = Kept.decode(self._questions.kept(message_id))
         except DecodeError as error:
@@ -239,7 +237,8 @@ class Replies:
     def _queue_turn(self, message_id: str, send: Callable[[], None]) -> None:
         def turn() -> None:
             try:
-                send()
+                if not self.delivery.ending:
+                    send()
             finally:
                 with self._turns:
                     self._queued.discard(message_id)
