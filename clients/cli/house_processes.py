@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from clients.cli.supernode_process import supernode_command, supernode_environment, watched
 from clients.node.house import PRIVATE
-from fl_core.errors import InputError
+from fl_core.errors import InputError, SutureError
 from suture_fl.children import Child, end_all, end_strays
 from suture_fl.processes import adopt_orphans
 from suture_fl.stopping import Stop
@@ -108,20 +109,28 @@ def keep_running(
     adopt_orphans()  # an app may leave daemons behind, which end with the SuperNode
     try:
         while not stop.wait(LOOK_S):
-            now = clock()
+            now = time.monotonic()  # pauses are not the longer where the clock is set back
             if supernode.running_since is None and end_strays(kept):
                 log.warning("processes that an app left behind are ended")
             for child in kept:
                 child.tend(now, log.warning)
             if now - looked > OVERDUE_EVERY_S:
                 looked = now
-                if supernode.running_since is not None and _overdue(folder, now):
-                    log.warning("the SuperNode holds a message whose time is over; it is started again")
-                    supernode.kill()
-                    note("app-killed", reason="a message was not answered in its time")
+                _end_hanging(folder, supernode, note, clock())
     finally:
         end_all(kept)
         end_strays(kept)
+
+
+def _end_hanging(folder: Path, supernode: Child, note: Callable[..., None], now: float) -> None:
+    """Kill a SuperNode that holds a message whose time is over. What cannot be read or written now ends nothing else: the next look does better."""
+    try:
+        if supernode.running_since is not None and _overdue(folder, now):
+            log.warning("the SuperNode holds a message whose time is over; it is started again")
+            supernode.kill()
+            note("app-killed", reason="a message was not answered in its time")
+    except (SutureError, OSError, sqlite3.Error) as error:
+        log.warning("looking for a message whose time is over failed: %s", error)
 
 
 def _overdue(folder: Path, now: float) -> bool:

@@ -128,10 +128,11 @@ class Logbook:
             return (kind.value, digest.hex()) in self._sent
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Close the file, once an entry that is being written is there."""
+        with self._guard:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
 
     def _note(self, kind: Kind, size: int, digest: bytes, to: str) -> None:
         """Write an entry, unless this or another process wrote it before."""

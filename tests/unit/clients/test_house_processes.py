@@ -1,0 +1,66 @@
+"""What ``suture-node serve`` keeps running goes on although a look for a hanging app fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulators.patience import patient
+
+PROGRAM = """
+import sqlite3, sys, time
+from pathlib import Path
+from flwr.proto.message_pb2 import Metadata
+from clients.cli import house_processes
+from clients.errors import NodeStateError
+from clients.gateway.questions import Questions
+from suture_fl.children import Child
+from suture_fl.stopping import Stop
+
+folder, fault = Path(sys.argv[1]), sys.argv[2]
+path = folder / "gateway.sqlite"
+questions = Questions(path)
+now = time.time()
+asked = Metadata(message_id="0" * 64, run_id=1, created_at=now - 100, ttl=10)
+questions.ask(asked, frozenset(), now)
+questions.close()
+if fault == "no database":
+    path.write_bytes(b"these bytes are none of a database" * 200)
+
+def note(event, **facts):
+    if fault == "no room":
+        raise NodeStateError("outgoing.jsonl could not be written in full.", fix="Make room.")
+    print(event, flush=True)
+
+class Stops(Stop):
+    looks = 0
+    def wait(self, seconds=None):
+        self.looks += 1
+        time.sleep(0.05)
+        return self.looks > 20
+
+house_processes.OVERDUE_EVERY_S = 0.1
+child = Child(name="SuperNode", command=["sleep", "600"], environment={"PATH": "/usr/bin:/bin"}, log=folder / "log")
+house_processes.keep_running(folder, [child], Stops(), note)
+print("ended as told", flush=True)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes")
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("", ["app-killed"]), ("no room", []), ("no database", [])],
+    ids=lambda value: str(value),
+)
+def test_a_look_for_a_hanging_app_that_fails_ends_nothing(tmp_path, fault, said):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), fault],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=patient(60.0),
+    )
+    assert done.stdout.splitlines() == [*said, "ended as told"], done.stderr
+    assert done.returncode == 0
