@@ -24,7 +24,7 @@ from coordinator.enrolment import enrol, wait_for_nodes
 from coordinator.event_lines import EventLines
 from coordinator.flower_messages import array_record
 from coordinator.history import MAX_MODEL_BYTES, newest_model, settle
-from coordinator.offered import Holders, offer_transport_key
+from coordinator.offered import Holders, is_genuine, offer_transport_key
 from coordinator.plain import run_plain
 from coordinator.store.duties import Duties
 from coordinator.store.events import Event, EventLog
@@ -139,6 +139,7 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
         members=Holders(run.reader),
         deadline_s=patience.reveal,
         told=lambda status: offer_transport_key(run, status.account, status.transport),
+        genuine=lambda prekey: is_genuine(prekey, run.reader),
     )
     run.prekeys.update(run_prekeys)
     run.events.emit(

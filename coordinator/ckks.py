@@ -22,6 +22,7 @@ from coordinator.context import RunContext
 from coordinator.enrolment import enrol
 from coordinator.errors import CoordinatorError, RoundFailed
 from coordinator.flower_messages import reported_times, sealed_bytes
+from coordinator.offered import is_genuine
 from coordinator.strategy import Patience
 from coordinator.timing import Stopwatch
 from fl_core.errors import RemoteProtocolError, VerificationError
@@ -48,7 +49,13 @@ def run_ckks(grid: Grid, folder: Path, run: RunContext, *, rounds: int, patience
     Raises:
         CoordinatorError: Too few holders have the run's key.
     """
-    nodes, _ = enrol(grid, grid.get_node_ids(), members=run.transport_keys, deadline_s=patience.reveal)
+    nodes, _ = enrol(
+        grid,
+        grid.get_node_ids(),
+        members=run.transport_keys,
+        deadline_s=patience.reveal,
+        genuine=lambda prekey: is_genuine(prekey, run.reader),
+    )
     holders = {account: node for node, account in nodes.items()}
     run.events.emit("enrolled", holders=[run.names.get(account, account.hex()) for account in holders])
     federation = hold_ceremony(Asking(grid, run, holders, patience))

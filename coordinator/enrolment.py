@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from flwr.app import ConfigRecord, Message, RecordDict
@@ -63,11 +63,13 @@ def enrol(
     members: Container[bytes],
     deadline_s: float,
     told: Callable[[Status], None] = lambda status: None,
+    genuine: Callable[[SignedPrekey], bool] = lambda prekey: False,
 ) -> tuple[dict[int, bytes], dict[bytes, SignedPrekey]]:
     """Ask each node for its account and its prekey.
 
     The answers as a whole are not signed: a node that claims a false account gains nothing, since only the account's key
-    can sign a contribution or a prekey; two nodes that claim the same account are both left out.
+    can sign a contribution or a prekey. Of several nodes that claim one account the one with its newest genuine prekey counts: others
+    see a prekey with the header of a round that its holder began, who has a newer one then. Where that does not tell them apart, all are left out.
 
     Args:
         grid: Flower's grid.
@@ -75,6 +77,7 @@ def enrol(
         members: Accounts that may take part.
         deadline_s: How long to wait.
         told: Called with what each of the nodes that are returned said.
+        genuine: Tells whether a prekey is signed by its member's registered key.
 
     Returns:
         Flower node id -> account, for the nodes that answered with an account of a member; and account -> prekey, not
@@ -89,12 +92,24 @@ def enrol(
                 claimed[node] = status
         if not silent:
             break
-    claims = [status.account for status in claimed.values()]
-    unique = {node: status for node, status in claimed.items() if claims.count(status.account) == 1}
+    unique = _one_each(claimed, genuine)
     for status in unique.values():
         told(status)
     accounts = {node: status.account for node, status in unique.items()}
     return accounts, {s.account: s.prekey for s in unique.values() if s.prekey is not None}
+
+
+def _one_each(claimed: Mapping[int, Status], genuine: Callable[[SignedPrekey], bool]) -> dict[int, Status]:
+    """Return one node for each account that is claimed, if it can be told."""
+    found = {}
+    for account in dict.fromkeys(status.account for status in claimed.values()):
+        nodes = [node for node, status in claimed.items() if status.account == account]
+        if len(nodes) > 1:
+            epochs = {n: p.epoch for n in nodes if (p := claimed[n].prekey) is not None and genuine(p)}
+            nodes = [node for node, epoch in epochs.items() if epoch == max(epochs.values())]
+        if len(nodes) == 1:
+            found[nodes[0]] = claimed[nodes[0]]
+    return found
 
 
 def learn_prekey(prekeys: dict[bytes, SignedPrekey], account: bytes, reply: Message) -> None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from coordinator.context import MAX_TRANSPORT_KEY, RunContext
+from fl_core.errors import VerificationError
+from fl_core.protocol.prekeys import SignedPrekey, check_prekey
 from fl_core.protocol.setup import transport_key_digest
 from ledger.files import write_atomically
+from ledger.notary import LedgerNotary
 from ledger.papers import RunPaper
 from ledger.reader import LedgerReader
 from ledger.records import Role
@@ -47,3 +50,13 @@ def offer_transport_key(run: RunContext, account: bytes, key: bytes) -> None:
     keys = dict(sorted({**paper.transport_keys, account.hex(): name}.items()))
     write_atomically(run.public.run, replace(paper, transport_keys=keys).encode())
     run.transport_keys[account] = key
+
+
+def is_genuine(prekey: SignedPrekey, reader: LedgerReader) -> bool:
+    """Return whether the key that is registered now for a prekey's member signed it."""
+    notary = LedgerNotary(reader.chain_id, reader.address)
+    try:
+        check_prekey(prekey, signer=reader.keys(prekey.member).signer, notary=notary)
+    except VerificationError:
+        return False
+    return True

@@ -14,6 +14,7 @@ from coordinator.context import RunContext
 from coordinator.errors import RunStateError
 from coordinator.evidence import EvidenceWriter
 from coordinator.history import blamed, earned, newest_finalised, newest_model, noted, publish, settle
+from coordinator.offered import is_genuine
 from coordinator.papers import decode_blocks, encode_blocks, round_paper
 from coordinator.rounds.blame import BlameMachine
 from coordinator.rounds.machine import IncludedSet, Opened, RoundMachine
@@ -23,14 +24,12 @@ from coordinator.store.boxes import BoxFolder
 from coordinator.store.journal import Entry
 from coordinator.timing import Stopwatch
 from fl_core.digests import DIGEST_SIZE
-from fl_core.errors import VerificationError
 from fl_core.lattice.parameters import PARAMETER_SETS
 from fl_core.models import Tensors, encode_model, model_digest, same_model
 from fl_core.models.step import FEDAVG, apply_step
 from fl_core.protocol.header import RoundHeader
 from fl_core.protocol.messages import Frame
 from fl_core.protocol.opening import Aggregate, key_digest
-from fl_core.protocol.prekeys import SignedPrekey, check_prekey
 from fl_core.protocol.setup import layout_of, quantiser_of
 from fl_core.protocol.statements import Acceptance
 from fl_core.quantise import Block
@@ -134,19 +133,12 @@ class RoundSession:
                 and consent == c.terms.digest
                 and keys.block < beacon
                 and prekey is not None
-                and self._signed(prekey, keys.signer)
+                and is_genuine(prekey, c.reader)
             ):
                 able[account] = prekey.digest
             else:
                 c.events.emit("holder-left-out", holder=c.names.get(account, account.hex()))
         return able
-
-    def _signed(self, prekey: SignedPrekey, signer: bytes) -> bool:
-        try:
-            check_prekey(prekey, signer=signer, notary=self._notary)
-        except VerificationError:
-            return False
-        return True
 
     def accept(self, data: bytes) -> Frame:
         """Check, fold and archive one contribution.

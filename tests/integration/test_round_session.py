@@ -21,6 +21,7 @@ from coordinator.demo.consortium import REWARD_PER_ROUND
 from coordinator.demo.settlement import settle_rewards
 from coordinator.engines.local import run_local
 from coordinator.errors import RoundFailed
+from coordinator.offered import is_genuine
 from coordinator.papers import encode_blocks
 from coordinator.rounds.machine import IncludedSet
 from coordinator.session import RoundSession
@@ -410,3 +411,15 @@ def test_a_node_refuses_a_request_for_a_round_that_it_never_began(world: RunWith
     with pytest.raises(PolicyRefusal, match="no header"):
         world.holders[away].call(Method.REVEAL, dict(session.requests())[away])
     assert state(world, session) is RoundState.INCLUDED
+
+
+def test_a_prekey_is_genuine_if_the_key_signed_it_that_is_registered_for_its_member(world):
+    world.open_round()
+    [first, second, *_] = world.run.prekeys.values()
+    assert is_genuine(first, world.run.reader)
+    for forged in (
+        replace(first, epoch=first.epoch + 1),
+        replace(first, member=second.member),
+        replace(first, signature=second.signature),
+    ):
+        assert not is_genuine(forged, world.run.reader)
