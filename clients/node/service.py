@@ -2,9 +2,8 @@
 
 One round, as this class sees it: :meth:`Node.begin` checks the header against the ledger, the accepted terms and the
 policy and hands out an order; :meth:`Node.protect` turns the glue's update into a stored, sealed frame;
-:meth:`Node.check`, :meth:`Node.reveal` and :meth:`Node.blame` answer the coordinator's questions to a committee member, once
-each; :meth:`Node.weight` opens the holder's weight where the terms that it accepted pay by examples. The glue gets digests, orders
-and sealed bytes; keys and single shares never leave this object, salts only that of such a weight.
+:mod:`clients.node.seat` answers the coordinator's questions to a committee member, once each;
+:meth:`Node.weight` opens the holder's weight where the terms that it accepted pay by examples. The glue gets digests, orders and sealed bytes; keys and single shares never leave this object, salts only that of such a weight.
 
 Every call is answered under one lock: a node does one thing at a time, so that no two calls race for a once-only step.
 A decision that waits for the ledger holds it, for minutes; calls that must not wait are the server's (:mod:`clients.node.server`).
@@ -32,23 +31,16 @@ from clients.node.contribution import NewContribution
 from clients.node.logbook import Logbook
 from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
 from clients.node.prekeys import Prekeys
-from clients.node.receipts import check_receipt
 from clients.node.register import Register
+from clients.node.seat import QUESTIONS, notary_of
 from clients.node.times import Times
-from clients.node.view import accepted_set, check_pledge, committed_sets, ledger_view, signer_at, signers_of
+from clients.node.view import check_pledge, ledger_view, signer_at, signers_of
 from clients.node.weight import answer_weight
 from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError
-from fl_core.protocol.blame import answer_blame
-from fl_core.protocol.blame_messages import BlameRequest
-from fl_core.protocol.check_messages import CheckRequest
 from fl_core.protocol.header import MAX_NAME, RoundHeader
 from fl_core.protocol.header_check import check_header
-from fl_core.protocol.member import answer
-from fl_core.protocol.messages import RevealRequest
-from fl_core.protocol.phases import MemberStep
 from fl_core.protocol.prekeys import SignedPrekey, check_seats, sign_prekey
-from fl_core.protocol.share_check import answer_check
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
@@ -130,9 +122,8 @@ class Node:
                 return self.begin(BeginCall.decode(payload)).encode()
             if method is Method.PROTECT:
                 return self.protect(ProtectCall.decode(payload))
-            asked = {Method.CHECK: self.check, Method.REVEAL: self.reveal, Method.BLAME: self.blame}
-            if method in asked:
-                return asked[method](QuestionCall.decode(payload))
+            if method in QUESTIONS:
+                return QUESTIONS[method](self, QuestionCall.decode(payload).request)
             if method is Method.WEIGHT:
                 return self.weight(QuestionCall.decode(payload))
             if method is Method.CKKS:
@@ -242,7 +233,7 @@ class Node:
             raise PolicyRefusal(f"the data set has {data.records} records, not {call.examples}")
         prekeys = tuple(SignedPrekey.decode(prekey) for prekey in call.prekeys)
         signers = signers_of(self.settled_reader(), header)
-        check_seats(header, prekeys, signers=signers, notary=self._notary(header))
+        check_seats(header, prekeys, signers=signers, notary=notary_of(header))
         update = np.frombuffer(call.update, dtype="<f4").astype(np.float32, copy=False)
         contribution = NewContribution(
             header=header,
@@ -251,7 +242,7 @@ class Node:
             call=call,
             keys=tuple(prekey.public for prekey in prekeys),
             data_set=data.commitment,
-            signer=self._signer(header),
+            signer=self.signer_of(header),
             random=self.random,
             logged=self.logbook.state(),
             at=self.clock(),
@@ -260,93 +251,6 @@ class Node:
         stored = self.register.store_written(header.digest, contribution.write)
         self.times.sealed(header.digest, self.register.sent(header.digest).digest, came)
         return self._send_frame(header, stored)
-
-    def check(self, call: QuestionCall) -> bytes:
-        """Answer the share check of a round; a repeated question gets the bytes of the first answer.
-
-        Raises:
-            PolicyRefusal: The round was not begun, or was checked for another accepted set.
-            VerificationError: A check of the request failed.
-        """
-        request = CheckRequest.decode(call.request)
-        header = RoundHeader.decode(self.register.header(request.header))
-        committed = accepted_set(self.settled_reader(), header, self.behind_s)
-        stored = self.register.answer(MemberStep.CHECK, header.digest, committed.root)
-        if stored is not None:
-            return self.send(Kind.CHECK, header.run, header.round, stored)
-        notary = self._notary(header)
-        pairs = {s.leaf.statement.member: notary.digest(s.leaf.statement) for s in request.accepted}
-        answered = answer_check(
-            header,
-            request,
-            me=self.account.address,
-            committed=committed,
-            transport=self._transport(header),
-            notary=notary,
-            signer=self._signer(header),
-        )
-        check_receipt(self, header, pairs, request.receipt)
-        stored = self.register.store_answer(
-            MemberStep.CHECK, header.digest, committed.root, answered.encode(), request.receipt
-        )
-        return self.send(Kind.CHECK, header.run, header.round, stored)
-
-    def reveal(self, call: QuestionCall) -> bytes:
-        """Answer a request for the sum of this member's shares; a repeated request gets the bytes of the first answer.
-
-        Raises:
-            PolicyRefusal: The round was not begun, or was answered for another included set.
-            VerificationError: A check of the request failed.
-        """
-        request = RevealRequest.decode(call.request)
-        header = RoundHeader.decode(self.register.header(request.header))
-        committed = committed_sets(self.settled_reader(), header, self.behind_s)
-        stored = self.register.answer(MemberStep.REVEAL, header.digest, committed.included_root)
-        if stored is not None:
-            return self.send(Kind.REVEAL, header.run, header.round, stored)
-        notary = self._notary(header)
-        check_receipt(self, header, dict(request.accepted), request.receipt)
-        revealed = answer(
-            header,
-            request,
-            me=self.account.address,
-            committed=committed,
-            transport=self._transport(header),
-            notary=notary,
-            signer=self._signer(header),
-        )
-        stored = self.register.store_answer(
-            MemberStep.REVEAL, header.digest, committed.included_root, revealed.encode(), request.receipt
-        )
-        return self.send(Kind.REVEAL, header.run, header.round, stored)
-
-    def blame(self, call: QuestionCall) -> bytes:
-        """Answer the blame opening of a round; a repeated question gets the bytes of the first answer.
-
-        Raises:
-            PolicyRefusal: The terms allow none, the round was not begun, or was answered for another place.
-            VerificationError: A check of the request failed.
-        """
-        request = BlameRequest.decode(call.request)
-        header = RoundHeader.decode(self.register.header(request.header))
-        reader = self.settled_reader()
-        if not self.accepted(reader.origin(header.run).terms).blame_opening:
-            raise PolicyRefusal("the terms of this run allow no blame opening")
-        committed, about = committed_sets(reader, header, self.behind_s), request.place.digest
-        stored = self.register.answer(MemberStep.BLAME, header.digest, about)
-        if stored is not None:
-            return self.send(Kind.BLAME, header.run, header.round, stored)
-        answered = answer_blame(
-            header,
-            request,
-            me=self.account.address,
-            committed=committed,
-            transport=self._transport(header),
-            notary=self._notary(header),
-            signer=self._signer(header),
-        )
-        stored = self.register.store_answer(MemberStep.BLAME, header.digest, about, answered.encode(), b"")
-        return self.send(Kind.BLAME, header.run, header.round, stored)
 
     def weight(self, call: QuestionCall) -> bytes:
         """Open the weight of this holder's contribution, see :func:`clients.node.weight.answer_weight`."""
@@ -386,7 +290,7 @@ class Node:
         mine = (seat for seat in header.committee if seat.address == self.account.address)
         return next((self.prekeys.named(seat.transport_key)[0] for seat in mine), None)
 
-    def _transport(self, header: RoundHeader) -> TransportPrivateKey:
+    def transport_of(self, header: RoundHeader) -> TransportPrivateKey:
         """Return what opens the boxes of this node's seat."""
         seat = header.committee[header.point_of(self.account.address) - 1]
         return self.prekeys.named(seat.transport_key)[1]
@@ -474,13 +378,10 @@ class Node:
         self.settle_ledger()
         return self.reader
 
-    def _notary(self, header: RoundHeader) -> LedgerNotary:
-        return LedgerNotary(header.chain_id, header.contract)
-
-    def _signer(self, header: RoundHeader) -> LedgerSigner:
+    def signer_of(self, header: RoundHeader) -> LedgerSigner:
         """Return what signs in a round: the key that was registered before its beacon."""
         address = signer_at(self.settled_reader(), self.account.address, header.beacon_number)
-        return LedgerSigner(self._notary(header), self._key(address))
+        return LedgerSigner(notary_of(header), self._key(address))
 
     def _key(self, address: bytes) -> Signer:
         """Return the key that the ledger names; before the first registration the account's own.
