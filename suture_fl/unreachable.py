@@ -46,6 +46,11 @@ def _of(error: BaseException) -> tuple[str, str] | None:
         return "its name is not known here", "Check the name, and this machine's network and DNS."
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there", "Check host and port, and that it runs."
+    if isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError):
+        return (
+            "what answers there ends the connection at once",
+            "Check the port, and whether the address should begin with http or https.",
+        )
     if isinstance(error, TimeoutError):
         return "no answer came in time", "Is a firewall between? Only connections outwards to it are needed."
     if isinstance(error, OSError) and error.errno in _NO_WAY:

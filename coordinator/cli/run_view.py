@@ -37,13 +37,24 @@ def status(
 
     if run is not None:
         data = facts_of(LaunchFolder(run))
-        show(Answer(data, facts(data)), as_json=as_json)
+        told = {name: "-" if value in (None, "") else value for name, value in data.items()}
+        show(Answer(data, facts(told | {"event": _newest(data["event"])})), as_json=as_json)
         return
     if not place.is_dir():
         raise InputError(f"{place} is no folder.", fix="Give the folder of the run files to --in.")
     rows = [row(folder) for folder in launched(place)]
     lines = _table(rows) if rows else [f"No run was launched in {place.resolve()}."]
     show(Answer({"runs": rows}, lines), as_json=as_json)
+
+
+def _newest(event: Event | None) -> str:
+    """Return an event in words: its time, kind and round; the whole of it is in the JSON."""
+    if event is None:
+        return "-"
+    from ledger.views.window import utc
+
+    number = f", round {event['round']}" if "round" in event else ""
+    return f"{event['event']}{number}, {utc(int(event['at']))}"
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
@@ -88,7 +99,7 @@ def watch(run: RunFolder, as_json: AsJson = False) -> None:
             else:
                 screen.show(event)
     done = f"{ended['finalised']} of {ended['rounds']} rounds made a model"
-    if ended["status"] == "finished:completed" and ended["finalised"] == ended["rounds"]:
+    if complete(ended):
         if not as_json:
             typer.echo(one_line(f"Completed: {done}. Fetch it: suture fetch {run} FOLDER"))
         return
@@ -96,6 +107,11 @@ def watch(run: RunFolder, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
     again = "It was aborted." if ended["status"] == "aborted" else f"Go on: suture resume {run}"
     raise CoordinatorError(f"The run ended as {ended['status']!r}; {done}.", fix=again)
+
+
+def complete(ended: Event) -> bool:
+    """Return whether all rounds made a model; that the run was closed since, or its app died after the last one, is no failure."""
+    return bool(ended["rounds"]) and ended["finalised"] == ended["rounds"]
 
 
 def _rounds(terms: Path) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+from coordinator.cli.run_view import complete
 from coordinator.launch import abort as aborting
 from coordinator.launch.drive import drive
 from coordinator.launch.state import Step
@@ -52,6 +54,13 @@ def test_watching_tells_of_consents_and_ends_with_an_abort(office):
     assert "It was aborted." in office.terminal.refused("suture", "watch", folder.path)
 
 
+@pytest.mark.parametrize("status", ["finished:completed", "finished:failed", "aborted"])
+def test_a_run_is_complete_if_all_rounds_made_a_model_however_it_was_closed(status):
+    ended = {"event": "ended", "status": status, "finalised": 3, "rounds": 3}
+    assert complete(ended) and not complete(ended | {"finalised": 2})
+    assert not complete(ended | {"finalised": 0, "rounds": 0}), "it is not on the ledger"
+
+
 def test_watching_goes_on_while_the_superlink_is_away(office):
     folder = created(office)
     folder.reach(folder.read(), Step.SUBMITTED, flower_run="1")
@@ -86,6 +95,14 @@ def test_status_lists_all_runs_of_a_folder_also_one_whose_file_is_damaged(office
     ]
     assert listed[0]["step"] == "created" and listed[0]["wanted"] == 3
     assert office.terminal.done("suture", "status", folder.path)["run"] == listed[0]["run"]
+    shown = office.terminal.run("suture", "status", folder.path)
+    assert re.search(r"^event +-$", shown.out, re.MULTILINE) and "None" not in shown.out
+    (folder.path / "coordinator" / "events.jsonl").write_text(
+        '{"event": "round-opened", "at": 1795820883.737, "round": 3, "cohort": ["A"]}\n'
+    )
+    shown = office.terminal.run("suture", "status", folder.path)
+    assert re.search(r"^event +round-opened, round 3, 2026-11-27 23:08:03Z$", shown.out, re.MULTILINE)
+    assert office.terminal.done("suture", "status", folder.path)["event"]["cohort"] == ["A"]
     shown = office.terminal.run("suture", "status", "--in", office.folder)
     assert "0 of 3" in shown.out and "is damaged" in shown.out
     assert office.terminal.done("suture", "status", "--in", office.folder / "keys") == {"runs": []}

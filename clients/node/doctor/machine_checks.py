@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import ssl
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -126,8 +127,14 @@ def _compare_date(patient: Patient, url: str) -> Finding:
     """Compare with the ``Date`` of an HTTP answer [RFC 9110 §6.6.1]."""
     place = shown(url)
     try:
+        context = ssl.create_default_context(cafile=patient.network.ca or None)
+    except OSError:
+        return warning(
+            f"{place} was not asked for the time: there is no CA.", "See the check of the partners."
+        )
+    try:
         request = Request(url, method="HEAD")  # noqa: S310 - the scheme was looked at
-        with urlopen(request, timeout=patient.timeout_s) as answer:  # noqa: S310
+        with urlopen(request, timeout=patient.timeout_s, context=context) as answer:  # noqa: S310
             date = answer.headers.get("Date", "")
     except (URLError, OSError, ValueError) as error:
         date = getattr(error, "headers", None) and error.headers.get("Date", "")  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,12 @@ from clients.node.policy import Policy
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource
 from ledger.logbook import Kind
+from suture_fl.unreachable import why
 from tests.architecture.sources import ROOT
 from tests.simulators.records import own_records
 
 NOW = 1_800_000_000
+DATED = f"HTTP/1.1 405 No\r\nDate: {formatdate(NOW, usegmt=True)}\r\nContent-Length: 0\r\n\r\n".encode()
 
 
 @pytest.fixture
@@ -329,9 +332,10 @@ def certificate(folder: Path, *, days: int, name: str = "localhost") -> Path:
 
 
 class Server:
-    """Accepts connections on loopback, with TLS if it has a certificate."""
+    """Accepts connections on loopback, with TLS if it has a certificate; says one answer to whoever asks in it."""
 
-    def __init__(self, pem: Path | None) -> None:
+    def __init__(self, pem: Path | None, answer: bytes) -> None:
+        self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._context = None
@@ -349,8 +353,12 @@ class Server:
                 return
             with connection:
                 try:
-                    if self._context is not None:
-                        self._context.wrap_socket(connection, server_side=True).close()
+                    if self._context is None:
+                        connection.recv(65_536)  # what is not read would make the end a reset
+                    else:
+                        with self._context.wrap_socket(connection, server_side=True) as session:
+                            if self._answer and session.recv(4096):
+                                session.sendall(self._answer)
                 except (ssl.SSLError, OSError):
                     continue
 
@@ -364,8 +372,8 @@ class Server:
 def serve(tmp_path: Path) -> Iterator[object]:
     servers: list[Server] = []
 
-    def start(pem: Path | None) -> int:
-        servers.append(Server(pem))
+    def start(pem: Path | None, answer: bytes = b"") -> int:
+        servers.append(Server(pem, answer))
         return servers[-1].port
 
     yield start
@@ -410,6 +418,22 @@ def test_a_certificate_that_is_over_anothers_or_unknown_is_refused(folder, tmp_p
 
 
 @pytest.mark.network
+def test_the_clock_is_compared_with_a_relay_that_only_the_consortiums_authority_vouches_for(
+    folder, tmp_path, serve
+):
+    pem = certificate(tmp_path, days=90)
+    url = f'relay = "https://localhost:{serve(pem, answer=DATED)}"'
+    partners(folder, f'{url}\nca = "{pem}"')
+    the_one(look(folder, "clock"), Grade.OK, "differ by 0 s")
+    assert len(look(folder, "clock", now=NOW + 3600)) == 1
+    the_one(look(folder, "clock", now=NOW + 3600), Grade.FAILURE, "differ by 3600 s")
+    partners(folder, url)
+    the_one(look(folder, "clock"), Grade.WARNING, "its certificate is refused")
+    partners(folder, f'{url}\nca = "none.pem"')
+    the_one(look(folder, "clock"), Grade.WARNING, "there is no CA")
+
+
+@pytest.mark.network
 def test_a_wrong_port_a_wrong_name_and_a_wrong_file_are_told_in_words_without_codes(folder, tmp_path, serve):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         free = closed.getsockname()[1]
@@ -430,6 +454,11 @@ def test_a_wrong_port_a_wrong_name_and_a_wrong_file_are_told_in_words_without_co
     (*_, (grade, said)) = [one for one in look(folder, "ledger") if one[0] is Grade.FAILURE]
     assert "nothing listens there" in said and said.count("that it runs") == 1
     assert "Errno" not in " ".join(said for _, said in look(folder, "clock"))
+
+
+def test_a_connection_that_is_reset_is_told_in_words():
+    words, mend = why(ConnectionResetError(104, "Connection reset by peer"))
+    assert words == "what answers there ends the connection at once" and "Check the port" in mend
 
 
 @pytest.mark.network
