@@ -52,9 +52,10 @@ from ledger.errors import ArchiveError
 
 MAX_ANSWER = 1 << 20  # bytes
 FINAL = frozenset({400, 403, 412, 413, 415})
-"""Statuses that end a reply. Flower's to these calls (``supercore/error/catalog.py``, ``supercore/protobuf/``): 400 and 415 for a body that it
-cannot read, 403 for a run that ended, 412 for another version of Flower; and 413, a proxy's to a body that is too long for it. Any other may
+"""Statuses that end a reply, see :func:`is_final`. Flower's to these calls (``supercore/error/catalog.py``, ``supercore/protobuf/``): 400 and 415 for a body that it
+cannot read, 403 with a number for a run that ended, 412 for another version of Flower; and 413, a proxy's to a body that is too long for it. Any other may
 be another one a moment later: 401 while this machine's clock is off, 500 while Flower's database is busy, 404, 429, 502 to 504 of a proxy."""
+FORBIDDEN = 403
 PAUSE_S = 2.0
 """Seconds between two tries when the SuperLink does not answer."""
 TURN_S = 60.0
@@ -186,7 +187,7 @@ class Delivery:
         try:
             self._bring(reply, until, progress)
         except SuperLinkError as error:
-            if error.status in FINAL:
+            if is_final(error):
                 self.forget(message_id)
             raise
         except (NotTaken, ArchiveError):
@@ -268,10 +269,10 @@ class Delivery:
             try:
                 return self._superlink.call(name, request, kind, MAX_ANSWER)
             except SuperLinkError as error:
-                self._lost += error.status not in FINAL
+                self._lost += not is_final(error)
                 now = self._clock()
                 over = abs(now - began) >= TURN_S or not now < until  # a clock can be set back
-                if error.status in FINAL or over or self.ending:
+                if is_final(error) or over or self.ending:
                     raise
             self.pause()
 
@@ -279,3 +280,8 @@ class Delivery:
 def end_of(metadata: Metadata, keep_until: float) -> float:
     """Return the Unix time after which nobody waits for a reply with these metadata, which is kept until ``keep_until`` at the longest."""
     return min(keep_until, float(metadata.created_at + metadata.ttl))  # also where that is no number
+
+
+def is_final(error: SuperLinkError) -> bool:
+    """Return whether the SuperLink will never answer a call otherwise; a 403 without Flower's number is that of a proxy on the way."""
+    return error.status in FINAL and (error.status != FORBIDDEN or error.code != 0)

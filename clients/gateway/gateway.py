@@ -36,7 +36,7 @@ from google.protobuf.message import Message as Proto
 from clients.errors import NodeError
 from clients.gateway.arrival import PULL_S, Arrival
 from clients.gateway.bundles import BundleRefused, Bundles
-from clients.gateway.delivery import Proven
+from clients.gateway.delivery import FORBIDDEN, Proven, is_final
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
 from clients.gateway.overdue import Overdue
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
@@ -53,6 +53,8 @@ MAX_PULL = 1 << 22  # bytes; one message's metadata and tree
 MAX_OBJECT = 1 << 26  # bytes; Flower's chunks have 5 MiB, a config record may have more
 ACTIVATION_FAILED, REGISTRATION_CLOSED, KEY_IN_USE = 2004, 2001, 23
 """Flower's numbers of errors (``flwr/supercore/error``)."""
+
+UNAUTHORIZED, UNAVAILABLE = 401, 503
 
 NODE_ID = "node-id"
 UNCHECKED = "the holder cannot check the bundle now"
@@ -167,12 +169,10 @@ class Gateway:
             result = Refused(400, "not a message of Flower's")
         except SuperLinkError as error:
             log.warning("%s", error)
-            result = Refused(
-                error.status if error.status in (401, 403) else 503, "the SuperLink gave no answer"
-            )
+            result = Refused(_status_for(name, error), "the SuperLink gave no answer")
         except MOMENTARY as error:  # a SuperNode repeats what is answered so, and ends on any other status
             log.warning("%s: %s", name, error)
-            return Answer(503, _REFUSED)
+            return Answer(UNAVAILABLE, _REFUSED)
         if isinstance(result, Refused):
             self._log.record("call-refused", call=name, reason=result.text)
             return Answer(result.status, _REFUSED)
@@ -419,3 +419,14 @@ class Gateway:
                     self._leaving.discard(message_id)
 
         self._sender.note(answer)
+
+
+def _status_for(call: str, error: SuperLinkError) -> int:
+    """Return what a SuperNode is told of the SuperLink's error: 503, which it repeats, but for what is final.
+
+    It ends at 401, with the app that it runs, and gives a run up at 403. The first says that the SuperLink does not know our key, or that our clock is
+    off; so only a SuperNode that starts is told. A 403 that is none of Flower's comes from a proxy.
+    """
+    unknown = error.status == UNAUTHORIZED and call == "activate-node"
+    ended = error.status == FORBIDDEN and is_final(error)
+    return error.status if unknown or ended else UNAVAILABLE

@@ -22,7 +22,7 @@ from flwr.proto.node_pb2 import Node
 from clients.errors import NodeError
 from clients.gateway.bundles import BundleRefused
 from clients.gateway.compose import Reply, coarse, error_reply, sealed_reply
-from clients.gateway.delivery import FINAL, Delivery, Proven, end_of
+from clients.gateway.delivery import Delivery, Proven, end_of, is_final
 from clients.gateway.kept import Kept
 from clients.gateway.objects import CHUNK_DEPTH, MAX_SMALL_OBJECTS, chunk_ids, walk
 from clients.gateway.ports import Holder, OutgoingLog, Sealed, SuperLinkError
@@ -305,4 +305,4 @@ class Replies:
 
 def _is_final(error: Exception) -> bool:
     """Return whether trying again changes nothing: the holder or the SuperLink refuses."""
-    return isinstance(error, BundleRefused) or (isinstance(error, SuperLinkError) and error.status in FINAL)
+    return isinstance(error, BundleRefused) or (isinstance(error, SuperLinkError) and is_final(error))

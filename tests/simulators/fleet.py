@@ -110,7 +110,7 @@ class FleetInMemory:
         self.calls: list[str] = []
         self.active = False
         self.down = 0
-        self.failing_with = 503
+        self.failing_with, self.number = 503, 0
         self.mute: list[str] = []
         self._lacking: dict[str, set[str]] = {}
         self._taken: set[str] = set()
@@ -126,7 +126,7 @@ class FleetInMemory:
     def call(self, name, request, kind, limit):
         if self.down:
             self.down -= 1
-            raise SuperLinkError("down", status=self.failing_with)
+            raise SuperLinkError("down", status=self.failing_with, code=self.number)
         self.calls.append(name)
         self.received.append(request.SerializeToString())
         answer = getattr(self, "_" + name.replace("-", "_"))(request)

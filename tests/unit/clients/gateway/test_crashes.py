@@ -9,12 +9,16 @@ import time
 import pytest
 from flwr.app import Array, ArrayRecord, RecordDict
 from flwr.common.constant import ErrorCode
+from flwr.proto import fleet_pb2, heartbeat_pb2
 
 from clients.gateway.gateway import Gateway
 from clients.gateway.questions import Questions
 from fl_core.protocol import envelope
 from tests.simulators.fleet import FleetInMemory, Log, ScriptedHolder, SuperNode, again, bundle, settle
 from tests.simulators.process_tree import becomes
+
+RUN_ENDED = 2007
+"""Flower's number of the error."""
 
 
 class House:
@@ -69,7 +73,7 @@ def house(tmp_path):
     made.questions.close()
 
 
-@pytest.mark.parametrize("status", [401, 404, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 502, 503, 504])
 def test_a_superlink_that_is_away_or_fails_for_minutes_gets_the_reply_when_it_is_well(house, status):
     asked, frame = house.asked(), house.frame()
     house.superlink.down, house.superlink.failing_with = 200, status
@@ -83,9 +87,28 @@ def test_a_superlink_that_is_away_or_fails_for_minutes_gets_the_reply_when_it_is
 @pytest.mark.parametrize("status", [400, 403, 412, 413, 415])
 def test_a_superlink_that_refuses_is_not_asked_again(house, status):
     asked, frame = house.asked(), house.frame()
-    house.superlink.down, house.superlink.failing_with = 1, status
+    house.superlink.down, house.superlink.failing_with, house.superlink.number = 1, status, RUN_ENDED
     house.node.push(asked, frame)
     assert house.superlink.replies == [] and house.ahead == 0 and house.questions.leaving() == ()
+
+
+HEARTBEAT = heartbeat_pb2.SendNodeHeartbeatRequest()
+
+
+@pytest.mark.parametrize(
+    ("status", "number", "told"), [(401, 0, 503), (403, 0, 503), (403, RUN_ENDED, 403), (500, 0, 503)]
+)
+def test_a_supernode_is_told_what_it_repeats_unless_flower_says_that_the_run_ended(
+    house, status, number, told
+):
+    house.superlink.down, house.superlink.failing_with, house.superlink.number = 1, status, number
+    assert house.node.refused("send-node-heartbeat", HEARTBEAT) == told
+    house.node.call("send-node-heartbeat", HEARTBEAT, heartbeat_pb2.SendNodeHeartbeatResponse)
+
+
+def test_a_supernode_that_starts_is_told_that_the_superlink_does_not_know_the_key(house):
+    house.superlink.down, house.superlink.failing_with = 2, 401
+    assert house.node.refused("activate-node", fleet_pb2.ActivateNodeRequest(public_key=b"own")) == 401
 
 
 def test_a_superlink_that_stays_away_is_given_up_when_nobody_waits_for_the_reply_any_more(house):

@@ -108,7 +108,7 @@ def test_so_it_is_where_the_superlink_does_not_tell_the_run_for_a_moment(story):
     assert story.asked() is not None and story.superlink.replies == []
 
 
-@pytest.mark.parametrize("status", [403, 503])
+@pytest.mark.parametrize("status", [412, 503])
 def test_what_cannot_be_checked_in_time_is_answered_with_an_error(story, status):
     story.superlink._get_run = lambda request: refuse(status)
     assert story.asked() is None
