@@ -174,7 +174,10 @@ class Gateway:
             log.warning("%s: %s", name, error)
             return Answer(UNAVAILABLE, _REFUSED)
         if isinstance(result, Refused):
-            self._log.record("call-refused", call=name, reason=result.text)
+            try:
+                self._log.record("call-refused", call=name, reason=result.text)
+            except MOMENTARY as error:
+                log.warning("a refused call was not written down: %s", error)
             return Answer(result.status, _REFUSED)
         return Answer(200, result.SerializeToString(deterministic=True))
 

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 
 import pytest
-from flwr.proto import fleet_pb2
+from flwr.proto import fleet_pb2, heartbeat_pb2, run_pb2
 from flwr.proto.node_pb2 import Node
 
 from clients.errors import NodeError, NodeStateError
@@ -167,3 +167,13 @@ def test_a_message_that_finds_no_room_is_handed_in_when_there_is_some(story):
         assert len(sent) < 200 and sent[-1] not in story.questions.all_open()
     assert story.node.pull().metadata.message_id == sent[-1]
     assert story.node.pull() is None
+
+
+def test_a_refused_call_that_finds_no_room_for_its_line_is_refused_all_the_same(story, monkeypatch):
+    def no_room(event, **facts):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(story.gateway._log, "record", no_room)
+    story.superlink.down = 1
+    assert story.node.refused("send-node-heartbeat", heartbeat_pb2.SendNodeHeartbeatRequest()) == 503
+    assert story.node.refused("get-run", run_pb2.GetRunRequest(run_id=1)) == 403
