@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(folder: Path, name: str, *, now: int = NOW, **machine: object) -> list[tuple[Grade, str]]:
-    patient = Patient(folder=folder, now=now, machine=replace(Machine(), **machine), timeout_s=2)
+    patient = Patient(folder=folder, now=now, machine=replace(Machine(), **machine), timeout_s=15)
     return [
         (finding.grade, f"{finding.found} {finding.mend}") for _, finding in examine(patient, chosen(name))
     ]
