@@ -122,6 +122,7 @@ class Gateway:
         self._clock = clock
         self._lock, self._pulling = threading.Lock(), threading.Lock()
         self._arrival: Arrival | None = None
+        self._left_over = True  # a gateway before this one may have taken a message and not handed it in
         self._unnoted: fleet_pb2.PullMessagesResponse | None = None
         self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
@@ -239,7 +240,7 @@ class Gateway:
         with self._lock:
             self._coming.clear()
         with self._pulling:
-            self._arrival = None  # it is answered with the others
+            self._arrival, self._left_over = None, False  # they are answered with the others
         # those that are open now, each for itself: the new SuperNode may pull the next one before their turn comes
         for message_id in self._questions.all_open():
             self._sender.note(self._replies.settle, self._replies.lose, message_id)
@@ -271,7 +272,10 @@ class Gateway:
             if arrival is None or not arrival.done_within(self._pull_s):
                 return nothing
             self._arrival = None
-            return arrival.result()
+            found = arrival.result()
+            for message in found.messages_list:
+                self._questions.handed_in(message.metadata.message_id)
+            return found
 
     def _arrive(self) -> Arrival | None:
         """Take a message from the SuperLink, if there is one, note it and begin to check it."""
@@ -279,6 +283,8 @@ class Gateway:
         if self._questions.held() >= MAX_HELD:
             log.warning("the gateway takes no message: %d are open or have replies that are kept", MAX_HELD)
             return None
+        if (left := self._not_handed_in()) is not None:
+            return Arrival(lambda: self._checked(left.messages_list[0].metadata, node, left))
         found = self._unnoted or self._superlink.call(
             "pull-messages",
             fleet_pb2.PullMessagesRequest(node=node),
@@ -296,11 +302,17 @@ class Gateway:
         except (DecodeError, ValueError):
             self._log.record("message-refused", reason="the SuperLink sent no well-formed message")
             return None
-        self._unnoted = found  # the SuperLink hands a message out once; the disk may have no room for it now
-        self._questions.ask(message.metadata, names, self._clock())
-        self._unnoted = None
         passed = fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])
+        self._unnoted = found  # the SuperLink hands a message out once; the disk may have no room for it now
+        self._questions.ask(message.metadata, names, self._clock(), passed.SerializeToString())
+        self._unnoted = None
         return Arrival(lambda: self._checked(message.metadata, node, passed))
+
+    def _not_handed_in(self) -> fleet_pb2.PullMessagesResponse | None:
+        """Return the message that a gateway before this one was checking when it ended, once."""
+        pulled = self._questions.arrived() if self._left_over else b""
+        self._left_over = False
+        return fleet_pb2.PullMessagesResponse.FromString(pulled) if pulled else None
 
     def _checked(
         self, asked: Metadata, node: Node, passed: fleet_pb2.PullMessagesResponse

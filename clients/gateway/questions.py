@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS questions (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS bundles (run TEXT PRIMARY KEY, bundle TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS arrivals (id TEXT PRIMARY KEY, pulled BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS replies (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, reply BLOB NOT NULL);
 """
 
@@ -78,8 +79,15 @@ class Questions:
                 fix="Remove it: messages that are on their way count as lost.",
             ) from error
 
-    def ask(self, metadata: Metadata, objects: frozenset[str], now: float) -> None:
-        """Note a message that came in, and the names of its objects; forget old ones."""
+    def ask(self, metadata: Metadata, objects: frozenset[str], now: float, pulled: bytes = b"") -> None:
+        """Note a message that came in, and the names of its objects; forget old ones.
+
+        Args:
+            metadata: Its metadata.
+            objects: The names.
+            now: Unix time in seconds.
+            pulled: The SuperLink's answer that brought it, kept until it is handed in or answered.
+        """
         row = (
             metadata.message_id,
             str(metadata.run_id),
@@ -87,13 +95,28 @@ class Questions:
             ",".join(sorted(objects)),
             now,
         )
-        with self._lock:
+        with self._lock, self._transaction():
             self._db.execute("DELETE FROM questions WHERE came < ?", (now - KEEP_S,))
             self._db.execute("DELETE FROM bundles WHERE run NOT IN (SELECT run FROM questions)")
-            self._db.execute(
+            self._db.execute("DELETE FROM arrivals WHERE id NOT IN (SELECT id FROM questions)")
+            new = self._db.execute(
                 "INSERT OR IGNORE INTO questions (id, run, metadata, objects, came) VALUES (?, ?, ?, ?, ?)",
                 row,
             )
+            if new.rowcount == 1:
+                self._db.execute("INSERT OR REPLACE INTO arrivals VALUES (?, ?)", (row[0], pulled))
+
+    def arrived(self) -> bytes:
+        """Return the answer that brought a message which is open and was not handed in; nothing where there is none."""
+        query = "SELECT pulled FROM arrivals JOIN questions USING (id) WHERE answered=0 ORDER BY came LIMIT 1"
+        with self._lock:
+            row = self._db.execute(query).fetchone()
+        return b"" if row is None else bytes(row[0])
+
+    def handed_in(self, message_id: str) -> None:
+        """Note that the SuperNode has a message."""
+        with self._lock:
+            self._db.execute("DELETE FROM arrivals WHERE id=?", (message_id,))
 
     def brings(self, run: int, bundle: str) -> None:
         """Note which bundle a run brings, by its SHA-256 in hexadecimal."""
@@ -139,6 +162,7 @@ class Questions:
                 "UPDATE questions SET answered=1, objects='' WHERE id=? AND answered=0", (message_id,)
             )
             if done.rowcount == 1:
+                self._db.execute("DELETE FROM arrivals WHERE id=?", (message_id,))
                 self._db.execute("INSERT INTO replies (id, reply) VALUES (?, ?)", (message_id, reply))
             return done.rowcount == 1
 
@@ -190,6 +214,7 @@ class Questions:
         with self._lock:
             names = [(name,) for name, _ in self._over(now)]
             self._db.executemany("UPDATE questions SET answered=1 WHERE id=?", names)
+            self._db.executemany("DELETE FROM arrivals WHERE id=?", names)
         return bool(names)
 
     def _over(self, now: float) -> tuple[tuple[str, str], ...]:

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 
 import pytest
+from flwr.common.constant import ErrorCode
 from flwr.proto import fleet_pb2, heartbeat_pb2, run_pb2
 from flwr.proto.node_pb2 import Node
 
@@ -119,6 +120,47 @@ def test_what_cannot_be_checked_in_time_is_answered_with_an_error(story, status)
 
 def refuse(status: int):
     raise SuperLinkError("get-run", status=status)
+
+
+# ------------------------------------------------------------------ the gateway itself
+
+
+def checking(story) -> str:
+    """Let a message come whose check waits for the ledger, and end the gateway meanwhile; return its name."""
+    story.gateway._pull_s = 0.05
+    story.holder.ledger.clear()
+    sent = story.superlink.send("train").metadata.message_id
+    assert story.node.pull() is None and story.questions.all_open() == (sent,)
+    story.restart()
+    story.holder.ledger.set()
+    return str(sent)
+
+
+def test_a_message_that_was_being_checked_when_the_gateway_ended_is_handed_in_by_the_next_one(story):
+    sent = checking(story)
+    question = story.node.pull()
+    assert question.metadata.message_id == sent
+    assert story.node.pull() is None
+    story.restart()
+    assert story.node.pull() is None, "it was handed in"
+    story.node.push(question, story.frame())
+    assert arrived(story)
+
+
+def test_it_is_checked_all_the_same(story):
+    checking(story)
+    story.holder.accepted.clear()
+    assert story.node.pull() is None
+    settle(story.gateway)
+    assert story.superlink.reply().error.code == ErrorCode.INVALID_FAB
+
+
+def test_a_supernode_that_starts_too_gets_it_answered_with_an_error_and_not_handed_in(story):
+    checking(story)
+    story.node.activate()
+    assert story.node.pull() is None
+    settle(story.gateway)
+    assert story.superlink.reply().error.code == ErrorCode.CLIENT_APP_CRASHED
 
 
 # ------------------------------------------------------------------ its register
