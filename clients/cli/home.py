@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -76,7 +77,7 @@ def followed(folder: Path) -> tuple[Config, LedgerAddress]:
     if config.ledger is None:
         raise InputError(
             f"{folder / FILE} names no ledger.",
-            fix="Get the consortium's ledger.toml: suture-node join FOLDER ledger.toml",
+            fix=f"Get the consortium's ledger.toml: suture-node join {shlex.quote(str(folder))} ledger.toml",
         )
     path = config.ledger.path
     if path is not None and not path.is_absolute():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,20 @@ def read_network(config: dict[str, Any], folder: Path) -> Network:
         InputError: It is malformed.
     """
     section = config.get("network", {})
+    known = [field.name for field in fields(Network)]
+    for name in section if isinstance(section, dict) else ():
+        if name not in known:
+            near = [f"Did you mean {one!r}? " for one in get_close_matches(name, known, 1)]
+            raise InputError(
+                f"[network] in {folder / 'node.toml'} has no key {name!r}.",
+                fix=f"{''.join(near)}Its keys: {', '.join(known)}.",
+            )
     try:
         network = Network(**section)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"[network] in {folder / 'node.toml'} is not valid ({error}).",
-            fix=f"Its keys: {', '.join(field.name for field in fields(Network))}.",
+            fix=f"Its keys: {', '.join(known)}.",
         ) from error
     values = {name: getattr(network, name) for name in Network.__slots__}
     for name in ("ca", "node_key"):

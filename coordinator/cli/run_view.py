@@ -101,7 +101,9 @@ def watch(run: RunFolder, as_json: AsJson = False) -> None:
     done = f"{ended['finalised']} of {ended['rounds']} rounds made a model"
     if complete(ended):
         if not as_json:
-            typer.echo(one_line(f"Completed: {done}. Fetch it: suture fetch {run} FOLDER"))
+            typer.echo(
+                one_line(f"Completed: {done}. Fetch it: suture fetch {run} {run.resolve().name}-model")
+            )
         return
     if as_json:
         raise typer.Exit(1)

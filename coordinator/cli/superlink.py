@@ -85,6 +85,7 @@ def front(
     for path in (authority, certificate, key):
         if not path.is_file():
             raise InputError(
-                f"there is no file {path}.", fix="suture certificates FOLDER --name HOST makes all three."
+                f"there is no file {path}.",
+                fix=f"suture certificates {path.parent} --name HOST makes all three.",
             )
     server(superlink, authority, host=host, port=port, certificate=certificate, key=key).run()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
+from coordinator.engines.superlink import SERVED_BY
 from coordinator.errors import EngineError, SuperLinkAway
+from ledger.files import read_plain
 
 COMMAND_S = 60.0
+MAX_COMMAND = 1 << 16  # bytes
 
 
 class SuperNode(NamedTuple):
@@ -81,7 +85,7 @@ class FlowerControl:
 
     def _ask(self, command: list[str]) -> str:
         home = self._folder / "flower"
-        fix = f"Start it: suture superlink serve {self._folder} --certificates FOLDER"
+        fix = f"Start it: {self._start()}"
         if not (home / "config.toml").is_file():
             raise EngineError(f"{self._folder} is not the folder of a SuperLink.", fix=fix)
         try:
@@ -98,6 +102,13 @@ class FlowerControl:
                 f"The SuperLink of {self._folder} does not do it: {said.strip()[-400:]}", fix=fix
             )
         return said
+
+    def _start(self) -> str:
+        """Return the command that starts the SuperLink: as it was given last, if it ever was."""
+        try:
+            return read_plain(self._folder / SERVED_BY, MAX_COMMAND).decode().strip()
+        except (OSError, UnicodeDecodeError):
+            return f"suture superlink serve {quote(str(self._folder))} --certificates FOLDER"
 
 
 def _time(one: Mapping[str, Any]) -> str:

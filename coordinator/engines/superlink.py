@@ -11,6 +11,7 @@ superlink-front  :mod:`coordinator.engines.front`: the only door, TLS, fleet cal
 With the database and the separate SuperExec a run survives the death of the SuperLink. Under the given folder, for its owner only::
 
     superlink.sqlite     Flower's state
+    started-by.txt       the command that started it, for whoever finds it away
     superexec.secret     32 random bytes as hexadecimal digits
     flower/config.toml   Flower's home: the ``flwr`` commands find this SuperLink there
     logs/                output of the processes
@@ -23,12 +24,16 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from coordinator.certificates import Certificates
 from coordinator.engines import flower_commands
 from coordinator.engines.ports import LOOPBACK
 from fl_core.randomness import SEED_SIZE, RandomSource
 from ledger.files import write_atomically
+
+SERVED_BY = "started-by.txt"
+"""File with the command that started a SuperLink last."""
 
 SUPERLINK, SUPEREXEC, FRONT = "superlink", "superexec", "superlink-front"
 PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
@@ -80,6 +85,11 @@ class SuperLink:
         if not self.secret.exists():
             secret = random.secret(SEED_SIZE).reveal().hex().encode()
             write_atomically(self.secret, secret, PRIVATE)
+        again = (
+            f"suture superlink serve {quote(str(self.folder))} --certificates {quote(str(self.certificates.authority.parent))} "
+            f"--host {quote(self.host)} --port {self.port} --inner-port {self.inner}"
+        )
+        write_atomically(self.folder / SERVED_BY, f"{again}\n".encode(), PRIVATE)
         text = flower_commands.home_config(self.inner, self.certificates.authority)
         write_atomically(self.home / "config.toml", text.encode(), PRIVATE)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shlex
 import sqlite3
 import stat
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
 from clients.node.accepted import accepted_terms
 from clients.node.data_sets import Stored, check, stored
 from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
+from clients.node.doctor.pledge_check import changed_since, pledged
 from clients.node.house import load_name, load_policy, open_account, open_transport
+from clients.node.key_files import passphrase_file
 from clients.node.logbook import account_of, torn_words
 from clients.node.logbook_check import look_at_logbook
 from clients.node.policy import Policy
@@ -64,7 +67,17 @@ def _allowed_to_nobody(folder: Path, path: Path) -> int:
 
 
 def check_keys(patient: Patient) -> list[Finding]:
-    """Check that the keystores open with the passphrase."""
+    """Check that the keystores open with the passphrase, which nobody else may read: commands that send refuse one that others can."""
+    try:
+        source = passphrase_file(patient.folder)
+        if source is not None and source.stat().st_mode & _OTHERS:
+            return [
+                failure(
+                    f"Others can read the passphrase file {source}.", f"chmod 600 {shlex.quote(str(source))}"
+                )
+            ]
+    except OSError:
+        pass  # who opens it says what is wrong
     try:
         account = open_account(patient.folder)
         open_transport(patient.folder)
@@ -87,7 +100,8 @@ def check_data(patient: Patient) -> list[Finding]:
         holder = load_name(patient.folder)
     except SutureError as error:
         return [failure(error.message, error.fix or "See the check of the policy.")]
-    found = []
+    found: list[Finding] = []
+    pledges, here = pledged(patient), set()
     for task in policy.tasks:
         name = policy.data_set(task)
         if name not in sets:
@@ -98,24 +112,33 @@ def check_data(patient: Patient) -> list[Finding]:
                 )
             )
             continue
-        found.append(_look_at(patient, task, sets[name], holder))
+        finding, commitment = _look_at(patient, task, sets[name], holder, pledges.values())
+        found.append(finding)
+        here.add(commitment)
+    if b"" not in here:  # what cannot be read is told already
+        found += changed_since(patient, pledges, here)
     return found or [warning("No task may use any data.", "See tasks in [policy].")]
 
 
-def _look_at(patient: Patient, task: str, one: Stored, holder: str) -> Finding:
-    """Check a data set against its manifest, and have the task's own reader read it as in training."""
+def _look_at(
+    patient: Patient, task: str, one: Stored, holder: str, pledges: Collection[bytes]
+) -> tuple[Finding, bytes]:
+    """Check a data set against its manifest, and have the task's own reader read it as in training; return also its commitment."""
     try:
         manifest = check(one)
         if one.manifest is not None and one.manifest.holder != account_of(patient.folder).hex():
-            return failure(f"The manifest of {one.name!r} is of another holder.", "Add the data set again.")
+            return failure(
+                f"The manifest of {one.name!r} is of another holder.", "Add the data set again."
+            ), b""
     except SutureError as error:
-        return failure(f"{task}: {error.message}", error.fix or "Add the data set again.")
-    whole = f"{task}: {one.name}, {manifest.records} records, as committed to"
+        return failure(f"{task}: {error.message}", error.fix or "Add the data set again."), b""
+    known = one.manifest is not None or manifest.commitment in pledges
+    whole = f"{task}: {one.name}, {manifest.records} records" + ", as committed to" * known
     if task not in task_names():
         return warning(
             f"{whole}; the task is not installed here, so no run can use it.",
             f"Take {task!r} out of tasks in [policy], or install a version of Suture that has it.",
-        )
+        ), manifest.commitment
     try:
         try_reader(task, one.path, holder)
     except SutureError as error:
@@ -123,8 +146,8 @@ def _look_at(patient: Patient, task: str, one: Stored, holder: str) -> Finding:
             f"The task {task!r} cannot train on the data set {one.name!r}: {error.message}",
             f"{error.fix} Then add the mended file as a new data set: "
             f"suture-node data add {shlex.quote(str(patient.folder))} NAME --records FILE.csv --task {shlex.quote(task)}",
-        )
-    return ok(f"{whole}; the task can read them.")
+        ), manifest.commitment
+    return ok(f"{whole}; the task can read them."), manifest.commitment
 
 
 def check_policy(patient: Patient) -> list[Finding]:

@@ -21,8 +21,9 @@ from clients.node.logbook import account_of
 from fl_core.errors import SutureError
 from fl_core.protocol.setup import transport_key_digest
 from ledger.address import LedgerAddress, exposed, open_ledger
+from ledger.errors import WrongChain
 from ledger.records import Role
-from ledger.standing import read_standing
+from ledger.standing import COPY, SIGNED, read_standing
 from suture_fl.unreachable import why
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -146,21 +147,28 @@ def check_member(patient: Patient) -> list[Finding]:
 def check_copy(patient: Patient) -> list[Finding]:
     """Check the node's own copy of an embedded chain, and what it was shown."""
     try:
-        address = load_ledger(patient.folder)
-        if address is None or address.path is None:
-            return [ok("The node reads an external chain, or none; there is no copy.")]
+        address, wanted = load_ledger(patient.folder), load_policy(patient.folder).checkpoints
+    except SutureError:  # told where it belongs; the copy is not to be blamed for it
+        return [warning("The copy was not looked at: node.toml cannot be read.", "See policy and ledger.")]
+    if address is None or address.path is None:
+        return [ok("The node reads an external chain, or none; there is no copy.")]
+    copy = patient.folder / CHAIN / COPY
+    try:
         standing = read_standing(
             patient.folder / CHAIN,
             chain_id=address.chain_id,
             contract=bytes.fromhex(address.contract),
             board=board_at_hand(address, patient.folder / CHAIN),
-            wanted=load_policy(patient.folder).checkpoints,
+            wanted=wanted,
         )
+    except WrongChain as error:
+        return [failure(f"The copy of the ledger: {error.message}", f"Mend chain_id in {_config(patient)}.")]
     except (SutureError, OSError) as error:
         said = error.message if isinstance(error, SutureError) else str(error)
         return [
             failure(
-                f"The copy of the ledger: {said}", "Delete chain/ledger.sqlite, never chain/signed.sqlite."
+                f"The copy of the ledger: {said}",
+                f"Stop serve, then: rm {shlex.quote(str(copy))}* (never {SIGNED} beside it), and start it; it makes a new copy.",
             )
         ]
     if standing is None:
@@ -169,7 +177,7 @@ def check_copy(patient: Patient) -> list[Finding]:
         return [
             failure(
                 f"Somebody showed this node two histories of the ledger, {standing.evidence} times.",
-                "Stop, and show chain/evidence to the other members: suture-audit evidence FILE",
+                f"Stop, and show {patient.folder / CHAIN / 'evidence'} to the other members: {_judge(patient)}",
             )
         ]
     behind = standing.head.number - standing.final
@@ -177,10 +185,22 @@ def check_copy(patient: Patient) -> list[Finding]:
         return [
             warning(
                 f"Of the copy's {standing.head.number} blocks, {max(standing.final, 0)} are co-signed by enough members.",
-                "Ask the members whether their nodes run.",
+                f"Start {_command(patient, 'serve')}, which catches up; if this stays, ask the members whether their nodes run.",
             )
         ]
     return [ok(f"The copy ends at block {standing.head.number}; {standing.final} is final.")]
+
+
+def _config(patient: Patient) -> str:
+    return str(patient.folder / "node.toml")
+
+
+def _judge(patient: Patient) -> str:
+    """Return the command that checks the newest evidence."""
+    files = sorted(
+        (patient.folder / CHAIN / "evidence").glob("*.json"), key=lambda path: path.stat().st_mtime
+    )
+    return f"suture-audit evidence {shlex.quote(str(files[-1])) if files else 'FILE'}"
 
 
 def check_partners(patient: Patient) -> list[Finding]:
@@ -209,6 +229,12 @@ def check_partners(patient: Patient) -> list[Finding]:
     return found
 
 
+_EXAMPLES = {
+    "SuperLink": 'superlink = "federation.example.org:9092"',
+    "relay": 'relay = "https://federation.example.org:9443"',
+}
+
+
 def _unnamed(patient: Patient, what: str, key: str, example: str) -> Finding:
     return warning(
         f"The {what} was not looked at: node.toml names none in [network].",
@@ -220,7 +246,10 @@ def _unnamed(patient: Patient, what: str, key: str, example: str) -> Finding:
 def _reach(patient: Patient, what: str, host: str, port: str, *, tls: bool) -> Finding:
     """Open a connection, and a TLS session in it, and close both."""
     if not host or not port.isdigit():
-        return failure(f"The address of the {what} is not host:port.", "Mend [network] in node.toml.")
+        return failure(
+            f"The address of the {what} is not host:port.",
+            f"Write it as {_EXAMPLES[what]} in [network] of {_config(patient)}.",
+        )
     place = f"{host}:{port}"
     try:
         context = ssl.create_default_context(cafile=patient.network.ca or None)

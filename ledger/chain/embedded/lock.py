@@ -37,7 +37,7 @@ class WriterLock:
                 os.close(descriptor)
                 raise ChainBusy(
                     f"The chain {database} is open for writing in process {holder or 'unknown'}.",
-                    fix="Stop that process, or open the chain with read_only=True.",
+                    fix="Give the command again when that process is done: a run holds its chain until it ends.",
                 ) from error
             if self._is_current(descriptor):
                 os.ftruncate(descriptor, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ import pytest
 
 from coordinator.certificates import make_certificates
 from coordinator.engines import flower_commands
+from coordinator.engines.control import FlowerControl
 from coordinator.engines.deployment import Deployment
 from coordinator.engines.environment import FLOWER_VARIABLES, child_environment, scripts_folder
 from coordinator.engines.hospitals import MAX_SOCKET_PATH, Helper, Hospital
 from coordinator.engines.ports import holder_of, reserve
 from coordinator.engines.readiness import accepts, healthy, says
 from coordinator.engines.superlink import SuperLink
-from coordinator.errors import EngineError, NotReady, PortInUse, ProcessDied
+from coordinator.errors import EngineError, NotReady, PortInUse, ProcessDied, SuperLinkAway
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource
 from tests.simulators import toy_helper
@@ -231,6 +233,19 @@ def superlink_in(folder: Path) -> SuperLink:
     one = SuperLink(folder=folder / "s", certificates=certificates, inner=8001, host="0.0.0.0", port=8000)
     one.prepare(SystemRandomSource())
     return one
+
+
+@pytest.mark.network
+def test_a_superlink_that_does_not_answer_is_told_with_the_command_that_started_it(tmp_path):
+    one = superlink_in(tmp_path)
+    with pytest.raises(SuperLinkAway) as caught:
+        FlowerControl(one.folder).runs("")
+    told = shlex.split(caught.value.fix.removeprefix("Start it: "))
+    assert told == ["suture", "superlink", "serve", str(one.folder), "--certificates", str(tmp_path / "c"),
+                    "--host", "0.0.0.0", "--port", "8000", "--inner-port", "8001"]  # fmt: skip
+    with pytest.raises(EngineError, match="is not the folder of a SuperLink") as caught:
+        FlowerControl(tmp_path / "c").runs("")
+    assert "--certificates FOLDER" in caught.value.fix, "it was never started"
 
 
 def test_a_flower_process_gets_our_settings_and_nobody_elses(tmp_path):

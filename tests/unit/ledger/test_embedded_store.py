@@ -43,7 +43,7 @@ def test_a_closed_chain_is_one_file(path: Path) -> None:
 
 def test_a_second_writer_is_told_who_holds_the_chain_and_what_to_do(path: Path) -> None:
     world = World(path)
-    with pytest.raises(ChainBusy, match=f"process {os.getpid()}.*read_only=True"):
+    with pytest.raises(ChainBusy, match=f"process {os.getpid()}.*again when that process is done"):
         open_embedded(path, chain_id=CHAIN_ID)
     world.chain.close()
     open_embedded(path, chain_id=CHAIN_ID).close()

@@ -149,8 +149,28 @@ def test_keys_that_do_not_open_are_a_failure(folder):
     the_one(look(folder, "keys"), Grade.FAILURE, "does not open")
 
 
+def test_a_passphrase_that_others_can_read_is_a_failure_as_it_is_where_commands_send(folder):
+    passphrase = folder / "keys" / "passphrase"
+    passphrase.chmod(0o640)
+    the_one(
+        look(folder, "keys"),
+        Grade.FAILURE,
+        f"Others can read the passphrase file {passphrase}. chmod 600 {passphrase}",
+    )
+    passphrase.chmod(0o600)
+    the_one(look(folder, "keys"), Grade.OK, "The keys open")
+
+
+def test_a_node_toml_that_cannot_be_read_is_not_blamed_on_the_copy_of_the_ledger(folder):
+    config = folder / "node.toml"
+    config.write_text(config.read_text().replace("max_rounds =", "max_round ="))
+    the_one(look(folder, "policy"), Grade.FAILURE, "max_rounds")
+    ((grade, said),) = look(folder, "copy")
+    assert grade is Grade.WARNING and "was not looked at" in said and "rm " not in said
+
+
 def test_data_that_is_missing_or_chosen_but_not_there_is_a_failure(folder):
-    the_one(look(folder, "data"), Grade.OK, "303 records, as committed to; the task can read them")
+    the_one(look(folder, "data"), Grade.OK, "303 records; the task can read them")
     config = folder / "node.toml"
     text = config.read_text()
     config.write_text(text.replace("data = []", 'data = { "heart-disease" = "other" }'))

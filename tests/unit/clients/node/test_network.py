@@ -42,7 +42,7 @@ def test_a_superlink_without_a_scheme_is_reached_over_tls_unless_told_otherwise(
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("superlnk = 'x'", "superlnk"),
+        ("superlnk = 'x'", "has no key 'superlnk'"),
         ("superlink = 7", "superlink is no text"),
         ("insecure = 'no'", "insecure is no true or false"),
         ("gateway_port = true", "gateway_port is no whole number"),
