@@ -6,6 +6,7 @@ A place is ``https://HOST:PORT`` (or ``http://``), where any answer that is not 
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import ssl
@@ -84,7 +85,7 @@ def check_alive(place: str, authority: Path | None = None) -> None:
                 raise AnswersFailure(
                     f"{place} answers with status {error.code}.", fix="Look at its log."
                 ) from error
-    except (OSError, ValueError) as error:  # ValueError: what answers does not speak HTTP
+    except (OSError, ValueError, http.client.HTTPException) as error:  # what answers does not speak HTTP
         raise NoAnswer(f"{place} does not answer ({error}).", fix="Look at its log.") from error
 
 

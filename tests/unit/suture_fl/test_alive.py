@@ -68,6 +68,30 @@ def test_an_accepted_connection_counts_over_tcp_and_a_closed_port_does_not(port,
             check_alive(f"{kind}://127.0.0.1:{closed}")
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\n" + bytes(70_000),
+        b"HTTP/1.1 200 OK\r\n" + 200 * b"a: b\r\n",
+    ],
+)
+def test_what_does_not_speak_http_is_no_answer(said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            caller, _ = server.accept()
+            with caller:
+                caller.recv(1000)
+                caller.sendall(said + b"\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(NoAnswer, match="does not answer"):
+            check_alive(f"http://127.0.0.1:{server.getsockname()[1]}/health")
+        thread.join()
+
+
 def test_over_https_the_authority_that_is_named_must_vouch(tmp_path):
     now = datetime.datetime.now(datetime.UTC)
     ours, other = (make_certificates(tmp_path / name, ["127.0.0.1"], now=now) for name in ("ours", "other"))
