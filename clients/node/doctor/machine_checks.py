@@ -6,6 +6,7 @@ import importlib.metadata
 import ssl
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from typing import TypeVar
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -136,7 +137,7 @@ def _compare_date(patient: Patient, url: str) -> Finding:
         request = Request(url, method="HEAD")  # noqa: S310 - the scheme was looked at
         with urlopen(request, timeout=patient.timeout_s, context=context) as answer:  # noqa: S310
             date = answer.headers.get("Date", "")
-    except (URLError, OSError, ValueError) as error:
+    except (URLError, OSError, ValueError, HTTPException) as error:
         date = getattr(error, "headers", None) and error.headers.get("Date", "")  # type: ignore[union-attr]
         if not date:
             return warning(

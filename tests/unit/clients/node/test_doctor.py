@@ -532,3 +532,11 @@ def test_the_reference_lists_the_checks():
     text = (ROOT / "docs" / "reference" / "doctor.md").read_text("utf-8")
     for check in CHECKS:
         assert f"| {check.number} | {check.name} |" in text
+
+
+@pytest.mark.network
+def test_a_relay_that_does_not_speak_http_tells_no_time(folder, tmp_path, serve):
+    pem = certificate(tmp_path, days=90)
+    port = serve(pem, b"SSH-2.0-OpenSSH\r\n\r\n")
+    partners(folder, f'relay = "https://localhost:{port}"\nca = "{pem}"')
+    the_one(look(folder, "clock"), Grade.WARNING, "does not tell the time")
