@@ -180,10 +180,16 @@ def create_keystore(
         raise InputError(
             f"The keystore {path} cannot be written: {error.strerror}.", fix="Make its folder first."
         ) from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(
+            missing_ok=True
+        )  # a part of a keystore is no key, and would be in the way of the next attempt
+        raise
     return KeySigner(key).address
 
 

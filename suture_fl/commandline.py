@@ -91,7 +91,10 @@ def _report_usage(error: click.UsageError, *, as_json: bool) -> None:
         error.show()
         return
     fix = f"See `{error.ctx.command_path} --help`." if error.ctx is not None else ""
-    message = " ".join(error.format_message().split())
+    told = (
+        error.message if "Did you mean" in error.message else error.format_message()
+    )  # once, not by both libraries
+    message = " ".join(told.split())
     report(message, fix=fix, kind=type(error).__name__, as_json=as_json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,18 @@ def test_a_keystore_is_never_overwritten(keystore: Path) -> None:
     with pytest.raises(InputError, match="exists already"):
         create_keystore(keystore, Secret(b"x"), scrypt_cost=COST)
     assert keystore.read_bytes() == before
+
+
+def test_a_keystore_that_finds_no_room_leaves_nothing_in_the_way_of_the_next_attempt(tmp_path):
+    path, before = tmp_path / "key.json", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))  # bytes that a file may have
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            create_keystore(path, Secret(b"x"), scrypt_cost=COST)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not path.exists()
+    create_keystore(path, Secret(b"x"), scrypt_cost=COST)
 
 
 def test_keys_are_drawn_again_until_they_are_in_range(tmp_path: Path) -> None:

@@ -83,6 +83,20 @@ def test_wrong_usage_is_one_line_and_the_code_2(
     assert err == "error: Invalid value for '--count': 0 is not in the range x>=1. See `program --help`.\n"
 
 
+def test_a_misspelt_command_is_asked_about_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commandline.INTERRUPTIONS, "install", lambda: None)
+    app = typer.Typer(name="program")
+    for name in ("launch", "watch"):
+        app.command(name)(fail_with(AssertionError()))
+    monkeypatch.setattr(commandline.sys, "argv", ["program", "lanch"])
+    with pytest.raises(SystemExit):
+        run(app)
+    err = capsys.readouterr().err
+    assert err.count("id you mean") == 1 and "'launch'" in err
+
+
 def test_wrong_usage_is_an_object_for_programs(
     status: Callable[..., object], capsys: pytest.CaptureFixture[str]
 ) -> None:
