@@ -96,7 +96,12 @@ class Proven:
     @property
     def proven(self) -> bool:
         """Whether our clock is right. After this machine slept it is not, until the next answer."""
-        return self._was is not None and abs(self._apart() - self._was) < OFF_S
+        return self._was is not None and not self.was_set
+
+    @property
+    def was_set(self) -> bool:
+        """Whether our clock was set by more than :data:`OFF_S` since the last answer; before the first one nobody knows."""
+        return self._was is not None and abs(self._apart() - self._was) >= OFF_S
 
     @property
     def address(self) -> str:

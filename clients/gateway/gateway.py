@@ -127,7 +127,7 @@ class Gateway:
         self._pull_s = pull_s
         self._coming: dict[str, _Reply] = {}
         self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
-        self.overdue = Overdue(questions, log, clock=clock, sure=lambda: superlink.proven)
+        self.overdue = Overdue(questions, log, clock=clock, sure=lambda: not superlink.was_set)
         self._bundles = Bundles(superlink, holder)
         self._sender = Sender(again_s)
         self._replies = Replies(

@@ -30,7 +30,7 @@ log = logging.getLogger("suture.gateway")
 class Overdue:
     """Looks for overdue messages, and knows whether the SuperNode goes on; arguments as for :class:`~clients.gateway.gateway.Gateway`.
 
-    ``sure`` tells whether the clock is right; while it is not, no message is overdue.
+    ``sure`` tells that the clock was not set wrong, as far as is known; while it was, no message is overdue.
     """
 
     def __init__(

@@ -87,6 +87,15 @@ def test_a_message_whose_time_is_over_is_written_down_once(house):
     assert house.questions.all_open() == (), "a late reply is refused"
 
 
+def test_a_message_is_overdue_also_where_the_superlink_never_answered_this_gateway(house):
+    house.close()
+    house.start()
+    house.superlink.down = 10**6
+    house.hang()
+    assert len(house.log.of("message-overdue")) == 1 and house.gateway.overdue.held
+    house.superlink.down = 0
+
+
 def test_a_clock_that_is_set_wrong_makes_no_message_overdue(house):
     house.off = OVER_S
     house.gateway.overdue.look()
