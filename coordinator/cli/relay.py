@@ -29,6 +29,7 @@ def relay(
     """Serve duties, answers, archive and blocks of a run to its members until SIGTERM or Ctrl-C."""
     import logging
 
+    from coordinator.engines.ports import LOOPBACK, reserve
     from coordinator.relay.open import open_relay
     from coordinator.relay.server import server
     from fl_core.errors import InputError
@@ -40,6 +41,8 @@ def relay(
     for path in (certificate, key):
         if not path.is_file():
             raise InputError(f"there is no file {path}.", fix="Name PEM files for --certificate and --key.")
+    if host in (LOOPBACK, "0.0.0.0", "localhost"):  # noqa: S104 - compared, not bound
+        reserve([port])
     with open_relay(folder, ledger) as opened:
         logging.getLogger("suture.relay").info("relay on https://%s:%d", host, port)
         server(opened, host=host, port=port, certificate=certificate, key=key).run()

@@ -132,7 +132,10 @@ def named(text: str | None, ids: Sequence[bytes], what: str, listing: str) -> by
     found = [one for one in ids if one.hex().startswith(digits)]
     if len(found) != 1:
         count = "No" if not found else len(found)
-        raise InputError(f"{count} {what}{'s' if found else ''} of this ledger begin with {digits}.", fix=fix)
+        raise InputError(
+            f"{count} {what}{'s' if found else ''} of this ledger begin{'' if found else 's'} with {digits}.",
+            fix=fix,
+        )
     return found[0]
 
 

@@ -247,7 +247,7 @@ def test_a_run_is_created_consented_to_and_closed_after_its_delay(office: Office
 def test_a_run_is_not_closed_before_its_delay_is_over(office: Office) -> None:
     with_run(office, delay="7")
     assert "at least 4 hexadecimal digits" in office.refused("researcher", "run", "close", "zz")
-    assert "No run of this ledger begin with 0123" in office.refused("researcher", "run", "close", "0x0123")
+    assert "No run of this ledger begins with 0123" in office.refused("researcher", "run", "close", "0x0123")
     assert "neither coordinator nor sponsor" in office.refused("alder", "run", "close", code=4)
     office.act("researcher", "run", "close")
     line = office.refused("researcher", "run", "close")

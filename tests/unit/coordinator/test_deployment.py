@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator.certificates import make_certificates
+from coordinator.cli import cli
 from coordinator.engines import flower_commands
 from coordinator.engines.control import FlowerControl
 from coordinator.engines.deployment import Deployment
@@ -107,6 +109,16 @@ def test_a_deployment_whose_port_is_taken_starts_and_writes_nothing(tmp_path, li
         with pytest.raises(PortInUse, match=str(port)), deployment:
             raise AssertionError("never entered")
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.network
+def test_a_relay_whose_port_is_taken_says_by_whom_and_opens_nothing(tmp_path, listener):
+    pem = tmp_path / "server.pem"
+    pem.touch()
+    words = ["relay", str(tmp_path), "--certificate", str(pem), "--key", str(pem), "--port"]
+    for host in ("127.0.0.1", "0.0.0.0"):
+        error = CliRunner().invoke(cli, [*words, str(listener.getsockname()[1]), "--host", host]).exception
+        assert isinstance(error, PortInUse) and f"by process {os.getpid()}" in error.message
 
 
 # ---------------------------------------------------------------------- helpers
