@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,9 @@ def _run(folder: Path, run: str) -> tuple[bytes, Terms]:
         ids = [event.values["run"] for event in created]
         wanted = run.removeprefix("0x").lower()
         found = [one for one in ids if one.hex().startswith(wanted)]
+        if not found:
+            shows = f"suture-node consent list {shlex.quote(str(folder))}"
+            raise InputError(f"No run on the ledger begins with {run!r}.", fix=f"See the runs: {shows}")
         if len(found) != 1:
             raise InputError(
                 f"{len(found)} runs on the ledger begin with {run!r}.", fix="Give more of the id."

@@ -97,4 +97,5 @@ def test_policy_and_status_speak_of_a_run_on_the_ledger(kept: Kept, commands: Co
     done = {rule["rule"]: rule["says"] for rule in said["rules"]}
     assert done["max_rounds"] == done["max_rounds_per_data_set"] == "2 so far"
     unknown = commands.run("suture-node", "policy", "check", node, "--run", "ffffffff")
-    assert unknown.returncode == 1 and "begin with" in unknown.stderr
+    assert unknown.returncode == 1 and "No run on the ledger begins with" in unknown.stderr
+    assert "suture-node consent list" in unknown.stderr
