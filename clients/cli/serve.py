@@ -27,10 +27,17 @@ def serve(
     glue_user: Annotated[
         str | None,
         typer.Option(
-            help="User that the SuperNode runs as. Needs root, or with --alone membership of that user's group. "
-            "Default: the node's own."
+            help="User that the SuperNode, and the training code with it, runs as. Needs root, or with --alone "
+            "membership of that user's group."
         ),
     ] = None,
+    same_user: Annotated[
+        bool,
+        typer.Option(
+            "--same-user",
+            help="Run the SuperNode as the node's own user, who can read the keys: for practice, or for code that you trust as your own.",
+        ),
+    ] = False,
     relay: Annotated[
         str | None, typer.Option(help="Relay for duties and blocks: https://HOST:PORT. Default: node.toml's.")
     ] = None,
@@ -97,6 +104,7 @@ def serve(
     authority = Path(network.ca) if network.ca else None
     outside, url = None, "" if alone else superlink or network.superlink_url
     if url:
+        _expect_a_user(glue_user, same_user=same_user)
         outside = Outside(
             superlink=url,
             certificates=root_certificates or authority,
@@ -106,6 +114,24 @@ def serve(
         )
     place = relay or network.relay
     _serve(folder, socket, ids, (place, relay_certificates or authority) if place else None, outside, metrics)
+
+
+def _expect_a_user(glue_user: str | None, *, same_user: bool) -> None:
+    """Check that it is said as whom the SuperNode runs.
+
+    Raises:
+        InputError: It is not said, or twice.
+    """
+    from fl_core.errors import InputError
+
+    if glue_user is not None and same_user:
+        raise InputError("--glue-user and --same-user contradict each other.", fix="Leave one of them out.")
+    if glue_user is None and not same_user:
+        raise InputError(
+            "it is not said as whom the SuperNode runs: as this node's user, the bundles that you accept could read the keys.",
+            fix="Give it a user of its own: start serve as root with --glue-user NAME. Or run it in a container of its own (--alone). "
+            "For practice, or for code that you trust as your own, add --same-user.",
+        )
 
 
 def _serve(

@@ -56,7 +56,16 @@ class Service:
         deployment.enrol([self.node / "keys" / "supernode.pub"])
 
     def start(self) -> None:
-        command = [sys.executable, "-P", "-m", "clients.cli", "serve", str(self.node), "--socket"]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "clients.cli",
+            "serve",
+            "--same-user",
+            str(self.node),
+            "--socket",
+        ]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         with (self.folder / "serve.log").open("ab") as output:
             self.process = subprocess.Popen(

@@ -227,7 +227,7 @@ class Federation:
     def start_node(self, position: int) -> None:
         socket = self.folder / f"{position}.sock"
         self._serve(
-            f"node-{position}", "clients.cli", "serve", self.nodes[position], "--socket", socket,
+            f"node-{position}", "clients.cli", "serve", self.nodes[position], "--socket", socket, "--same-user",
             inside=self.is_far(position),
         )  # fmt: skip
 

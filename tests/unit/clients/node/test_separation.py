@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from clients.cli import cli
 from clients.cli.house_processes import Outside, children
 from clients.node.house import create_house
 from clients.node.policy import Policy
@@ -126,6 +128,27 @@ os.setuid({node})
 main()
 """
 """``suture-node`` as another user, who may not be able to read the installation."""
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "fix"),
+    [
+        ([], "not said as whom the SuperNode runs", "as root with --glue-user NAME"),
+        (["--same-user", "--glue-user", NOBODY], "contradict each other", "Leave one of them out"),
+    ],
+)
+def test_serve_with_a_superlink_starts_nothing_before_it_is_said_as_whom_the_training_code_runs(
+    tmp_path, words, said, fix
+):
+    folder = tmp_path / "node"
+    policy = Policy(tasks=("heart-disease",))
+    create_house(folder, "Alder", b"age\n1\n", policy, random=SystemRandomSource(), scrypt_cost=2)
+    before = sorted(tmp_path.rglob("*"))
+    command = ["serve", str(folder), "--socket", str(tmp_path / "s"), "--superlink", "https://127.0.0.1:1"]
+    refused = CliRunner().invoke(cli, [*command, *words])
+    assert isinstance(refused.exception, InputError)
+    assert said in refused.exception.message and fix in refused.exception.fix
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become the images' user")
