@@ -291,7 +291,9 @@ HANGING = """
     def main(grid, context):
         from flwr.app import Message, RecordDict
         grid.push_messages([Message(RecordDict(), dst_node_id=n, message_type="train") for n in grid.get_node_ids()])
-        time.sleep({wait})
+        until = time.monotonic() + {wait}
+        while time.monotonic() < until:
+            time.sleep(0.1)  # a signal that comes just before a sleep does not end it
 
     run_local(server, hang, [{{}}], {{}})
 """
