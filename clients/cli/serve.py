@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 from clients.cli.arguments import Folder
 from suture_fl.log_option import JsonLogs
 
-EPILOG = "Example: suture-node serve /srv/suture/node --socket /run/suture/node.sock"
+EPILOG = "Example: suture-node serve /srv/suture/node --socket /run/suture/node.sock --glue-user suture-glue"
 
 
 def serve(

@@ -25,7 +25,7 @@ RULES = [
     for rule in group["rules"]
 ]
 FUNCTIONS = {"sum", "by", "rate", "increase", "histogram_quantile", "time"}
-FROM_PROMETHEUS = {"instance", "job"}
+FROM_PROMETHEUS = frozenset({"instance", "job"})
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +47,16 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
     return found
 
 
-def labels_of(real, expression: str) -> tuple[str, set[str]]:
+def labels_of(real, expression: str, more: frozenset[str] = frozenset()) -> tuple[str, set[str]]:
     """Return the one metric that a query is about, and the labels that its answer is grouped by; fail on any that does not exist."""
     [name] = {word for word in re.findall(r"\w+", expression) if word in real}
     grouped = {
         label.strip() for labels in re.findall(r"by \(([^)]*)\)", expression) for label in labels.split(",")
     }
     matched = set(re.findall(r"(\w+)\s*[!=]?=~?\s*\"", expression))
-    assert grouped | matched <= real[name] | FROM_PROMETHEUS
+    assert grouped | matched <= real[name] | more
     words = set(re.findall(r"\b[A-Za-z_]\w*", re.sub(r'"[^"]*"|\[[^]]*\]', "", expression)))
-    assert words <= {name} | real[name] | FROM_PROMETHEUS | FUNCTIONS, (
+    assert words <= {name} | real[name] | more | FUNCTIONS, (
         "a word that is neither metric, label nor function"
     )
     return name, grouped
@@ -74,7 +74,7 @@ def test_a_query_names_one_metric_that_exists_and_labels_that_it_has(real, targe
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_names_one_metric_that_exists_and_says_what_to_do(real, rule):
     assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
-    name, grouped = labels_of({**real, "up": set()}, rule["expr"])
+    name, grouped = labels_of({**real, "up": set()}, rule["expr"], FROM_PROMETHEUS)
     shown = set(re.findall(r"\{\{ \$labels\.(\w+) \}\}", rule["annotations"]["summary"]))
     assert "instance" in shown
     assert shown <= (grouped or real.get(name, set()) | FROM_PROMETHEUS)

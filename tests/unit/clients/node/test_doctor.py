@@ -1,4 +1,7 @@
-"""The doctor: a healthy node passes, every ailment is found by its check, and looking changes nothing."""
+"""The doctor: a healthy node passes, every ailment is found by its check, and looking changes nothing.
+
+Longer than other files: all ailments are of one healthy node, and each takes a few lines.
+"""
 
 from __future__ import annotations
 
