@@ -22,6 +22,7 @@ import typer
 
 from fl_core.errors import InputError, SutureError
 from suture_fl.plain_text import one_line
+from suture_fl.unreachable import why
 
 PATIENCE_S = 5.0
 """Longest wait for one answer, in seconds."""
@@ -85,8 +86,12 @@ def check_alive(place: str, authority: Path | None = None) -> None:
                 raise AnswersFailure(
                     f"{place} answers with status {error.code}.", fix="Look at its log."
                 ) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:  # what answers does not speak HTTP
-        raise NoAnswer(f"{place} does not answer ({error}).", fix="Look at its log.") from error
+    except (ValueError, http.client.HTTPException) as error:
+        raise NoAnswer(
+            f"{place} does not answer (what answers there does not speak HTTP).", fix="Check the port."
+        ) from error
+    except OSError as error:
+        raise _no_answer(place, error) from error
 
 
 @contextmanager
@@ -122,4 +127,9 @@ def _connect(place: str, host: str, port: int) -> None:
         with socket.create_connection((host, port), PATIENCE_S):
             return
     except OSError as error:
-        raise NoAnswer(f"{place} does not answer ({error}).", fix="Look at its log.") from error
+        raise _no_answer(place, error) from error
+
+
+def _no_answer(place: str, error: OSError) -> NoAnswer:
+    words, fix = why(error)
+    return NoAnswer(f"{place} does not answer ({words}).", fix=f"{fix} If it runs, look at its log.")
