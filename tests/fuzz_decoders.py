@@ -30,7 +30,7 @@ from clients.gateway.compose import error_reply, sealed_reply
 from clients.gateway.kept import Kept
 from clients.gateway.objects import chunk_ids, decode_object, encode_object
 from clients.gateway.ports import Sealed
-from clients.node.data_sets import SignedManifest
+from clients.node.signed_manifest import SignedManifest
 from fl_core.errors import DecodeError, VerificationError
 from fl_core.lattice.parameters import P2048, PACK15
 from fl_core.models import decode_model, encode_model

@@ -153,7 +153,9 @@ def prove(
     record: Annotated[
         int, typer.Argument(min=1, help="Which record, from 1; the line after the columns is 1.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Changes nothing: what is printed is JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Changes nothing: what is printed is JSON.")
+    ] = False,
 ) -> None:
     """Print what shows an auditor that one record is in the data set, and nothing about any other, as JSON.
 

@@ -9,115 +9,35 @@
       records.csv               the records, unless they stay where they are
     FOLDER/data/erased.jsonl    commitments of erased data sets, and when; nothing else of them
 
-What a commitment is, and what erasing its salt does, is :mod:`clients.node.manifest`. Files are read line by line, so their size
-does not matter for memory. A record is a line; the first line names the columns.
+What a commitment is, and what erasing its salt does, is :mod:`clients.node.manifest`; what others may see of a data set,
+:mod:`clients.node.signed_manifest`; the file of records, :mod:`clients.node.record_file`.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
-import re
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 from clients.errors import NodeStateError
 from clients.node.manifest import Manifest, Opening, describe, open_record
-from fl_core.codec import construct, read_json
-from fl_core.digests import DIGEST_SIZE, Label, digest
+from clients.node.record_file import check_lines, copy_records, read_records
+from clients.node.signed_manifest import MAX_MANIFEST, NAME, SignedManifest, verify_manifest
+from fl_core.codec import read_json
+from fl_core.digests import DIGEST_SIZE
 from fl_core.errors import DecodeError, InputError
 from fl_core.randomness import SEED_SIZE, RandomSource
 from fl_core.secret import Secret
 from ledger.files import write_atomically
 from ledger.signer import Signer
-from ledger.typed_data import SIGNATURE_SIZE, verify
 
 DEFAULT = "records"
-MAX_MANIFEST = 1 << 20  # bytes
-MAX_LINE = 1 << 20  # bytes of one record
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PRIVATE = 0o600
-_FORMAT = "suture-dataset-v1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedManifest:
-    """A data set as its holder describes it to others.
-
-    Attributes:
-        holder: The holder's account, hexadecimal.
-        name: The data set's name in the house.
-        task: The training task that checked it.
-        columns: The first line of the file.
-        records: Number of records.
-        commitment: Salted commitment to all of them, hexadecimal.
-        source: Where the records are, when they are not in the node's folder.
-        created: Unix time in seconds.
-        signature: The holder's signature over all that, hexadecimal.
-    """
-
-    holder: str
-    name: str
-    task: str
-    columns: str
-    records: int
-    commitment: str
-    source: str
-    created: int
-    signature: str = ""
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            if type(getattr(self, one.name)) is not (int if one.type == "int" else str):
-                raise ValueError(f"{one.name} is not of the type {one.type}")
-        if (
-            not _NAME.fullmatch(self.name)
-            or self.records < 1
-            or len(bytes.fromhex(self.commitment)) != DIGEST_SIZE
-        ):
-            raise ValueError("name, number of records or commitment are none")
-
-    @property
-    def signed(self) -> bytes:
-        """What is signed: 32 bytes."""
-        return digest(Label.DATASET_MANIFEST, replace(self, signature="").encode())
-
-    def encode(self) -> bytes:
-        """Return the document."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=True, indent=1).encode() + b"\n"
-
-    @classmethod
-    def decode(cls, data: bytes) -> Self:
-        """Read a document; whether its signature holds is :func:`verify_manifest`'s.
-
-        Raises:
-            DecodeError: It is not the canonical form of a manifest.
-        """
-        values = read_json(data, limit=MAX_MANIFEST, what="data-set manifest", containers=1)
-        if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
-            raise DecodeError("data-set manifest: another format")
-        if set(values) != {one.name for one in fields(cls)}:
-            raise DecodeError("data-set manifest: unknown fields")
-        manifest = construct("data-set manifest", lambda: cls(**values))
-        if manifest.encode() != data:
-            raise DecodeError("data-set manifest: not in its canonical form")
-        return manifest
-
-
-def verify_manifest(manifest: SignedManifest) -> None:
-    """Check that the holder signed it.
-
-    Raises:
-        VerificationError: It did not.
-    """
-    signature = bytes.fromhex(manifest.signature) if len(manifest.signature) == 2 * SIGNATURE_SIZE else b""
-    verify(manifest.signed, signature, bytes.fromhex(manifest.holder))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,28 +162,6 @@ def check(one: Stored) -> Manifest:
     return found
 
 
-def read_records(path: Path) -> Iterator[bytes]:
-    """Yield the records of a file: its lines but for the first.
-
-    Raises:
-        InputError: It cannot be read, or a line is longer than :data:`MAX_LINE`.
-    """
-    try:
-        with path.open("rb") as file:
-            for number in range(1 << 62):
-                line = file.readline(MAX_LINE + 1)
-                if not line:
-                    return
-                if len(line) > MAX_LINE:
-                    raise InputError(f"line {number + 1} of {path} is longer than {MAX_LINE} bytes.")
-                if number:
-                    yield line.removesuffix(b"\n").removesuffix(b"\r")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read ({error.strerror}).", fix="Check path and permissions."
-        ) from error
-
-
 def read_salt(path: Path) -> Secret:
     """Read a salt.
 
@@ -292,9 +190,9 @@ def _check_name(folder: Path, name: str) -> None:
     Raises:
         InputError: It is taken, or malformed.
     """
-    if name == DEFAULT or (_NAME.fullmatch(name) and (folder / "data" / name / "manifest.json").exists()):
+    if name == DEFAULT or (NAME.fullmatch(name) and (folder / "data" / name / "manifest.json").exists()):
         raise InputError(f"a data set {name!r} is there already.", fix="Choose another name.")
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise InputError(
             f"{name!r} cannot be the name of a new data set.",
             fix="Choose another one, of small letters, digits and dashes.",
@@ -331,7 +229,7 @@ def add(
     """
     home = folder / "data" / name
     _check_name(folder, name)
-    columns = _check_lines(source)
+    columns = check_lines(source)
     check_rows(source)
     if home.exists():
         shutil.rmtree(
@@ -341,7 +239,7 @@ def add(
     write_atomically(home / "salt", random.secret(SEED_SIZE).reveal().hex().encode(), _PRIVATE)
     path = home / "records.csv" if copy else source.resolve()
     if copy:
-        _copy(source, path)
+        copy_records(source, path)
     found = describe(read_records(path), read_salt(home / "salt"))
     manifest = SignedManifest(
         holder=account.address.hex(),
@@ -424,52 +322,3 @@ def _overwrite(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-
-
-def _copy(source: Path, target: Path) -> None:
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
-    with source.open("rb") as read, os.fdopen(descriptor, "wb") as written:
-        shutil.copyfileobj(read, written, 1 << 20)
-        written.flush()
-        os.fsync(written.fileno())
-
-
-def _check_lines(source: Path) -> str:
-    """Check that every record of a CSV file is one line of as many fields as there are columns; return the first line.
-
-    Raises:
-        InputError: It is not, or cannot be read.
-    """
-    try:
-        with source.open("r", encoding="utf-8", newline="") as file:
-            header = file.readline(MAX_LINE).rstrip("\r\n")
-            columns = len(next(csv.reader([header], strict=True), []))
-            _check_rows(source, file, columns)
-    except OSError as error:
-        raise InputError(
-            f"{source} cannot be read ({error.strerror}).", fix="Check path and permissions."
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"{source} is no CSV file in UTF-8 ({error}).", fix="Save it as CSV in UTF-8."
-        ) from error
-    return header
-
-
-def _check_rows(source: Path, lines: Iterable[str], columns: int) -> None:
-    rows = csv.reader(lines, strict=True)
-    count = 0
-    for count, row in enumerate(rows, 1):
-        if rows.line_num != count:
-            raise InputError(
-                f"{source}, line {count + 1}: a field holds a line break.", fix="A record has to be one line."
-            )
-        if len(row) != columns:
-            raise InputError(
-                f"{source}, line {count + 1}: {len(row)} fields, the first line names {columns} columns.",
-                fix="Mend that line.",
-            )
-    if not count:
-        raise InputError(
-            f"{source} holds no record.", fix="The first line names the columns, the others are records."
-        )

@@ -72,7 +72,7 @@ FUZZED: dict[str, str] = {
     "ledger.light.proofs.prove_account": "account proof",
     "ledger.light.proofs.prove_slot": "slot proof",
     "ledger.light.qbft.ExtraData.decode": "QBFT extra data",
-    "clients.node.data_sets.SignedManifest.decode": "data-set manifest",
+    "clients.node.signed_manifest.SignedManifest.decode": "data-set manifest",
     "ledger.logbook.Entry.decode": "logbook entry",
     "ledger.papers._Paper.decode": "round paper",
 }

@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from clients.hospital import Hospital
-from clients.node.data_sets import SignedManifest
 from clients.node.house import open_house
+from clients.node.signed_manifest import SignedManifest
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import SystemRandomSource
 from ledger.address import find_ledger, open_ledger

@@ -10,7 +10,6 @@ import pytest
 
 from clients.node import data_sets
 from clients.node.data_sets import (
-    SignedManifest,
     add,
     check,
     commitment_of,
@@ -24,6 +23,8 @@ from clients.node.erasure import plan_erasure
 from clients.node.house import create_house, open_house
 from clients.node.manifest import describe, record_leaf, verify_opening
 from clients.node.policy import Policy
+from clients.node.record_file import read_records
+from clients.node.signed_manifest import SignedManifest, verify_manifest
 from fl_core.errors import DecodeError, InputError, VerificationError
 from fl_core.hashtree import tree_root
 from fl_core.randomness import SystemRandomSource
@@ -56,10 +57,10 @@ def added(folder: Path, name: str = "cardiology", text: bytes = TEXT, **changes:
 def test_a_manifest_says_what_others_may_know_and_the_holder_signed_it(folder):
     manifest = added(folder)
     assert (manifest.records, manifest.columns, manifest.task) == (3, "who,age,sex", "t")
-    data_sets.verify_manifest(manifest)
+    verify_manifest(manifest)
     for change in ({"records": 4}, {"name": "other"}, {"commitment": "00" * 32}, {"signature": ""}):
         with pytest.raises(VerificationError):
-            data_sets.verify_manifest(replace(manifest, **change))
+            verify_manifest(replace(manifest, **change))
     assert SignedManifest.decode(manifest.encode()) == manifest
     assert b"patient" not in manifest.encode()
 
@@ -163,7 +164,7 @@ def test_a_large_file_is_read_line_by_line(folder):
         file.writelines(b"%0200d\n" % number for number in range(50_000))  # ten megabytes
     tracemalloc.start()
     try:
-        assert describe(data_sets.read_records(path), Secret(bytes(32))).records == 50_000
+        assert describe(read_records(path), Secret(bytes(32))).records == 50_000
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
