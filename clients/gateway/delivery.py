@@ -81,17 +81,20 @@ class Proven:
         superlink: The SuperLink.
         clock: Unix time in seconds.
         steady: Seconds that nobody sets.
+
+    Attributes:
+        steady: The same.
     """
 
     def __init__(
         self, superlink: SuperLink, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic
     ) -> None:
         self._superlink = superlink
-        self._clock, self._steady = clock, steady
+        self._clock, self.steady = clock, steady
         self._was: float | None = None
 
     def _apart(self) -> float:
-        return self._clock() - self._steady()
+        return self._clock() - self.steady()
 
     @property
     def proven(self) -> bool:

@@ -33,7 +33,6 @@ from flwr.proto.node_pb2 import Node
 from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
-from clients.errors import NodeError
 from clients.gateway.arrival import PULL_S, Arrival
 from clients.gateway.bundles import BundleRefused, Bundles
 from clients.gateway.delivery import FORBIDDEN, Proven, is_final
@@ -273,8 +272,10 @@ class Gateway:
                 return nothing
             self._arrival = None
             found = arrival.result()
+            self._arrival = arrival  # it comes again where the disk has no room for the note now
             for message in found.messages_list:
                 self._questions.handed_in(message.metadata.message_id)
+            self._arrival = None
             return found
 
     def _arrive(self) -> Arrival | None:
@@ -319,20 +320,31 @@ class Gateway:
     ) -> fleet_pb2.PullMessagesResponse:
         """Return the message if its bundle may come in and nobody answered it meanwhile; otherwise nothing."""
         nothing = fleet_pb2.PullMessagesResponse()
-        try:
-            found = self._replies.insist(
-                lambda: self._bundles.check(asked.run_id, node), asked.created_at + asked.ttl
-            )
+
+        def check() -> bool:
+            found = self._bundles.check(asked.run_id, node)
             self._questions.brings(asked.run_id, found.run.fab_hash)
+            return self._questions.open(asked.message_id) is not None
+
+        try:
+            return passed if self._replies.insist(check, asked.created_at + asked.ttl) else nothing
         except BundleRefused as error:
-            self._log.record("bundle-refused", run=str(asked.run_id), bundle=error.digest, reason=str(error))
+            facts = {"run": str(asked.run_id), "bundle": error.digest, "reason": str(error)}
+            self._write_down("bundle-refused", facts)
             self._refuse(asked.message_id, ErrorCode.INVALID_FAB, "the holder refuses this bundle")
-            return nothing
-        except NodeError as error:
+        except MOMENTARY as error:
+            if self._replies.delivery.ending:
+                return nothing  # the next gateway checks it
             log.warning("a message was not passed on: %s", error)
             self._refuse(asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED)
-            return nothing
-        return passed if self._questions.open(asked.message_id) is not None else nothing
+        return nothing
+
+    def _write_down(self, event: str, facts: Mapping[str, str]) -> None:
+        """Write a line as soon as the disk allows it; where it does not, what it tells of is refused all the same."""
+        try:
+            self._replies.insist(lambda: self._log.record(event, **facts))
+        except MOMENTARY as error:
+            log.warning("%s was not written down: %s", event, error)
 
     def _refuse(self, message_id: str, code: int, text: str) -> None:
         self._sender.note(self._replies.settle, self._replies.refuse, message_id, code, text)

@@ -141,13 +141,13 @@ class Replies:
 
     def insist(self, act: Callable[[], Done], until: float = math.inf) -> Done:
         """Do something that needs the node or the disk; what fails is tried again for :data:`PATIENCE_S`, or until Unix time ``until``."""
-        began, told = self._clock(), False
+        began, told = self._superlink.steady(), False
         while True:
             try:
                 return act()
             except MOMENTARY as error:
-                now = self._clock()
-                over = abs(now - began) >= PATIENCE_S or not now < until  # a clock can be set back
+                ended = not self._clock() < until and not self._superlink.was_set
+                over = self._superlink.steady() - began >= PATIENCE_S or ended
                 if over or _is_final(error) or self.delivery.ending:
                     raise
                 if not told:

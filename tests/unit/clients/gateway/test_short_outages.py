@@ -122,6 +122,34 @@ def refuse(status: int):
     raise SuperLinkError("get-run", status=status)
 
 
+def test_a_clock_that_is_set_while_the_node_is_away_costs_no_reply(story):
+    question = story.asked()
+    content = story.frame()
+    away(story, "status", 60, NodeError("the node does not answer"))
+    pause = story.pause
+
+    def set_meanwhile(seconds):
+        story.off = 3600.0
+        pause(seconds)
+
+    story.gateway._replies.delivery._sleep = set_meanwhile
+    story.node.push(question, content)
+    assert arrived(story) and story.ahead >= 60
+
+
+def test_nor_a_message(story):
+    assert story.asked() is not None, "the run is known: no call proves another clock"
+    away(story, "accepts", 60, NodeError("the node does not answer"))
+    pause = story.pause
+
+    def set_meanwhile(seconds):
+        story.off = 3600.0
+        pause(seconds)
+
+    story.gateway._replies.delivery._sleep = set_meanwhile
+    assert story.asked() is not None and story.ahead >= 60
+
+
 # ------------------------------------------------------------------ the gateway itself
 
 
@@ -145,6 +173,21 @@ def test_a_message_that_was_being_checked_when_the_gateway_ended_is_handed_in_by
     assert story.node.pull() is None, "it was handed in"
     story.node.push(question, story.frame())
     assert arrived(story)
+
+
+def test_so_it_is_where_the_node_is_away_when_the_gateway_ends(story):
+    def away_for_good(bundle):
+        raise NodeError("the node does not answer")
+
+    story.holder.accepts, accepts = away_for_good, story.holder.accepts
+    story.gateway._replies.delivery.close()
+    sent = story.superlink.send("train").metadata.message_id
+    assert story.node.pull() is None
+    settle(story.gateway)
+    assert story.questions.all_open() == (sent,), "no error is sent in its place"
+    story.holder.accepts = accepts
+    story.restart()
+    assert story.node.pull().metadata.message_id == sent
 
 
 def test_it_is_checked_all_the_same(story):
@@ -209,6 +252,38 @@ def test_a_message_that_finds_no_room_is_handed_in_when_there_is_some(story):
         assert len(sent) < 200 and sent[-1] not in story.questions.all_open()
     assert story.node.pull().metadata.message_id == sent[-1]
     assert story.node.pull() is None
+
+
+@pytest.mark.parametrize("note", ["brings", "handed_in"])
+def test_so_it_is_with_one_that_finds_no_room_while_it_is_checked_or_handed_in(story, monkeypatch, note):
+    monkeypatch.setattr(story.questions, note, once(getattr(story.questions, note)))
+    sent = story.superlink.send("train").metadata.message_id
+    pull = fleet_pb2.PullMessagesRequest(node=Node(node_id=1)).SerializeToString()
+    answers = [story.gateway.answer("pull-messages", pull) for _ in range(3)]
+    came = [fleet_pb2.PullMessagesResponse.FromString(one.body) for one in answers if one.status == 200]
+    assert [message.metadata.message_id for one in came for message in one.messages_list] == [sent]
+
+
+def test_a_refused_bundle_whose_line_finds_no_room_is_answered_all_the_same(story, monkeypatch):
+    monkeypatch.setattr(story.gateway._log, "record", once(story.gateway._log.record))
+    story.holder.accepted.clear()
+    assert story.asked() is None
+    settle(story.gateway)
+    assert story.superlink.reply().error.code == ErrorCode.INVALID_FAB
+    assert len(story.log.of("bundle-refused")) == 1
+
+
+def once(act):
+    """Return an act that finds no room the first time."""
+    tries = []
+
+    def acting(*arguments, **more):
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        return act(*arguments, **more)
+
+    return acting
 
 
 def test_a_refused_call_that_finds_no_room_for_its_line_is_refused_all_the_same(story, monkeypatch):
