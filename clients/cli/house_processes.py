@@ -99,6 +99,7 @@ def keep_running(
     note: Callable[..., None],
     *,
     clock: Callable[[], float] = time.time,
+    steady: Callable[[], float] = time.monotonic,
 ) -> None:
     """Keep the processes running until ``stop`` is set, then end them.
 
@@ -109,23 +110,25 @@ def keep_running(
     adopt_orphans()  # an app may leave daemons behind, which end with the SuperNode
     try:
         while not stop.wait(LOOK_S):
-            now = time.monotonic()  # pauses are not the longer where the clock is set back
+            now = steady()  # pauses are not the longer where the clock is set back
             if supernode.running_since is None and end_strays(kept):
                 log.warning("processes that an app left behind are ended")
             for child in kept:
                 child.tend(now, log.warning)
             if now - looked > OVERDUE_EVERY_S:
                 looked = now
-                _end_hanging(folder, supernode, note, clock())
+                _end_hanging(folder, supernode, note, clock(), now)
     finally:
         end_all(kept)
         end_strays(kept)
 
 
-def _end_hanging(folder: Path, supernode: Child, note: Callable[..., None], now: float) -> None:
+def _end_hanging(
+    folder: Path, supernode: Child, note: Callable[..., None], now: float, steady: float
+) -> None:
     """Kill a SuperNode that holds a message whose time is over. What cannot be read or written now ends nothing else: the next look does better."""
     try:
-        if supernode.running_since is not None and _overdue(folder, now):
+        if supernode.running_since is not None and _overdue(folder, now, steady):
             log.warning("the SuperNode holds a message whose time is over; it is started again")
             supernode.kill()
             note("app-killed", reason="a message was not answered in its time")
@@ -133,11 +136,12 @@ def _end_hanging(folder: Path, supernode: Child, note: Callable[..., None], now:
         log.warning("looking for a message whose time is over failed: %s", error)
 
 
-def _overdue(folder: Path, now: float) -> bool:
+def _overdue(folder: Path, now: float, steady: float) -> bool:
+    """Give up the messages whose time is over, and return whether there was one; while the clock is set wrong, none is."""
     from clients.gateway.questions import Questions
 
     path = folder / "gateway.sqlite"
     if not path.exists():
         return False
     with closing(Questions(path)) as questions:
-        return questions.give_up(now)
+        return not questions.clock_was_set(now - steady) and questions.give_up(now)

@@ -27,9 +27,12 @@ time is more than five minutes off, and one of a node that it does not know, is 
 
 from __future__ import annotations
 
+import math
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -47,7 +50,7 @@ from google.protobuf.message import Message as Proto
 from clients.errors import NodeError
 from clients.gateway.compose import Reply
 from clients.gateway.ports import Answered, SuperLink, SuperLinkError
-from clients.gateway.questions import Questions
+from clients.gateway.questions import OFF_S, Questions
 from ledger.errors import ArchiveError
 
 MAX_ANSWER = 1 << 20  # bytes
@@ -60,8 +63,8 @@ PAUSE_S = 2.0
 """Seconds between two tries when the SuperLink does not answer."""
 TURN_S = 60.0
 """Seconds after which a call that gets no answer ends the reply's turn: the next one has its turn, and this one comes again behind it."""
-OFF_S = 300.0
-"""Seconds that the time of a call may be off, as Flower checks it."""
+SLEWED_S = 10.0
+"""Seconds by which a clock may differ from what is remembered of it; a clock that is put right step by step is noted again."""
 PASSES = 8
 """How often it is asked what lacks of one reply; each answer of the SuperLink that is lost costs one."""
 
@@ -81,17 +84,23 @@ class Proven:
         superlink: The SuperLink.
         clock: Unix time in seconds.
         steady: Seconds that nobody sets.
+        remember: Told how far the two were apart when a call was answered, where that changed; for other processes.
 
     Attributes:
         steady: The same.
     """
 
     def __init__(
-        self, superlink: SuperLink, clock: Callable[[], float], steady: Callable[[], float] = time.monotonic
+        self,
+        superlink: SuperLink,
+        clock: Callable[[], float],
+        steady: Callable[[], float] = time.monotonic,
+        remember: Callable[[float], None] = lambda apart: None,
     ) -> None:
         self._superlink = superlink
-        self._clock, self.steady = clock, steady
+        self._clock, self.steady, self._remember = clock, steady, remember
         self._was: float | None = None
+        self._remembered = math.inf
 
     def _apart(self) -> float:
         return self._clock() - self.steady()
@@ -121,6 +130,10 @@ class Proven:
         apart = self._apart()
         answer = self._superlink.call(name, request, kind, limit)
         self._was = apart
+        if abs(apart - self._remembered) >= SLEWED_S:
+            with suppress(sqlite3.Error):  # the answer counts, and a later one is remembered
+                self._remember(apart)
+                self._remembered = apart
         return answer
 
 

@@ -115,7 +115,7 @@ class Gateway:
         again_s: float = AGAIN_S,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._superlink = superlink = Proven(superlink, clock, steady)
+        self._superlink = superlink = Proven(superlink, clock, steady, questions.clock_is_right)
         self._questions = questions
         self._log = log
         self._clock = clock

@@ -38,7 +38,11 @@ MAX_METADATA = 1 << 16  # bytes; Flower's have some hundred, and the reply's are
 MAX_HELD = 256
 """Messages that are open and replies that are kept before no other is taken: honest ones are a few, and each may have some 300 kB."""
 
+OFF_S = 300.0
+"""Seconds that the time of a call may be off, as Flower checks it."""
+
 _BUSY_S = 10.0
+_APART = "clock-apart"
 
 
 def well_formed(metadata: Metadata) -> bool:
@@ -232,6 +236,15 @@ class Questions:
         """Remember a fact."""
         with self._lock:
             self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def clock_is_right(self, apart: float) -> None:
+        """Remember how far the clock is from the seconds that nobody sets, which all processes of a machine share: it is right now."""
+        self.remember(_APART, f"{apart:.3f}")
+
+    def clock_was_set(self, apart: float) -> bool:
+        """Return whether the clock was set by :data:`OFF_S` or more since it was right; before that nobody knows."""
+        known = self.fact(_APART)
+        return known is not None and abs(apart - float(known)) >= OFF_S
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -23,8 +23,9 @@ folder, fault = Path(sys.argv[1]), sys.argv[2]
 path = folder / "gateway.sqlite"
 questions = Questions(path)
 now = time.time()
-asked = Metadata(message_id="0" * 64, run_id=1, created_at=now - 100, ttl=10)
+asked = Metadata(message_id="0" * 64, run_id=1, created_at=now - 100, ttl=3600 if "clock" in fault else 10)
 questions.ask(asked, frozenset(), now)
+questions.clock_is_right(now - time.monotonic())
 questions.close()
 if fault == "no database":
     path.write_bytes(b"these bytes are none of a database" * 200)
@@ -43,7 +44,9 @@ class Stops(Stop):
 
 house_processes.OVERDUE_EVERY_S = 0.1
 child = Child(name="SuperNode", command=["sleep", "600"], environment={"PATH": "/usr/bin:/bin"}, log=folder / "log")
-house_processes.keep_running(folder, [child], Stops(), note)
+clock = {"clock": lambda: time.time() + 7200, "clock and time": lambda: time.time() + 7200}.get(fault, time.time)
+steady = {"clock and time": lambda: time.monotonic() + 7200}.get(fault, time.monotonic)
+house_processes.keep_running(folder, [child], Stops(), note, clock=clock, steady=steady)
 print("ended as told", flush=True)
 """
 
@@ -51,10 +54,18 @@ print("ended as told", flush=True)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes")
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("", ["app-killed"]), ("no room", []), ("no database", [])],
+    [
+        ("", ["app-killed"]),
+        ("no room", []),
+        ("no database", []),
+        ("clock and time", ["app-killed"]),
+        ("clock", []),
+    ],
     ids=lambda value: str(value),
 )
-def test_a_look_for_a_hanging_app_that_fails_ends_nothing(tmp_path, fault, said):
+def test_a_look_for_a_hanging_app_that_fails_ends_nothing_and_a_clock_that_is_set_wrong_kills_none(
+    tmp_path, fault, said
+):
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path), fault],
         check=False,

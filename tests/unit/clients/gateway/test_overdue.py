@@ -105,6 +105,17 @@ def test_a_clock_that_is_set_wrong_makes_no_message_overdue(house):
     assert len(house.log.of("message-overdue")) == 1
 
 
+def test_what_the_gateway_knows_of_the_clock_is_there_for_who_looks_beside_it(house):
+    def apart() -> float:
+        return house.clock() - house.gateway._superlink.steady()
+
+    assert not house.questions.clock_was_set(apart())
+    house.off = OVER_S
+    assert house.questions.clock_was_set(apart())
+    house.node.pull()  # the SuperLink answers, so the clock was put right
+    assert not house.questions.clock_was_set(apart())
+
+
 def test_a_supernode_that_asks_for_its_next_message_goes_on(house):
     house.hang()
     assert house.node.pull() is None
