@@ -12,6 +12,7 @@ Only the standard library: a package of ours that is imported here would be foun
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import threading
@@ -67,9 +68,13 @@ class Lookout:
     def _is_the_nodes(self, event: str, text: str) -> bool:
         if event.startswith(PROGRAMS):  # a text may be a whole shell script
             for allowed in self._open:
-                text = text.replace(allowed, "")
-            return self._folder in text
-        path = os.path.abspath(text)
+                text = re.sub(_name_of(allowed), "", text)
+            return re.search(_name_of(self._folder), text) is not None
+        if event == "sqlite3.connect":  # which takes URIs
+            text = text.removeprefix("file:").partition("?")[0]
+        return any(map(self._is_own, {os.path.abspath(text), os.path.realpath(text)}))  # by a link, too
+
+    def _is_own(self, path: str) -> bool:
         if not _within(path, self._folder):
             return False
         return os.path.basename(path) == SALT or not any(_within(path, allowed) for allowed in self._open)
@@ -88,6 +93,11 @@ class Lookout:
 
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + os.sep)
+
+
+def _name_of(path: str) -> str:
+    """Return an expression for a path in a text, and not for one whose name is longer, such as that of the folder beside it."""
+    return re.escape(path) + r"(?![\w.-])"
 
 
 def _texts(values: object) -> list[str]:

@@ -81,6 +81,8 @@ def site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Site]:
         ("os.rename(N + '/keys/passphrase', '/dev/null/x')", "os.rename N/keys/passphrase"),
         ("import shutil; shutil.copyfile(N + '/keys/passphrase', N + '/flower/p')", "shutil.copyfile N/keys/passphrase"),
         ("import sqlite3; sqlite3.connect(N + '/register.sqlite')", "sqlite3.connect N/register.sqlite"),
+        ("import sqlite3; sqlite3.connect('file:' + N + '/r.sqlite?mode=rwc', uri=True)", "sqlite3.connect file:N/r.sqlite?mode=rwc"),
+        ("os.symlink(N, N + '-link'); open(N + '-link/keys/passphrase')", "open N-link/keys/passphrase"),
         ("subprocess.run(['cat', N + '/keys/passphrase'], check=True)", "subprocess.Popen N/keys/passphrase"),
         ("os.system('cat ' + N + '/keys/passphrase >/dev/null')", "os.system cat N/keys/passphrase >/dev/null"),
     ],
@@ -94,6 +96,7 @@ def test_what_is_the_glues_business_is_not_written_down(site):
     site.runs(
         "open(N + '/data/records.csv').read(); os.listdir(N + '/data'); open(N + '/flower/state', 'a')\n"
         "subprocess.run(['ls', N + '/data', N + '/flower'], stdout=subprocess.DEVNULL, check=True)\n"
+        "subprocess.run(['ls', N + '-2', N + '.csv'], stderr=subprocess.DEVNULL)\n"
         "open('/dev/null'); os.listdir('.'); open(N + '-2', 'w'); import json, sqlite3, numpy"
     )
     assert site.told() == []
