@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import subprocess
 import time
 from collections.abc import Callable
@@ -53,14 +54,14 @@ class Enrolment:
         self._not_before: dict[bytes, float] = {}
 
     def look(self, now: float) -> None:
-        """Enrol what is new, at Unix time ``now``."""
+        """Enrol what is new, at ``now`` seconds of a clock that never runs backwards."""
         for path in sorted((self._superlink.folder / NODES).glob("*.pub")):
             try:
                 data = path.read_bytes()[:MAX_KEY]
             except OSError:  # gone again, or not ours to read
                 continue
             name = hashlib.sha256(data).digest()
-            if name in self._done or now < self._not_before.get(name, 0.0):
+            if name in self._done or now < self._not_before.get(name, -math.inf):
                 continue
             if self._enrolled(path):
                 self._done.add(name)
@@ -121,10 +122,10 @@ def keep_running(superlink: SuperLink, stop: Stop) -> None:
     """Keep everything running until ``stop`` is set, then end it. Called in the main thread, see :mod:`suture_fl.children`."""
     (superlink.folder / NODES).mkdir(mode=0o700, exist_ok=True)
     kept, ready = children(superlink), healthy(superlink.inner, superlink.certificates.authority)
-    enrolment, looked, was_ready = Enrolment(superlink, log.info), 0.0, False
+    enrolment, looked, was_ready = Enrolment(superlink, log.info), -math.inf, False
     try:
         while not stop.wait(LOOK_S):
-            now = time.time()
+            now = time.monotonic()  # pauses are not the longer where the clock is set back
             for child in kept:
                 child.tend(now, log.warning)
             if now - looked > KEYS_EVERY_S:
