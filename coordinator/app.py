@@ -7,7 +7,8 @@ with, and every place that starts one says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from flwr.app import Context
@@ -84,11 +85,28 @@ def make_server_app(listener: Listener | None = None) -> ServerApp:
             wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
             _run_plain(grid, config, told)
             return
-        with at_work(Path(str(config[FOLDER])) / "coordinator"):
-            wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
-            _run_protected(grid, config, told)
+        private = Path(str(config[FOLDER])) / "coordinator"
+        with at_work(private):
+            with _failure_told(private, told):
+                wait_for_nodes(grid, int(config[NODES]), deadline_s=CONNECT_DEADLINE_S)
+                run = open_run(private.parent, clock=_now, random=SystemRandomSource(), listener=told)
+            _run_protected(grid, config, run)
 
     return app
+
+
+@contextmanager
+def _failure_told(private: Path, listener: Listener | None) -> Iterator[None]:
+    """Tell whoever watches why a run could not begin: its own event log is opened with the run."""
+    try:
+        yield
+    except Exception as error:
+        events = EventLog(private / "events.jsonl", listener, EventLines().tell)
+        try:
+            events.emit("run-failed", reason=f"{type(error).__name__}: {error}")
+        finally:
+            events.close()
+        raise
 
 
 def _with_curves(config: Mapping[str, Setting], listener: Listener | None) -> Listener | None:
@@ -109,8 +127,7 @@ def _with_curves(config: Mapping[str, Setting], listener: Listener | None) -> Li
     return tell
 
 
-def _run_protected(grid: Grid, config: Mapping[str, Setting], listener: Listener | None) -> None:
-    run = open_run(Path(str(config[FOLDER])), clock=_now, random=SystemRandomSource(), listener=listener)
+def _run_protected(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> None:
     try:
         if config[PROTECTION] == "ckks":
             run_ckks(

@@ -34,7 +34,7 @@ from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
 from clients.gateway.arrival import PULL_S, Arrival
-from clients.gateway.bundles import BundleRefused, Bundles
+from clients.gateway.bundles import BundleRefused, Bundles, Fetched
 from clients.gateway.delivery import FORBIDDEN, Proven, is_final
 from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
 from clients.gateway.overdue import Overdue
@@ -349,14 +349,26 @@ class Gateway:
     def _refuse(self, message_id: str, code: int, text: str) -> None:
         self._sender.note(self._replies.settle, self._replies.refuse, message_id, code, text)
 
+    def _brought(self, run: int) -> Fetched | None:
+        """Return run and bundle of a message that was passed on; one that a gateway before this one checked is checked anew."""
+        noted = self._questions.bundle_of(run)
+        if not noted:
+            return None
+        try:
+            found = self._bundles.known(run) or self._bundles.check(run, self._node())
+        except BundleRefused as error:
+            log.warning("a bundle that was let in before is refused now: %s", error)
+            return None
+        return found if found.run.fab_hash == noted.hex() else None
+
     def _get_run(self, request: run_pb2.GetRunRequest) -> Proto | Refused:
-        found = self._bundles.known(request.run_id)
+        found = self._brought(request.run_id)
         return (
             run_pb2.GetRunResponse(run=found.run) if found else Refused(403, "no message of this run came in")
         )
 
     def _get_fab(self, request: fab_pb2.GetFabRequest) -> Proto | Refused:
-        found = self._bundles.known(request.run_id)
+        found = self._brought(request.run_id)
         if found is None or request.hash_str != found.run.fab_hash:
             return Refused(403, "no message of a run with this bundle came in")
         return fab_pb2.GetFabResponse(fab=found.fab)

@@ -38,7 +38,7 @@ TELLS_STATUS = frozenset({"train", envelope.ENROL_TYPE})
 WITHHELD = "the holder's gateway withheld the reply"
 FAILED = "the app failed at the holder; the holder's log says how"
 RESTARTED = "the holder's SuperNode ended before it answered"
-AGAIN = "after a restart of the gateway, whether or not it left before"
+AGAIN = "once more: it was noted before, whether or not it left then"
 """What the line of a reply says that is sent as a gateway before this one noted it."""
 CONSENT_IS_OVER = "the holder has not accepted this bundle on the ledger any more; parts may have left before"
 OTHER_SUPERLINK = "it answers another SuperLink; parts may have gone there before"

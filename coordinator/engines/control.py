@@ -99,7 +99,8 @@ class FlowerControl:
             raise SuperLinkAway(f"The SuperLink of {self._folder} does not answer.", fix=fix)
         if done.returncode != 0 or '"success": false' in said:
             raise EngineError(
-                f"The SuperLink of {self._folder} does not do it: {said.strip()[-400:]}", fix=fix
+                f"The SuperLink of {self._folder} does not do it: {said.strip()[-400:]}",
+                fix=f"Look at its output in {self._folder / 'logs'}.",
             )
         return said
 

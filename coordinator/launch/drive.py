@@ -26,7 +26,7 @@ from coordinator.errors import RunStateError, SuperLinkAway
 from coordinator.launch.accounts import writer_of
 from coordinator.launch.prepare import MAX_MODEL
 from coordinator.launch.state import PRIVATE, LaunchFolder, LaunchState, Step
-from coordinator.launch.underway import attended
+from coordinator.launch.underway import attended, newest
 from fl_core.errors import InputError, VerificationError
 from fl_core.models import model_digest
 from fl_core.protocol.terms import MAX_TERMS, Terms
@@ -248,8 +248,11 @@ def _submit(folder: LaunchFolder, state: LaunchState, terms: Terms, say: Say) ->
     finally:
         ledger.close()
     if left <= 0:
-        say("All rounds are finalised.")
-        return state
+        say(
+            f"All rounds are finalised. Fetch the model: suture fetch {folder.path} {folder.path.resolve().name}-model"
+        )
+        found = newest(state)  # a launch may have died right after it had submitted
+        return state if found is None else folder.reach(state, Step.SUBMITTED, flower_run=str(found[0]))
     settings = folder.launch / "run-config.toml"
     write_atomically(settings, encode_settings(_config(folder, state, left)).encode(), PRIVATE)
     state = folder.reach(state, Step.SUBMITTING)

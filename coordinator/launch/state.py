@@ -124,7 +124,7 @@ class LaunchFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other launches of this run out.
+        """Keep out other commands that launch, resume, abort or fetch this run.
 
         Raises:
             InputError: One is under way.
@@ -134,6 +134,7 @@ class LaunchFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise InputError(
-                    f"{self.path} is being launched.", fix="Wait for it, or end that process."
+                    f"Another suture launch, resume, abort or fetch works on {self.path}.",
+                    fix="Wait for its end, or end it.",
                 ) from error
             yield

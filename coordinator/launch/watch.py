@@ -12,7 +12,7 @@ Beside the coordinator's events (:mod:`coordinator.store.events`) there are five
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from coordinator.errors import EngineError
@@ -29,6 +29,8 @@ POLL_S, LEDGER_S, SUPERLINK_S = 0.25, 2.0, 10.0
 SOON_S = 1.0
 """The same for a SuperLink, when an event says that the run is over."""
 OVER = ("run-finished", "run-failed")
+UNKNOWN = "unknown"
+"""Status of a run that the SuperLink has forgotten, for instance because it lost its database."""
 
 
 def on_ledger(state: LaunchState) -> Run | None:
@@ -129,9 +131,21 @@ class Watch:
             self._away = True
             return
         self._away = False
-        if found is not None and (str(found[0]), found[1]) != self._status:
-            self._status = (str(found[0]), found[1])
-            yield {"event": "superlink", "run": self._status[0], "status": self._status[1]}
+        status = (str(found[0]), found[1]) if found is not None else (yield from self._forgotten(state))
+        if status != self._status:
+            self._status = status
+            yield {"event": "superlink", "run": status[0], "status": status[1]}
+
+    def _forgotten(self, state: LaunchState) -> Generator[Event, None, tuple[str, str]]:
+        """Return what there is to say of a run that the SuperLink does not know; with a model of every round it is over."""
+        try:
+            run = on_ledger(state)
+        except ChainUnreachable as error:
+            yield from self._unanswered(error)
+            return self._status
+        self._unheard = False
+        over = run is not None and run.finalised == run.max_rounds
+        return state.flower_run, f"{FINISHED}:{UNKNOWN}" if over else UNKNOWN
 
     def _unanswered(self, error: ChainUnreachable) -> Iterator[Event]:
         if not self._unheard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from coordinator.launch.watch import UNKNOWN
 from coordinator.screen import RunScreen
 from coordinator.store.events import Event
 
@@ -32,7 +33,12 @@ class WatchScreen(RunScreen):
         self.say(f"{event['accepted']} of {event['wanted']} holders consent", title="Consents")
 
     def _superlink(self, event: Event) -> None:
-        self.say(f"Flower's run {event['run']} is {event['status'].replace(':', ', ')}", title="SuperLink")
+        if event["status"] == UNKNOWN:
+            said = f"Flower's run {event['run']} is not known any more; go on with suture resume"
+            return self.say(said, "yellow", title="SuperLink")
+        return self.say(
+            f"Flower's run {event['run']} is {event['status'].replace(':', ', ')}", title="SuperLink"
+        )
 
     def _unanswered(self, event: Event) -> None:
         self.say(f"  {event['reason']}", "yellow")

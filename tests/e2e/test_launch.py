@@ -11,6 +11,7 @@ import json
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,10 @@ def story(site: Site) -> Site:
     said["watch's exit"] = watching.returncode
     said["nodes after"] = site.told("nodes", run)["nodes"]
     said["runs"] = site.told("status", "--in", site.people.folder)["runs"]
+    folder = LaunchFolder(run)
+    folder.reach(folder.read(), Step.SUBMITTING, flower_run="")  # as if killed right after it had submitted
     said["again"] = site.told("resume", run)
+    said["forgotten"] = watched_beside_a_superlink_that_forgot(site)
     said["fetched"] = site.told("fetch", run, "model")
     said["verified"] = site.federation.command("ledger.audit.cli", "verify", site.people.folder / "model")
     said["same folder"] = site.suture("fetch", run, "model")
@@ -84,6 +88,19 @@ def killed_while_waiting(site: Site) -> str:
     with process:
         assert process.wait() == -signal.SIGKILL, "".join(lines)
     return "".join(lines)
+
+
+def watched_beside_a_superlink_that_forgot(site: Site) -> list[dict[str, object]]:
+    """Watch the run that completed, as if its SuperLink had lost its database; return what is told."""
+    folder = LaunchFolder(site.people.run)
+    state = folder.read()
+    folder.write(replace(state, app="none-that-is-known"))
+    try:
+        done = site.suture("watch", site.people.run, "--json")
+    finally:
+        folder.write(state)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def curves_that_appear(site: Site) -> dict[str, list[int]]:
@@ -137,6 +154,12 @@ def test_the_run_completes_on_the_superlink_with_all_hospitals_in_every_round(st
     assert story.said["again"]["flower_run"] == story.said["resumed"]["flower_run"], (
         "nothing was started again"
     )
+    assert story.said["again"]["step"] == Step.SUBMITTED.value, "watch ends at this step only"
+
+
+def test_watching_ends_although_the_superlink_forgot_the_run_that_completed(story: Site) -> None:
+    told = story.said["forgotten"][-1]
+    assert (told["event"], told["status"], told["finalised"]) == ("ended", "finished:unknown", ROUNDS)
 
 
 def test_curves_of_the_run_file_are_written_while_the_run_goes_and_are_those_of_its_events(

@@ -227,7 +227,7 @@ def test_one_folder_takes_one_launch_and_one_process(office):
     folder = prepared(office)
     with pytest.raises(InputError, match="holds a launched run"):
         prepared(office)
-    with folder.alone(), pytest.raises(InputError, match="is being launched"):
+    with folder.alone(), pytest.raises(InputError, match="Another suture launch"):
         drive(folder, timeout_s=0, say=lambda line: None)
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from coordinator import app
 from coordinator.cli.run_view import complete
+from coordinator.engines.local import run_local
 from coordinator.launch import abort as aborting
 from coordinator.launch.drive import drive
 from coordinator.launch.state import Step
 from coordinator.launch.watch import Watch
 from coordinator.store.presence import at_work
-from fl_core.errors import InputError
+from fl_core.errors import InputError, SutureError
+from ledger.address import find_ledger, open_ledger
 from tests.simulators.launch_office import (
     Killed,
     created,
@@ -26,6 +30,7 @@ from tests.simulators.launch_office import (
 )
 from tests.simulators.office import Office
 from tests.simulators.terminal import Terminal
+from tests.simulators.toy_app import client
 
 
 @pytest.fixture
@@ -108,6 +113,23 @@ def test_status_lists_all_runs_of_a_folder_also_one_whose_file_is_damaged(office
     assert office.terminal.done("suture", "status", "--in", office.folder / "keys") == {"runs": []}
 
 
+@pytest.mark.parametrize("why", ["nodes", "chain"])
+def test_a_run_that_cannot_begin_says_why(office, monkeypatch, why):
+    folder = created(office)
+    monkeypatch.setattr(app, "CONNECT_DEADLINE_S", 0.0)
+    settings = {app.FOLDER: str(folder.path), app.NODES: int(why == "nodes")}
+    reason = "1 nodes are expected, 0 are connected"
+    with ExitStack() as stack:
+        if why == "chain":
+            held = open_ledger(find_ledger(office.ledger), write=True)
+            stack.callback(held.close)
+            reason = "is open for writing"
+        stack.enter_context(pytest.raises(SutureError, match=reason))
+        run_local(app.make_server_app(), client, [], settings)
+    shown = office.terminal.done("suture", "status", folder.path)["event"]
+    assert shown["event"] == "run-failed" and reason in shown["reason"]
+
+
 # ------------------------------------------------------------------------------------------------------------- abort
 
 
@@ -164,7 +186,9 @@ def test_a_fetch_that_cannot_be_done_says_why_and_leaves_nothing(office):
         "suture", "fetch", folder.path, target / "in" / "it"
     )
     with folder.alone():
-        assert "is being launched" in office.terminal.refused("suture", "fetch", folder.path, target)
+        assert "Another suture launch, resume, abort or fetch works on" in office.terminal.refused(
+            "suture", "fetch", folder.path, target
+        )
     with at_work(folder.path / "coordinator"):
         assert "The run is under way" in office.terminal.refused("suture", "fetch", folder.path, target)
     target.symlink_to(office.folder / "nowhere")

@@ -127,7 +127,7 @@ def test_the_command_shows_the_gateways_words_beside_the_entries(house):
     house.outgoing.record("bundle-refused", bundle="cd" * 32, reason="no accepted terms name it")
     shown = CliRunner().invoke(cli, ["log", "show", str(house.folder)]).output
     assert "reply-sent frame abab" in shown and "superlink" in shown
-    assert shown.count("after a restart of the gateway") == 1
+    assert shown.count("once more") == 1
     assert "bundle-refused cdcd" in shown and "no accepted terms name it" in shown
     said = json.loads(CliRunner().invoke(cli, ["log", "show", str(house.folder), "--json"]).output)
     assert [entry["kind"] for entry in said["entries"]] == ["reply", "reply", "withheld"]
