@@ -13,8 +13,9 @@ from pathlib import Path
 from clients import door
 from clients.node.accepted import store_terms
 from clients.node.data_sets import committed
-from clients.node.house import House, create_house, open_house, open_ledger, open_node, write_config
+from clients.node.house import House, open_house, open_ledger, open_node
 from clients.node.logbook import Logbook
+from clients.node.new_house import create_house, write_config
 from clients.node.policy import Policy
 from clients.node.service import Node
 from fl_core.protocol.setup import transport_key_digest

@@ -128,8 +128,9 @@ def _made(
 ) -> House:
     """Make a node's folder and open it."""
     from clients.node.config import FILE, PRIVATE
-    from clients.node.house import create_house, open_house
+    from clients.node.house import open_house
     from clients.node.key_files import given_passphrase
+    from clients.node.new_house import create_house
     from clients.node.policy import Policy
     from clients.node.template import follow_ledger, node_toml
     from ledger.files import write_atomically

@@ -19,10 +19,9 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +47,11 @@ from clients.node.register_view import expect_not_restored
 from clients.node.relay_client import RelayClient
 from clients.node.service import DataSet, Node
 from fl_core.errors import InputError
-from fl_core.randomness import SEED_SIZE, RandomSource
+from fl_core.randomness import RandomSource
 from fl_core.secagg.boxes import TransportPrivateKey
-from fl_core.secret import Secret
 from ledger.address import LedgerAddress
 from ledger.chain.embedded.executed import ExecutedBlocks
-from ledger.files import write_atomically
-from ledger.signer import KeystoreSigner, Signer, create_keystore, keystore_address, read_keystore
+from ledger.signer import KeystoreSigner, Signer, keystore_address, read_keystore
 from ledger.standing import Standing, read_standing
 
 MAX_CONFIG = 1 << 20  # bytes
@@ -93,66 +90,6 @@ class House:
     def newest_signer(self) -> Signer:
         """The key that signs for the account outside rounds."""
         return self.signers[-1] if self.signers else self.account
-
-
-def create_house(
-    folder: Path,
-    name: str,
-    records: bytes,
-    policy: Policy,
-    *,
-    random: RandomSource,
-    scrypt_cost: int,
-    passphrase: Secret | None = None,
-) -> None:
-    """Make a node's folder with fresh keys.
-
-    Args:
-        folder: Must not exist or be empty.
-        name: The holder's name, as others will read it.
-        records: The data set, one record a line, the first line names the columns.
-        policy: The holder's rules.
-        random: Fresh randomness.
-        scrypt_cost: N of scrypt for the keystores.
-        passphrase: Opens the keystores and is kept nowhere; by default a random one is made and kept in the folder.
-
-    Raises:
-        InputError: The folder holds something, or the name cannot be shown in a line.
-    """
-    if not name.strip() or not name.isprintable():
-        raise InputError(
-            f"{name!r} is not a name for a node.", fix="Use letters, digits and spaces, in one line."
-        )
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty.", fix="Choose a new folder for the node.")
-    keys = folder / "keys"
-    keys.mkdir(mode=0o700, parents=True)
-    folder.chmod(0o700)
-    if passphrase is None:
-        passphrase = Secret(random.secret(24).reveal().hex().encode())
-        write_atomically(keys / "passphrase", passphrase.reveal(), PRIVATE)
-    write_atomically(keys / "data-salt", random.secret(SEED_SIZE).reveal().hex().encode(), PRIVATE)
-    for key in ("account", "transport"):
-        create_keystore(keys / f"{key}.json", passphrase, source=random, scrypt_cost=scrypt_cost)
-    write_atomically(folder / "data" / "records.csv", records, PRIVATE)
-    write_config(folder, name, policy, None)
-
-
-def write_config(folder: Path, name: str, policy: Policy, ledger: LedgerAddress | None) -> None:
-    """Write ``node.toml``."""
-    sections: list[tuple[str, dict[str, Any]]] = [("policy", asdict(policy))]
-    if ledger is not None:
-        sections.append(("ledger", asdict(ledger)))
-    lines = [f"name = {toml_value(name)}"]
-    for title, values in sections:
-        lines += ["", f"[{title}]", *(f"{key} = {toml_value(value)}" for key, value in values.items())]
-    write_atomically(folder / "node.toml", ("\n".join(lines) + "\n").encode(), PRIVATE)
-
-
-def toml_value(value: object) -> str:
-    """Return a TOML value; JSON's integers, booleans, lists and strings are TOML's, but for DEL and surrogate pairs."""
-    text = json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
-    return text.replace("\x7f", "\\u007f")
 
 
 def open_house(folder: Path) -> House:

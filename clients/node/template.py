@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from clients.node.config import FILE, PRIVATE, read_config
-from clients.node.house import toml_value
+from clients.node.new_house import toml_value
 from clients.node.policy import Policy
 from fl_core.errors import InputError
 from ledger.address import LedgerAddress

@@ -12,7 +12,7 @@ import pytest
 
 from clients.node.doctor.patient import Grade, Patient
 from clients.node.doctor.table import CHECKS, chosen, examine
-from clients.node.house import create_house
+from clients.node.new_house import create_house
 from clients.node.policy import Policy
 from fl_core.randomness import SystemRandomSource
 from tests.e2e.conftest import Commands, Kept

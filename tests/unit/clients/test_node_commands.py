@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 from clients.cli import cli
 from clients.errors import NodeStateError
 from clients.node.accepted import store_terms
-from clients.node.house import create_house, load_policy
+from clients.node.house import load_policy
 from clients.node.manifest import Opening, verify_opening
+from clients.node.new_house import create_house
 from clients.node.policy import Policy, Usage, decide_ckks
 from clients.training.heart_disease import BUNDLED
 from fl_core.errors import InputError

@@ -20,8 +20,9 @@ from clients.node.data_sets import (
     stored,
 )
 from clients.node.erasure import plan_erasure
-from clients.node.house import create_house, open_house
+from clients.node.house import open_house
 from clients.node.manifest import describe, record_leaf, verify_opening
+from clients.node.new_house import create_house
 from clients.node.policy import Policy
 from clients.node.record_file import read_records
 from clients.node.signed_manifest import SignedManifest, verify_manifest

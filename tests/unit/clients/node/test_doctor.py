@@ -27,8 +27,8 @@ from clients.cli import cli
 from clients.node.doctor.partner_checks import is_open
 from clients.node.doctor.patient import Grade, Machine, Patient
 from clients.node.doctor.table import CHECKS, chosen, examine, worst
-from clients.node.house import create_house
 from clients.node.logbook import FILE, Logbook, account_of
+from clients.node.new_house import create_house
 from clients.node.policy import Policy
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource

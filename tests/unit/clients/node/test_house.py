@@ -9,9 +9,11 @@ import pytest
 
 from clients.cli.home import home_account
 from clients.errors import NodeStateError
-from clients.node.house import create_house, open_house, open_node, write_config
+from clients.node import new_house
+from clients.node.house import open_house, open_node
 from clients.node.key_files import given_passphrase
 from clients.node.logbook import Logbook
+from clients.node.new_house import create_house, write_config
 from clients.node.policy import Policy
 from fl_core.errors import InputError, SutureError
 from fl_core.randomness import SystemRandomSource
@@ -109,3 +111,32 @@ def test_a_node_does_not_start_with_a_register_that_is_older_than_its_logbook(fo
     ) as refused:
         open_node(house, clock=lambda: 1, random=SystemRandomSource())
     assert "Rotate the node's keys" in refused.value.fix
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a new folder", "an empty folder"])
+@pytest.mark.parametrize("at", ["keystore", "records", "config"])
+def test_nothing_is_left_of_an_attempt_that_found_no_room(tmp_path, monkeypatch, known, at):
+    folder, step = tmp_path / "node", {"keystore": 0, "records": 1, "config": 2}[at]
+    if known:
+        folder.mkdir()
+    name = ("create_keystore", "write_atomically", "write_config")[step]
+    act = getattr(new_house, name)
+
+    def no_room(*arguments, **more):
+        if at == "records" and Path(arguments[0]).name != "records.csv":
+            return act(*arguments, **more)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(new_house, name, no_room)
+    with pytest.raises(OSError, match="No space left"):
+        create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
+    assert folder.exists() == known and not (known and list(folder.iterdir()))
+    monkeypatch.undo()
+    create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
+    assert open_house(folder).name == "A"
+
+
+def test_a_folder_that_was_not_filled_to_the_end_is_told_as_such(folder):
+    (folder / "node.toml").unlink()
+    with pytest.raises(InputError, match=r"holds keys of a node, and no node\.toml"):
+        create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import pytest
 
-from clients.node.house import toml_value
+from clients.node.new_house import toml_value
 from clients.node.policy import Policy
 from clients.node.policy_file import doubts, read_policy
 from fl_core.errors import InputError

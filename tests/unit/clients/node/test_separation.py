@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from clients.cli import cli
 from clients.cli.house_processes import Outside, children
-from clients.node.house import create_house
+from clients.node.new_house import create_house
 from clients.node.policy import Policy
 from clients.node.separation import glue_user, separate, share_socket
 from fl_core.errors import InputError

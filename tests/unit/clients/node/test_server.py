@@ -21,7 +21,7 @@ from clients.cli.serve import _serve
 from clients.door import MAX_PAYLOAD, Method, SocketDoor, receive_message, send_message
 from clients.errors import DoorError, NodeStateError, PolicyRefusal
 from clients.node import server as server_module
-from clients.node.house import create_house
+from clients.node.new_house import create_house
 from clients.node.policy import Policy
 from clients.node.server import MAX_SOCKET_PATH, NodeServer, serve_alone
 from fl_core.errors import InputError, VerificationError
