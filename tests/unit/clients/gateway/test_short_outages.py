@@ -123,17 +123,21 @@ def refuse(status: int):
     raise SuperLinkError("get-run", status=status)
 
 
+def clock_is_set_meanwhile(story) -> None:
+    """Let the clock be an hour ahead from the first pause on."""
+
+    def pause(seconds):
+        story.off = 3600.0
+        story.pause(seconds)
+
+    story.gateway._replies.delivery._sleep = pause
+
+
 def test_a_clock_that_is_set_while_the_node_is_away_costs_no_reply(story):
     question = story.asked()
     content = story.frame()
     away(story, "status", 60, NodeError("the node does not answer"))
-    pause = story.pause
-
-    def set_meanwhile(seconds):
-        story.off = 3600.0
-        pause(seconds)
-
-    story.gateway._replies.delivery._sleep = set_meanwhile
+    clock_is_set_meanwhile(story)
     story.node.push(question, content)
     assert arrived(story) and story.ahead >= 60
 
@@ -141,13 +145,7 @@ def test_a_clock_that_is_set_while_the_node_is_away_costs_no_reply(story):
 def test_nor_a_message(story):
     assert story.asked() is not None, "the run is known: no call proves another clock"
     away(story, "accepts", 60, NodeError("the node does not answer"))
-    pause = story.pause
-
-    def set_meanwhile(seconds):
-        story.off = 3600.0
-        pause(seconds)
-
-    story.gateway._replies.delivery._sleep = set_meanwhile
+    clock_is_set_meanwhile(story)
     assert story.asked() is not None and story.ahead >= 60
 
 
