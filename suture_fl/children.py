@@ -7,6 +7,7 @@ its parent dies in any way. A child that keeps dying is started again after a pa
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -27,6 +28,8 @@ MAX_LOG = 1 << 24
 """Bytes of a child's log; a longer one is cut when the child is looked after, see :func:`bound_log`."""
 
 _PIECE = 1 << 20
+LOOKS, LOOK_S = 20, 0.001
+"""How often, and after how many seconds, it is looked whether the line at a log's end is whole before the log is cut."""
 END_S = 10.0
 """Seconds that a child has to end after SIGTERM."""
 
@@ -125,6 +128,7 @@ def bound_log(log: Path, limit: int) -> None:
         size = os.fstat(full.fileno()).st_size
         if size <= limit:
             return
+        size = _between_lines(full, size)
         full.seek(size - limit)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
@@ -135,6 +139,16 @@ def bound_log(log: Path, limit: int) -> None:
                     left -= len(piece)
         finally:
             full.truncate(0)
+
+
+def _between_lines(log: io.FileIO, size: int) -> int:
+    """Return the log's size once it ends with a line, if that is soon: a line over the end of a page is there in two steps."""
+    for _ in range(LOOKS):
+        if os.pread(log.fileno(), 1, size - 1) == b"\n":
+            break
+        time.sleep(LOOK_S)
+        size = os.fstat(log.fileno()).st_size
+    return size
 
 
 def _older(log: Path) -> Path:

@@ -136,9 +136,9 @@ def test_a_child_that_writes_without_end_does_not_fill_the_disk(tmp_path, monkey
     limit = 200_000
     monkeypatch.setattr("suture_fl.children.MAX_LOG", limit)
     program = """
-        import sys, time
+        import os, time
         for n in range(10**9):
-            print(f"{n:099d}", flush=True)
+            os.write(1, f"{n:099d}\\n".encode())  # at once, as log lines are; print may take two calls
             if n % 100 == 99:
                 time.sleep(0.001)
     """
@@ -181,3 +181,22 @@ def test_a_log_that_cannot_be_kept_is_cut_all_the_same(tmp_path):
     bound_log(log, 100)
     assert log.read_bytes() == b""
     assert (tmp_path / "elsewhere").read_bytes() == b"mine"
+
+
+def test_a_log_is_cut_between_two_lines_if_the_writer_is_in_the_middle_of_one(tmp_path, monkeypatch):
+    log, looks = tmp_path / "log", []
+    log.write_bytes(b"whole\n" * 10 + b"ha")
+
+    def the_writer_goes_on(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:
+            with log.open("ab") as file:
+                file.write(b"lf\n")
+
+    monkeypatch.setattr("suture_fl.children.time.sleep", the_writer_goes_on)
+    bound_log(log, 30)
+    assert (tmp_path / "log.1").read_bytes() == (b"whole\n" * 10 + b"half\n")[-30:] and len(looks) == 2
+    assert log.read_bytes() == b""
+    log.write_bytes(b"x" * 40)  # a line that does not end is cut all the same
+    bound_log(log, 30)
+    assert (tmp_path / "log.1").read_bytes() == b"x" * 30
