@@ -20,6 +20,7 @@ from coordinator.committee import RelayCommittee
 from coordinator.context import RunContext, open_run
 from coordinator.curves.file import LiveCurves
 from coordinator.engines.environment import flower_logs_as_json
+from coordinator.engines.exchange import connected
 from coordinator.engines.settings import Setting
 from coordinator.enrolment import enrol, wait_for_nodes
 from coordinator.event_lines import EventLines
@@ -152,7 +153,7 @@ def _run_rounds(grid: Grid, config: Mapping[str, Setting], run: RunContext) -> N
     patience = _patience(config)
     accounts, run_prekeys = enrol(
         grid,
-        grid.get_node_ids(),
+        connected(grid),
         members=Holders(run.reader),
         deadline_s=patience.reveal,
         told=lambda status: offer_transport_key(run, status.account, status.transport),

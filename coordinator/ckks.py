@@ -19,6 +19,7 @@ from flwr.serverapp import Grid
 
 from coordinator.ckks_asking import Asking
 from coordinator.context import RunContext
+from coordinator.engines.exchange import connected
 from coordinator.enrolment import enrol
 from coordinator.errors import CoordinatorError, RoundFailed
 from coordinator.flower_messages import reported_times, sealed_bytes
@@ -51,7 +52,7 @@ def run_ckks(grid: Grid, folder: Path, run: RunContext, *, rounds: int, patience
     """
     nodes, _ = enrol(
         grid,
-        grid.get_node_ids(),
+        connected(grid),
         members=run.transport_keys,
         deadline_s=patience.reveal,
         genuine=lambda prekey: is_genuine(prekey, run.reader),

@@ -9,7 +9,7 @@ from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from coordinator.context import RunContext
-from coordinator.engines.exchange import Answer, exchange
+from coordinator.engines.exchange import Answer, connected, exchange
 from coordinator.flower_messages import sealed_bytes, sealed_record
 from coordinator.strategy import Patience
 from coordinator.streaming import reason_of
@@ -82,7 +82,7 @@ class Asking:
         deadline: float,
         number: int,
     ) -> Iterator[tuple[bytes, Answer]]:
-        alive, nodes = set(self.grid.get_node_ids()), dict(self.holders)
+        alive, nodes = set(connected(self.grid)), dict(self.holders)
         messages = [
             Message(
                 RecordDict(dict(content)),  # type: ignore[arg-type]  # records by name

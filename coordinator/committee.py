@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from coordinator.engines.exchange import exchange
+from coordinator.engines.exchange import connected, exchange
 from coordinator.enrolment import newer_prekey
 from coordinator.flower_messages import sealed_bytes, sealed_record
 from coordinator.store.duties import Duties
@@ -110,7 +110,7 @@ class FlowerCommittee:
 
     def ask(self, asked: Asked, number: int, requests: Requests, enough: int) -> Iterator[Told]:
         """Ask; see :class:`Committee`. Members whose node is not connected are not asked."""
-        alive = set(self._grid.get_node_ids())
+        alive = set(connected(self._grid))
         messages = (
             Message(
                 RecordDict({envelope.SEALED: sealed_record(envelope.REQUEST, request)}),

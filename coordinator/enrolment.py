@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from coordinator.engines.exchange import exchange
+from coordinator.engines.exchange import connected, exchange
 from coordinator.errors import CoordinatorError
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError
@@ -46,7 +46,7 @@ def wait_for_nodes(
         CoordinatorError: They were not there in time.
     """
     end = clock() + deadline_s
-    while len(nodes := list(grid.get_node_ids())) < count:
+    while len(nodes := connected(grid)) < count:
         if clock() > end:
             raise CoordinatorError(
                 f"{count} nodes are expected, {len(nodes)} are connected after {deadline_s:.0f} seconds.",

@@ -8,7 +8,7 @@ from typing import Any
 from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 
-from coordinator.engines.exchange import Answer, Why, exchange
+from coordinator.engines.exchange import Answer, Why, connected, exchange
 
 
 class StreamingGrid(Grid):
@@ -50,8 +50,8 @@ class StreamingGrid(Grid):
         return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
 
     def get_node_ids(self) -> Iterable[int]:
-        """Pass on."""
-        return self._grid.get_node_ids()
+        """Return the nodes that are connected."""
+        return connected(self._grid)
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Pass on."""

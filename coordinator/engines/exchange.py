@@ -143,6 +143,20 @@ def exchange(
     )
 
 
+def connected(grid: Grid, *, pauses_s: Sequence[float] = PAUSES_S) -> list[int]:
+    """Return Flower's ids of the nodes that are connected; asked again where the SuperLink failed for the moment.
+
+    Raises:
+        GridFailed: The grid's call raised, for good.
+    """
+    try:
+        return _insist(pauses_s, lambda known, _: list(known.get_node_ids()), grid, None)
+    except httpx.HTTPError as error:
+        raise GridFailed(
+            f"Flower's grid could not name its nodes: {type(error).__name__}: {error}."
+        ) from error
+
+
 class _Exchange:
     """The state of one exchange: what waits to be sent, what is unanswered, which pulls have not come back."""
 

@@ -14,7 +14,6 @@ The folder appears as a whole, by one rename: half a launch is never seen.
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from enum import Enum
 from pathlib import Path
 
 from coordinator.errors import RunStateError
+from coordinator.store.presence import take, taken
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError, InputError
 from ledger.files import read_plain, write_atomically
@@ -30,6 +30,8 @@ from ledger.files import read_plain, write_atomically
 FORMAT = "suture-launch-v1"
 MAX_STATE = 1 << 20  # bytes
 PRIVATE = 0o600
+ALONE_S = 0.5
+"""Seconds for which a command waits for the lock of another one: whoever only asks whether one is at work has it for a moment."""
 
 
 class Step(Enum):
@@ -83,6 +85,7 @@ class LaunchFolder:
         self.path = path
         self.launch = path / "launch"
         self._state = self.launch / "state.json"
+        self._lock = self.launch / ".lock"
 
     def exists(self) -> bool:
         """Whether a launch was prepared here."""
@@ -129,12 +132,14 @@ class LaunchFolder:
         Raises:
             InputError: One is under way.
         """
-        with (self.launch / ".lock").open("ab") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+        with self._lock.open("ab") as file:
+            if not take(file.fileno(), ALONE_S):
                 raise InputError(
                     f"Another suture launch, resume, abort or fetch works on {self.path}.",
                     fix="Wait for its end, or end it.",
-                ) from error
+                )
             yield
+
+    def busy(self) -> bool:
+        """Whether a command is :meth:`alone` here."""
+        return taken(self._lock)

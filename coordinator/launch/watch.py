@@ -1,8 +1,9 @@
 """Follows a launched run until it ends: consents, what the SuperLink says of it, and the coordinator's events. Only reads.
 
-Beside the coordinator's events (:mod:`coordinator.store.events`) there are five of this module's own::
+Beside the coordinator's events (:mod:`coordinator.store.events`) there are six of this module's own::
 
     {"event": "consents", "accepted": 3, "wanted": 4}
+    {"event": "launch-stopped", "step": "created"}                   when no command goes on with it
     {"event": "ledger-unanswered", "reason": "..."}                  when it begins not to answer
     {"event": "superlink", "run": "1234", "status": "running"}       whenever it changes
     {"event": "superlink-away", "reason": "..."}                     when it begins not to answer
@@ -26,6 +27,8 @@ from ledger.records import Run
 
 POLL_S, LEDGER_S, SUPERLINK_S = 0.25, 2.0, 10.0
 """Seconds between two looks at the event file, at the ledger before the start, and at the SuperLink, which costs a process."""
+STOPPED_LOOKS = 3
+"""So many looks find no command at work on a launch that has not got to the SuperLink before that is told: it may just begin."""
 SOON_S = 1.0
 """The same for a SuperLink, when an event says that the run is over."""
 OVER = ("run-finished", "run-failed")
@@ -67,6 +70,7 @@ class Watch:
         self._accepted = -1
         self._status = ("", "")
         self._away = self._unheard = False
+        self._idle = 0
         self._next = 0.0
         self._over = False
 
@@ -83,9 +87,9 @@ class Watch:
             if state.step == Step.ABORTED.value:
                 yield from self._ended(state, Step.ABORTED.value)
                 return
-            if state.step in (Step.PREPARED.value, Step.CREATED.value):
-                yield from self._consents(state)
-            elif state.step == Step.SUBMITTED.value:
+            if state.step != Step.SUBMITTED.value:
+                yield from self._launching(state)
+            else:
                 yield from self._superlinks(state)
                 if self._status[1].startswith(FINISHED):
                     yield from self._coordinators()  # what was written while the SuperLink was asked
@@ -107,9 +111,17 @@ class Watch:
         self._next = self._clock() + pause
         return True
 
-    def _consents(self, state: LaunchState) -> Iterator[Event]:
+    def _launching(self, state: LaunchState) -> Iterator[Event]:
+        """Yield how a launch comes on that the SuperLink does not have yet."""
         if not self._due(LEDGER_S):
             return
+        self._idle = 0 if self._folder.busy() else self._idle + 1
+        if self._idle == STOPPED_LOOKS:
+            yield {"event": "launch-stopped", "step": state.step}
+        if state.step in (Step.PREPARED.value, Step.CREATED.value):
+            yield from self._consents(state)
+
+    def _consents(self, state: LaunchState) -> Iterator[Event]:
         try:
             run = on_ledger(state)
         except ChainUnreachable as error:

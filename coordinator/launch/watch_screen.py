@@ -21,6 +21,7 @@ class WatchScreen(RunScreen):
         super().__init__(console, rounds)
         self._handlers |= {
             "consents": self._consents,
+            "launch-stopped": self._launch_stopped,
             "superlink": self._superlink,
             "superlink-away": self._unanswered,
             "ledger-unanswered": self._unanswered,
@@ -31,6 +32,12 @@ class WatchScreen(RunScreen):
     def _consents(self, event: Event) -> None:
         self.step("waiting for consents")
         self.say(f"{event['accepted']} of {event['wanted']} holders consent", title="Consents")
+
+    def _launch_stopped(self, event: Event) -> None:
+        self.say(
+            f"  no command goes on with the launch, which stands at {event['step']}; go on with suture resume",
+            "yellow",
+        )
 
     def _superlink(self, event: Event) -> None:
         if event["status"] == UNKNOWN:

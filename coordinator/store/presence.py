@@ -38,7 +38,10 @@ def at_work(private: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
         RunStateError: Another one works on the run.
     """
     with (private / FILE).open("ab") as file:
-        _take(file.fileno(), time.monotonic() + patience_s)
+        if not take(file.fileno(), patience_s):
+            raise RunStateError(
+                "Another program works on this run.", fix="Wait for its end, or end it; then resume the run."
+            )
         done, parent = threading.Event(), os.getppid()
         watch = threading.Thread(target=_leave_after, args=(parent, file.fileno(), done), daemon=True)
         watch.start()
@@ -49,16 +52,17 @@ def at_work(private: Path, *, patience_s: float = PATIENCE_S) -> Iterator[None]:
             watch.join()  # before the number of the file is another file's
 
 
-def _take(file: int, end: float) -> None:
+def take(file: int, patience_s: float) -> bool:
+    """Lock an open file until it is closed; return whether others left it within ``patience_s`` seconds. One look is made at least."""
+    end = time.monotonic() + patience_s
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             if time.monotonic() >= end:
-                raise RunStateError(
-                    "Another program works on this run.",
-                    fix="Wait for its end, or end it; then resume the run.",
-                ) from error
+                return False
+        else:
+            return True
         time.sleep(LOOK_S)
 
 
@@ -71,9 +75,14 @@ def _leave_after(parent: int, file: int, done: threading.Event) -> None:
 
 def somebody_at_work(private: Path) -> bool:
     """Return whether a program works on the run now."""
+    return taken(private / FILE)
+
+
+def taken(lock: Path) -> bool:
+    """Return whether somebody has locked a file. Those who look do not see each other; who takes it meanwhile has to look twice."""
     try:
-        with (private / FILE).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # those who look do not see each other
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -6,9 +6,11 @@ import json
 import re
 import time
 from contextlib import ExitStack
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from coordinator import app
 from coordinator.cli.run_view import complete
@@ -17,6 +19,7 @@ from coordinator.launch import abort as aborting
 from coordinator.launch.drive import drive
 from coordinator.launch.state import Step
 from coordinator.launch.watch import Watch
+from coordinator.launch.watch_screen import WatchScreen
 from coordinator.store.presence import at_work
 from fl_core.errors import InputError, SutureError
 from ledger.address import find_ledger, open_ledger
@@ -57,6 +60,36 @@ def test_watching_tells_of_consents_and_ends_with_an_abort(office):
     shown = office.terminal.run("suture", "watch", folder.path, "--json")
     assert (shown.code, shown.out.splitlines()[-1]) == (1, json.dumps(told[-1]))
     assert "It was aborted." in office.terminal.refused("suture", "watch", folder.path)
+
+
+def test_watching_tells_once_that_no_command_goes_on_with_a_launch(office):
+    folder = created(office)
+    folder.reach(folder.read(), Step.SUBMITTING)
+    ticks, looks, told = iter(range(0, 1000, 3)), [], []
+    launching = ExitStack()
+    launching.enter_context(folder.alone())
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 6:
+            assert told == [], "it is under way"
+            assert folder.busy()
+            launching.close()
+            assert not folder.busy()
+        if len(looks) == 12:
+            aborting.abort(folder, say=lambda line: None)
+
+    for event in Watch(folder, clock=lambda: next(ticks), sleep=sleep).events():
+        told.append(event)  # noqa: PERF402 - sleep looks at it meanwhile
+    assert told[0] == {"event": "launch-stopped", "step": "submitting"}
+    assert [event["event"] for event in told] == ["launch-stopped", "ended"]
+
+
+def test_the_screen_says_how_to_go_on_with_a_launch_that_stopped():
+    console = Console(file=StringIO(), width=200)
+    with WatchScreen(console, 2) as screen:
+        screen.show({"event": "launch-stopped", "step": "created"})
+    assert "stands at created; go on with suture resume" in console.file.getvalue()
 
 
 @pytest.mark.parametrize("status", ["finished:completed", "finished:failed", "aborted"])

@@ -3,12 +3,14 @@ from __future__ import annotations
 import threading
 import time
 
+import httpx
 import pytest
 from flwr.app import Error
 
-from coordinator.engines.exchange import MAX_DETAIL, PULLS, Answer, Why, exchange, read_error
+from coordinator.engines.exchange import MAX_DETAIL, PULLS, Answer, Why, connected, exchange, read_error
 from coordinator.engines.local import LocalGrid
 from coordinator.errors import GridFailed
+from coordinator.streaming import StreamingGrid
 from tests.simulators.scripted_grid import SLOW_S, Clock, ScriptedGrid
 from tests.simulators.toy_app import ask, client
 
@@ -211,6 +213,31 @@ def test_a_superlink_that_fails_for_the_moment_is_asked_again():
 def test_a_superlink_that_keeps_failing_breaks_the_exchange():
     with pytest.raises(GridFailed, match="pull a reply: HTTPStatusError: database is locked"):
         run({1: "busy"}, pauses_s=(0.01,))
+
+
+class Naming:
+    """A grid that fails ``failures`` times before it names its nodes."""
+
+    def __init__(self, failures: int, status: int = 500) -> None:
+        self.failures, self.status = failures, status
+
+    def get_node_ids(self) -> list[int]:
+        if self.failures:
+            self.failures -= 1
+            request = httpx.Request("POST", "https://superlink.test")
+            answer = httpx.Response(self.status, request=request)
+            raise httpx.HTTPStatusError("database is locked", request=request, response=answer)
+        return [1, 2]
+
+
+def test_the_connected_nodes_are_asked_for_again_while_the_superlink_fails_for_the_moment():
+    assert connected(Naming(2), pauses_s=(0.01,) * 2) == [1, 2]
+    assert list(StreamingGrid(Naming(1), window=None, poll_s=0.1, lost=print).get_node_ids()) == [1, 2]
+    with pytest.raises(GridFailed, match="name its nodes: HTTPStatusError: database is locked"):
+        connected(Naming(3), pauses_s=(0.01,) * 2)
+    with pytest.raises(GridFailed, match="name its nodes"):
+        connected(refused := Naming(2, 403), pauses_s=(0.01,) * 2)
+    assert refused.failures == 1, "what is refused is not asked again"
 
 
 def test_a_grid_that_breaks_is_an_error_with_its_cause():
