@@ -48,13 +48,15 @@ def status(
 
 
 def _newest(event: Event | None) -> str:
-    """Return an event in words: its time, kind and round; the whole of it is in the JSON."""
+    """Return an event in words: its kind, round, time, and reason if it has one; the whole of it is in the JSON."""
     if event is None:
         return "-"
     from ledger.views.window import utc
+    from suture_fl.report import one_line
 
     number = f", round {event['round']}" if "round" in event else ""
-    return f"{event['event']}{number}, {utc(int(event['at']))}"
+    reason = f": {event['reason']}" if "reason" in event else ""
+    return one_line(f"{event['event']}{number}, {utc(int(event['at']))}{reason}")
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:

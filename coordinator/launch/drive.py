@@ -248,17 +248,19 @@ def _submit(folder: LaunchFolder, state: LaunchState, terms: Terms, say: Say) ->
     finally:
         ledger.close()
     if left <= 0:
-        say(
-            f"All rounds are finalised. Fetch the model: suture fetch {folder.path} {folder.path.resolve().name}-model"
-        )
-        found = newest(state)  # a launch may have died right after it had submitted
-        return state if found is None else folder.reach(state, Step.SUBMITTED, flower_run=str(found[0]))
+        found = newest(
+            state
+        )  # a launch may have died right after it had submitted, or the SuperLink have lost its database
+        number = state.flower_run if found is None else str(found[0])
+        name = folder.path.resolve().name
+        say(f"All rounds are finalised. Fetch the model: suture fetch {folder.path} {name}-model")
+        return folder.reach(state, Step.SUBMITTED, flower_run=number)
     settings = folder.launch / "run-config.toml"
     write_atomically(settings, encode_settings(_config(folder, state, left)).encode(), PRIVATE)
     state = folder.reach(state, Step.SUBMITTING)
-    number = control.submit((folder.launch / state.app).resolve(), settings.resolve())
-    say(f"Started on the SuperLink as Flower's run {number}.")
-    return folder.reach(state, Step.SUBMITTED, flower_run=str(number))
+    submitted = control.submit((folder.launch / state.app).resolve(), settings.resolve())
+    say(f"Started on the SuperLink as Flower's run {submitted}.")
+    return folder.reach(state, Step.SUBMITTED, flower_run=str(submitted))
 
 
 def _config(folder: LaunchFolder, state: LaunchState, rounds: int) -> dict[str, Setting]:

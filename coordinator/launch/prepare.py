@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -56,7 +57,7 @@ def check_folder(file: RunFile) -> LaunchFolder:
         InputError: A run was launched there.
     """
     folder = LaunchFolder(file.place("folder"))
-    if folder.launch.exists():
+    if folder.exists():
         raise InputError(
             f"{folder.path} holds a launched run.", fix=f"Go on with it: suture resume {folder.path}"
         )
@@ -158,8 +159,26 @@ def keep(file: RunFile, money: Money) -> LaunchFolder:
     half = Path(tempfile.mkdtemp(prefix=".launch-", dir=folder.path))
     try:
         prepare(file, money, half)
-        half.rename(folder.launch)
+        _place(half, file, folder)
     except BaseException:
         shutil.rmtree(half, ignore_errors=True)
         raise
     return folder
+
+
+def _place(half: Path, file: RunFile, folder: LaunchFolder) -> None:
+    """Give a prepared launch its name.
+
+    Raises:
+        InputError: Something has it; another launch of the same run may have been faster.
+    """
+    try:
+        half.rename(folder.launch)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        check_folder(file)
+        raise InputError(
+            f"{folder.launch} is in the way of the launch.",
+            fix="Move it away, or give another `folder` in the run file.",
+        ) from error

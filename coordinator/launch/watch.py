@@ -27,13 +27,15 @@ from ledger.records import Run
 
 POLL_S, LEDGER_S, SUPERLINK_S = 0.25, 2.0, 10.0
 """Seconds between two looks at the event file, at the ledger before the start, and at the SuperLink, which costs a process."""
-STOPPED_LOOKS = 3
-"""So many looks find no command at work on a launch that has not got to the SuperLink before that is told: it may just begin."""
 SOON_S = 1.0
 """The same for a SuperLink, when an event says that the run is over."""
+STOPPED_LOOKS = 3
+"""So many looks find no command at work on a launch that has not got to the SuperLink before that is told: it may just begin."""
 OVER = ("run-finished", "run-failed")
+LAUNCH, SUPERLINK = "launch", "SuperLink"
+"""What is looked at, each at its own times."""
 UNKNOWN = "unknown"
-"""Status of a run that the SuperLink has forgotten, for instance because it lost its database."""
+"""Status of a run that the SuperLink has forgotten, for instance because it lost its database; or never got, then without a number."""
 
 
 def on_ledger(state: LaunchState) -> Run | None:
@@ -71,7 +73,7 @@ class Watch:
         self._status = ("", "")
         self._away = self._unheard = False
         self._idle = 0
-        self._next = 0.0
+        self._next = {LAUNCH: 0.0, SUPERLINK: 0.0}
         self._over = False
 
     def events(self) -> Iterator[Event]:
@@ -87,9 +89,10 @@ class Watch:
             if state.step == Step.ABORTED.value:
                 yield from self._ended(state, Step.ABORTED.value)
                 return
-            if state.step != Step.SUBMITTED.value:
+            submitted = state.step == Step.SUBMITTED.value
+            if not submitted:
                 yield from self._launching(state)
-            else:
+            if submitted or (state.step == Step.SUBMITTING.value and self._stopped()):
                 yield from self._superlinks(state)
                 if self._status[1].startswith(FINISHED):
                     yield from self._coordinators()  # what was written while the SuperLink was asked
@@ -100,23 +103,27 @@ class Watch:
     def _coordinators(self) -> Iterator[Event]:
         for event in self._tail.new():
             if event["event"] in OVER:
-                self._next, self._over = 0.0, True
+                self._next[SUPERLINK], self._over = 0.0, True
             elif event["event"] in ("enrolled", "round-opened"):
                 self._over = False  # a run that was resumed
             yield event
 
-    def _due(self, pause: float) -> bool:
-        if self._clock() < self._next:
+    def _due(self, what: str, pause: float) -> bool:
+        if self._clock() < self._next[what]:
             return False
-        self._next = self._clock() + pause
+        self._next[what] = self._clock() + pause
         return True
+
+    def _stopped(self) -> bool:
+        """Whether no command goes on with the launch; one that died while it submitted may have got to the SuperLink, which knows."""
+        return self._idle >= STOPPED_LOOKS
 
     def _launching(self, state: LaunchState) -> Iterator[Event]:
         """Yield how a launch comes on that the SuperLink does not have yet."""
-        if not self._due(LEDGER_S):
+        if not self._due(LAUNCH, LEDGER_S):
             return
         self._idle = 0 if self._folder.busy() else self._idle + 1
-        if self._idle == STOPPED_LOOKS:
+        if self._idle == STOPPED_LOOKS and state.step != Step.SUBMITTING.value:
             yield {"event": "launch-stopped", "step": state.step}
         if state.step in (Step.PREPARED.value, Step.CREATED.value):
             yield from self._consents(state)
@@ -133,7 +140,7 @@ class Watch:
             yield {"event": "consents", "accepted": run.accepted, "wanted": state.consents}
 
     def _superlinks(self, state: LaunchState) -> Iterator[Event]:
-        if not self._due(SOON_S if self._over else SUPERLINK_S):
+        if not self._due(SUPERLINK, SOON_S if self._over else SUPERLINK_S):
             return
         try:
             found = newest(state)
@@ -145,7 +152,7 @@ class Watch:
         self._away = False
         status = (str(found[0]), found[1]) if found is not None else (yield from self._forgotten(state))
         if status != self._status:
-            self._status = status
+            self._status, self._over = status, self._over and status[1] != UNKNOWN
             yield {"event": "superlink", "run": status[0], "status": status[1]}
 
     def _forgotten(self, state: LaunchState) -> Generator[Event, None, tuple[str, str]]:

@@ -41,11 +41,10 @@ class WatchScreen(RunScreen):
 
     def _superlink(self, event: Event) -> None:
         if event["status"] == UNKNOWN:
-            said = f"Flower's run {event['run']} is not known any more; go on with suture resume"
-            return self.say(said, "yellow", title="SuperLink")
-        return self.say(
-            f"Flower's run {event['run']} is {event['status'].replace(':', ', ')}", title="SuperLink"
-        )
+            return self.say(
+                f"{_name(event)} is not known there; go on with suture resume", "yellow", title="SuperLink"
+            )
+        return self.say(f"{_name(event)} is {event['status'].replace(':', ', ')}", title="SuperLink")
 
     def _unanswered(self, event: Event) -> None:
         self.say(f"  {event['reason']}", "yellow")
@@ -55,3 +54,7 @@ class WatchScreen(RunScreen):
 
     def _run_failed(self, event: Event) -> None:
         self.say(f"  the run failed: {event['reason']}", "red")
+
+
+def _name(event: Event) -> str:
+    return f"Flower's run {event['run']}" if event["run"] else "the run"

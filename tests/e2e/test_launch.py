@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.launch.state import LaunchFolder, Step
+from coordinator.engines.control import FlowerControl
+from coordinator.launch.drive import drive
+from coordinator.launch.state import LaunchFolder, LaunchState, Step
 from tests.simulators.consortium_of_people import PER_ROUND
 from tests.simulators.patience import output_of
 from tests.simulators.process_tree import becomes
@@ -65,7 +67,9 @@ def story(site: Site) -> Site:
     said["runs"] = site.told("status", "--in", site.people.folder)["runs"]
     folder = LaunchFolder(run)
     folder.reach(folder.read(), Step.SUBMITTING, flower_run="")  # as if killed right after it had submitted
+    said["watched before"] = watched(site)
     said["again"] = site.told("resume", run)
+    said["resumed without"] = resumed_beside_a_superlink_that_forgot(folder)
     said["forgotten"] = watched_beside_a_superlink_that_forgot(site)
     said["fetched"] = site.told("fetch", run, "model")
     said["verified"] = site.federation.command("ledger.audit.cli", "verify", site.people.folder / "model")
@@ -96,11 +100,28 @@ def watched_beside_a_superlink_that_forgot(site: Site) -> list[dict[str, object]
     state = folder.read()
     folder.write(replace(state, app="none-that-is-known"))
     try:
-        done = site.suture("watch", site.people.run, "--json")
+        return watched(site)
     finally:
         folder.write(state)
+
+
+def watched(site: Site) -> list[dict[str, object]]:
+    """Watch a run that is complete; return what is told."""
+    done = site.suture("watch", site.people.run, "--json")
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def resumed_beside_a_superlink_that_forgot(folder: LaunchFolder) -> tuple[list[str], LaunchState]:
+    """Resume the run that completed, as if its launch had died while it submitted, and its SuperLink lost its database."""
+    before, said = folder.read(), list[str]()
+    folder.reach(before, Step.SUBMITTING, flower_run="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FlowerControl, "runs", lambda control, app: [])
+        drive(folder, timeout_s=0.0, say=said.append)
+    after = folder.read()
+    folder.write(before)
+    return said, after
 
 
 def curves_that_appear(site: Site) -> dict[str, list[int]]:
@@ -154,7 +175,14 @@ def test_the_run_completes_on_the_superlink_with_all_hospitals_in_every_round(st
     assert story.said["again"]["flower_run"] == story.said["resumed"]["flower_run"], (
         "nothing was started again"
     )
-    assert story.said["again"]["step"] == Step.SUBMITTED.value, "watch ends at this step only"
+    assert story.said["again"]["step"] == Step.SUBMITTED.value
+    ended = {"event": "ended", "status": "finished:completed", "finalised": ROUNDS, "rounds": ROUNDS}
+    assert story.said["watched before"][-1] == ended, "the launch had died while it submitted"
+
+
+def test_a_complete_run_that_its_superlink_forgot_is_resumed_to_its_end(story: Site) -> None:
+    [line], after = story.said["resumed without"]
+    assert "All rounds are finalised" in line and (after.step, after.flower_run) == (Step.SUBMITTED.value, "")
 
 
 def test_watching_ends_although_the_superlink_forgot_the_run_that_completed(story: Site) -> None:

@@ -231,6 +231,27 @@ def test_one_folder_takes_one_launch_and_one_process(office):
         drive(folder, timeout_s=0, say=lambda line: None)
 
 
+def test_what_has_a_launchs_name_already_stays_and_nothing_is_left_beside_it(office, monkeypatch):
+    folder, theirs = office.folder / "run", office.folder / "run" / "launch" / "notes.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with pytest.raises(InputError, match="is in the way of the launch"):
+        prepared(office)
+    assert {path.name for path in folder.iterdir()} == {"launch", "public"} and theirs.read_text() == "mine"
+    shutil.rmtree(theirs.parent)
+    real = Path.rename
+
+    def second(half: Path, target: Path) -> Path:  # another launch of the same run is faster
+        monkeypatch.undo()
+        prepared(office)
+        return real(half, target)
+
+    monkeypatch.setattr(Path, "rename", second)
+    with pytest.raises(InputError, match="holds a launched run"):
+        prepared(office)
+    assert {path.name for path in folder.iterdir()} == {"launch", "public"}
+
+
 def test_a_relay_serves_the_chain_before_there_is_a_run_when_it_is_told_which_ledger(office):
     folder, other = office.folder / "run", office.folder / "other.toml"
     with pytest.raises(InputError, match="is not the folder of a run"), open_relay(folder):

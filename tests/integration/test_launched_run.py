@@ -62,9 +62,13 @@ def test_watching_tells_of_consents_and_ends_with_an_abort(office):
     assert "It was aborted." in office.terminal.refused("suture", "watch", folder.path)
 
 
-def test_watching_tells_once_that_no_command_goes_on_with_a_launch(office):
+@pytest.mark.parametrize(
+    ("step", "event"), [(Step.CONSENTED, "launch-stopped"), (Step.SUBMITTING, "superlink-away")]
+)
+def test_watching_tells_once_that_no_command_goes_on_with_a_launch(office, step, event):
+    """One that stopped while it submitted may have got to the SuperLink, which is asked; here there is none."""
     folder = created(office)
-    folder.reach(folder.read(), Step.SUBMITTING)
+    folder.reach(folder.read(), step)
     ticks, looks, told = iter(range(0, 1000, 3)), [], []
     launching = ExitStack()
     launching.enter_context(folder.alone())
@@ -79,17 +83,20 @@ def test_watching_tells_once_that_no_command_goes_on_with_a_launch(office):
         if len(looks) == 12:
             aborting.abort(folder, say=lambda line: None)
 
-    for event in Watch(folder, clock=lambda: next(ticks), sleep=sleep).events():
-        told.append(event)  # noqa: PERF402 - sleep looks at it meanwhile
-    assert told[0] == {"event": "launch-stopped", "step": "submitting"}
-    assert [event["event"] for event in told] == ["launch-stopped", "ended"]
+    for one in Watch(folder, clock=lambda: next(ticks), sleep=sleep).events():
+        told.append(one)  # noqa: PERF402 - sleep looks at it meanwhile
+    assert [one["event"] for one in told] == [event, "ended"]
+    assert told[0].get("step", "consented") == "consented"
 
 
 def test_the_screen_says_how_to_go_on_with_a_launch_that_stopped():
     console = Console(file=StringIO(), width=200)
     with WatchScreen(console, 2) as screen:
         screen.show({"event": "launch-stopped", "step": "created"})
-    assert "stands at created; go on with suture resume" in console.file.getvalue()
+        screen.show({"event": "superlink", "run": "", "status": "unknown"})
+    shown = console.file.getvalue()
+    assert "stands at created; go on with suture resume" in shown
+    assert "the run is not known there; go on with suture resume" in shown
 
 
 @pytest.mark.parametrize("status", ["finished:completed", "finished:failed", "aborted"])
@@ -161,6 +168,7 @@ def test_a_run_that_cannot_begin_says_why(office, monkeypatch, why):
         run_local(app.make_server_app(), client, [], settings)
     shown = office.terminal.done("suture", "status", folder.path)["event"]
     assert shown["event"] == "run-failed" and reason in shown["reason"]
+    assert reason in office.terminal.run("suture", "status", folder.path).out
 
 
 # ------------------------------------------------------------------------------------------------------------- abort
