@@ -61,7 +61,6 @@ def _looked_at(wanted: RunFile, *, dry_run: bool) -> tuple[Answer, Money]:
     """Check all that can be checked before anything is written, and return what a launch would do."""
     import tempfile
 
-    from coordinator.engines.control import FlowerControl
     from coordinator.launch import check
     from coordinator.launch.prepare import check_folder, check_ledger, prepare
     from ledger.address import find_ledger
@@ -71,7 +70,8 @@ def _looked_at(wanted: RunFile, *, dry_run: bool) -> tuple[Answer, Money]:
 
     check_folder(wanted)
     check_ledger(wanted)
-    FlowerControl(wanted.place("superlink.folder")).runs("")
+    check.check_superlink(wanted)
+    check.check_keys(wanted)
     token = wanted.values["rewards.token"]
     with look(find_ledger(wanted.place("ledger.file")), Window, as_json=False) as window:
         money = Money.of(window.reader, read_account(token) if token else EMPTY_ADDRESS)

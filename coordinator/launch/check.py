@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.demo.holders import TaskSetting
+from coordinator.engines.control import FlowerControl
+from coordinator.errors import EngineError, SuperLinkAway
 from coordinator.launch.run_file import KINDS, SETTINGS, RunFile
 from coordinator.launch.state import LaunchState
+from fl_core.errors import InputError
 from fl_core.protocol.terms import Terms
 from ledger.desk.desk import Step, planned
 from ledger.records import EMPTY_ADDRESS, Role
 from ledger.rehearsal import Rehearsal
-from ledger.signer import keystore_address, keystore_of
+from ledger.signer import keystore_address, keystore_of, open_signer
 from ledger.views.members import ever_members
 from ledger.views.runs import Money
 from ledger.views.window import Window
@@ -71,6 +74,35 @@ def account_in(file: RunFile, key: str) -> bytes:
     if account is None:
         file.wrong(key, "is a keystore without an address", "Use one that suture keys new made.")
     return account
+
+
+def check_keys(file: RunFile) -> None:
+    """Check that both accounts can sign: a launch that cannot would be stuck after its first step.
+
+    Raises:
+        InputError: Keystore, passphrase file or program cannot be used; names the line.
+    """
+    for key in ROLES:
+        account_in(file, key)
+        try:
+            open_signer(file.uri(key))
+        except InputError as error:
+            file.wrong(key, f"cannot be used: {error.message}", error.fix)
+
+
+def check_superlink(file: RunFile) -> None:
+    """Check that the SuperLink answers.
+
+    Raises:
+        InputError: The folder is none of a SuperLink, or it refuses; names the line.
+        SuperLinkAway: It does not answer.
+    """
+    try:
+        FlowerControl(file.place("superlink.folder")).runs("")
+    except SuperLinkAway:
+        raise
+    except EngineError as error:
+        file.wrong("superlink.folder", f"cannot be used: {error.message}", error.fix)
 
 
 def check_people(file: RunFile, window: Window) -> list[Holder]:

@@ -32,9 +32,13 @@ def check_ledger(file: RunFile) -> None:
     """Check that the ledger's chain is one that the run's folder can use.
 
     Raises:
-        InputError: An embedded chain lies elsewhere than in the run's public folder, where nodes and audits look for it.
+        InputError: It cannot be found, or an embedded chain lies elsewhere than in the run's public folder, where nodes and audits
+            look for it; names the line.
     """
-    address = find_ledger(file.place("ledger.file"))
+    try:
+        address = find_ledger(file.place("ledger.file"))
+    except InputError as error:
+        file.wrong("ledger.file", f"cannot be used: {error.message}", error.fix)
     wanted = file.place("folder") / "public" / "ledger.sqlite"
     if address.path is not None and address.path.resolve() != wanted:
         file.wrong(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -77,8 +78,32 @@ def test_a_launch_that_is_killed_around_any_ledger_step_is_resumed_with_one_effe
 
 def test_a_superlink_that_is_not_there_is_told_before_anything_is_written(office):
     line = office.terminal.refused("suture", "launch", office.folder / "run.toml", "--yes")
+    assert "line 1: 'superlink.folder' cannot be used" in line, "it has its default"
     assert "is not the folder of a SuperLink" in line and "suture superlink serve" in line
     assert not (office.folder / "run" / "launch").exists() and runs(office) == []
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--yes"])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "secrets/coordinator",
+            "secrets/researcher",
+            "'ledger.coordinator' cannot be used: The passphrase does not open",
+        ),
+        ("secrets/researcher", "secrets/nobody", "'ledger.researcher' cannot be used: "),
+        ('"ledger.toml"', '"nosuch.toml"', "'ledger.file' cannot be used: There is no ledger file"),
+    ],
+)
+def test_what_a_launch_would_be_stuck_with_is_told_with_the_line_before_anything_is_written(
+    office, monkeypatch, old, new, words, option
+):
+    edited(office, old, new)
+    monkeypatch.setattr("coordinator.engines.control.FlowerControl.runs", lambda self, name: [])
+    line = office.terminal.refused("suture", "launch", office.folder / "run.toml", option)
+    assert re.search(rf"run.toml, line \d+: {re.escape(words)}", line), line
+    assert not (office.folder / "run" / "launch").exists()
 
 
 def test_accounts_without_their_roles_are_told_with_the_line_before_anything_is_written(office):
