@@ -44,6 +44,7 @@ class Child:
         environment: Its whole environment.
         log: File that its output is appended to; of what is too long the newest part is kept beside it.
         user: User and group number that it runs as; None is our own. Needs root and ``setpriv``.
+        longest_pause: Most seconds before it is started again.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     user: tuple[int, int] | None = None
+    longest_pause: float = MAX_PAUSE_S
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _started: float = 0.0
     _next: float = 0.0
@@ -77,7 +79,9 @@ class Child:
             if status is None:
                 return
             self.kill()
-            self._pause = PAUSE_S if now - self._started > STABLE_S else min(2 * self._pause, MAX_PAUSE_S)
+            self._pause = (
+                PAUSE_S if now - self._started > STABLE_S else min(2 * self._pause, self.longest_pause)
+            )
             self._next = now + self._pause
             say(f"{self.name} ended with status {status}; it is started again in {self._pause:.0f} s")
             self._process = None

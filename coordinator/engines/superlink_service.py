@@ -28,6 +28,9 @@ from suture_fl.stopping import Stop
 LOOK_S, KEYS_EVERY_S = 0.5, 2.0
 AGAIN_S = 60.0
 """Pause before a key that Flower refused is tried again: the SuperLink may have been busy, or the file half copied."""
+LONGEST_PAUSE_S = 8.0
+"""Most seconds before a process that keeps dying is started again. Flower 1.41 ends a run whose program it has not heard of for 60: its last
+heartbeat is up to 23 old when the SuperLink dies, and its next try may wait for 20."""
 COMMAND_S = 60.0
 MAX_KEY = 1 << 12  # bytes
 NODES = "nodes"
@@ -113,7 +116,13 @@ def children(superlink: SuperLink) -> list[Child]:
     environment = child_environment(superlink.home)
     commands = {SUPERLINK: superlink.superlink(), SUPEREXEC: superlink.superexec(), FRONT: superlink.front()}
     return [
-        Child(name=name, command=command, environment=environment, log=superlink.logs / f"{name}.log")
+        Child(
+            name=name,
+            command=command,
+            environment=environment,
+            log=superlink.logs / f"{name}.log",
+            longest_pause=LONGEST_PAUSE_S,
+        )
         for name, command in commands.items()
     ]
 

@@ -33,9 +33,10 @@ def wait(ready) -> None:
         time.sleep(0.02)
 
 
-def test_a_child_that_dies_is_started_again_after_a_pause_that_doubles(tmp_path):
+def test_a_child_that_dies_is_started_again_after_a_pause_that_doubles_up_to_its_longest(tmp_path):
     said: list[str] = []
     toy = child(tmp_path, "raise SystemExit(3)")
+    toy.longest_pause = 5.0
     now = 1000.0
     pauses = []
     for _ in range(3):
@@ -47,7 +48,7 @@ def test_a_child_that_dies_is_started_again_after_a_pause_that_doubles(tmp_path)
         assert toy.running_since is None, "not before the pause is over"
         pauses.append(toy._pause)
         now += toy._pause
-    assert pauses == [2.0, 4.0, 8.0]
+    assert pauses == [2.0, 4.0, 5.0]
     assert len(said) == 3 and "status 3" in said[0]
 
 
@@ -106,7 +107,9 @@ def test_what_a_child_left_behind_in_another_session_is_ended_and_other_children
         assert len(below) == 2, below
         [stray] = end_strays([leaving, other])
         assert stray in below and other.running_since is not None
-        assert end_strays([leaving, other]) == set()
+        end = time.monotonic() + 30.0  # what was killed needs a moment
+        while end_strays([leaving, other]):
+            assert time.monotonic() < end
         end_all([leaving, other])
         assert end_strays([leaving, other]) == set() == descendants([os.getpid()])
     """
