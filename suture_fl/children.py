@@ -30,6 +30,8 @@ MAX_LOG = 1 << 24
 _PIECE = 1 << 20
 LOOKS, LOOK_S = 20, 0.001
 """How often, and after how many seconds, it is looked whether the line at a log's end is whole before the log is cut."""
+TELL_S = 3600.0
+"""Seconds before it is told again that a log is not kept short."""
 END_S = 10.0
 """Seconds that a child has to end after SIGTERM."""
 
@@ -57,9 +59,11 @@ class Child:
     _started: float = 0.0
     _next: float = 0.0
     _pause: float = PAUSE_S
+    _tell_next: float = 0.0
 
     def start(self, now: float) -> None:
         """Start it."""
+        self._started = now
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 _tied(self.command, self.user),
@@ -69,24 +73,43 @@ class Child:
                 env=dict(self.environment),
                 start_new_session=True,
             )
-        self._started = now
 
     def tend(self, now: float, say: Callable[[str], None]) -> None:
-        """Start it if it does not run, is due, and say so; keep its log short."""
-        bound_log(self.log, MAX_LOG)
+        """Start it if it does not run, is due, and say so; keep its log short.
+
+        Raises:
+            OSError: Its first start failed. A later one, and all that is wrong with its log, is said and tried again.
+        """
+        self._keep_log_short(now, say)
         if self._process is not None:
             status = self._process.poll()
             if status is None:
                 return
             self.kill()
-            self._pause = (
-                PAUSE_S if now - self._started > STABLE_S else min(2 * self._pause, self.longest_pause)
-            )
-            self._next = now + self._pause
-            say(f"{self.name} ended with status {status}; it is started again in {self._pause:.0f} s")
             self._process = None
+            self._start_later(now, say, f"ended with status {status}")
         if now >= self._next:
-            self.start(now)
+            try:
+                self.start(now)
+            except OSError as error:
+                if self._next == 0.0:
+                    raise
+                self._start_later(now, say, f"does not start ({error})")
+
+    def _start_later(self, now: float, say: Callable[[str], None], why: str) -> None:
+        stable = now - self._started > STABLE_S
+        self._pause = PAUSE_S if stable else min(2 * self._pause, self.longest_pause)
+        self._next = now + self._pause
+        say(f"{self.name} {why}; it is started again in {self._pause:.0f} s")
+
+    def _keep_log_short(self, now: float, say: Callable[[str], None]) -> None:
+        """Bound the log. Whoever writes it is not trusted, and neither is the disk: no log ends who looks after the child, or fills what that one logs."""
+        try:
+            bound_log(self.log, MAX_LOG)
+        except OSError as error:
+            if now >= self._tell_next:
+                self._tell_next = now + TELL_S
+                say(f"{self.name}'s log is not kept short, or what was cut off it is lost: {error}")
 
     def ask_to_end(self) -> None:
         """Send SIGTERM to it."""
@@ -126,33 +149,41 @@ class Child:
 def bound_log(log: Path, limit: int) -> None:
     """Empty a log that is longer than ``limit``; its last ``limit`` bytes are in ``NAME.1`` then, in place of what was there.
 
-    Whoever writes to it appends, so it goes on from the beginning. What is written during the copy is lost.
+    Whoever writes to it appends, so it goes on from the beginning. What is written during the copy is lost. The writer may also
+    shorten it at any moment, so no size is what it was.
+
+    Raises:
+        OSError: It could not be emptied; or it was, and not all of its end could be kept.
     """
     with suppress(FileNotFoundError), log.open("r+b", buffering=0) as full:
-        size = os.fstat(full.fileno()).st_size
+        size = _between_lines(full, limit)
         if size <= limit:
             return
-        size = _between_lines(full, size)
         full.seek(size - limit)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with suppress(OSError), os.fdopen(os.open(_older(log), flags, 0o600), "wb") as kept:
-                left = limit  # a full disk keeps less of it
-                while left > 0 and (piece := full.read(min(left, _PIECE))):
-                    kept.write(piece)
-                    left -= len(piece)
+            _keep(full, _older(log), limit)
         finally:
             full.truncate(0)
 
 
-def _between_lines(log: io.FileIO, size: int) -> int:
-    """Return the log's size once it ends with a line, if that is soon: a line over the end of a page is there in two steps."""
+def _between_lines(log: io.FileIO, limit: int) -> int:
+    """Return the log's size; one above ``limit`` once it ends with a line, if that is soon: a line over the end of a page is there in two steps."""
+    size = os.fstat(log.fileno()).st_size
     for _ in range(LOOKS):
-        if os.pread(log.fileno(), 1, size - 1) == b"\n":
+        if size <= limit or os.pread(log.fileno(), 1, size - 1) == b"\n":
             break
         time.sleep(LOOK_S)
         size = os.fstat(log.fileno()).st_size
     return size
+
+
+def _keep(log: io.FileIO, older: Path, limit: int) -> None:
+    """Copy at most ``limit`` bytes from where ``log`` stands; a full disk keeps less of them. No link is followed and no pipe waited for."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(older, flags, 0o600), "wb") as kept:
+        while limit > 0 and (piece := log.read(min(limit, _PIECE))):
+            kept.write(piece)
+            limit -= len(piece)
 
 
 def _older(log: Path) -> Path:

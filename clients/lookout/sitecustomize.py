@@ -20,13 +20,18 @@ from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 FOLDER, SOCKET = "SUTURE_LOOKOUT_FOLDER", "SUTURE_LOOKOUT_SOCKET"
 """Variables of the environment: the node's folder and its socket."""
 DATA, FLOWER, SALT = "data", "flower", "salt"
 """What of the folder is the glue's business: the data sets but for their salts, and Flower's own files."""
+LOGS = "logs"
+"""Where its output goes, which it may reach as ``/dev/stdout``."""
 EVENTS = ("open", "os.", "shutil.", "subprocess.", "sqlite3.connect")
 """Beginnings of the names of the audit events that are looked at."""
+NO_FILES = ("os.putenv", "os.unsetenv")
+"""Those among them whose texts name no files."""
 PROGRAMS = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
 """Those that start a program."""
 REACHED = 12
@@ -34,6 +39,9 @@ REACHED = 12
 MAX_TEXT = 512
 MAX_TOLD = 20
 ANSWER_S = 2.0
+_NO_DATABASE = ("", ":memory:")
+_ABSOLUTE = re.compile(r"/[^\s'\"`;|&<>(){}=:,]*")
+_PATH_ONLY = getattr(os, "O_PATH", None)  # Linux: resolves a path and opens nothing
 
 
 class Lookout:
@@ -47,17 +55,19 @@ class Lookout:
     def __init__(self, folder: str, door: str) -> None:
         self._folder = os.path.realpath(folder)
         self._open = tuple(os.path.join(self._folder, name) for name in (DATA, FLOWER))
+        self._logs = os.path.join(self._folder, LOGS)
+        self._output = tuple(filter(None, map(_identity, (1, 2))))  # later a bundle may put others there
         self._door = door
         self._told: set[str] = set()
         self._mine = threading.local()  # what the hook does itself is audited too
 
     def __call__(self, event: str, args: tuple[object, ...]) -> None:
         """Look at one event; never raises, so the code that is looked at runs as it would."""
-        if not event.startswith(EVENTS) or getattr(self._mine, "busy", False):
+        if not event.startswith(EVENTS) or event in NO_FILES or getattr(self._mine, "busy", False):
             return
         self._mine.busy = True
         try:
-            for text in _texts(args):
+            for text in _texts(args[:1] if event == "open" else args):  # its second one is the mode
                 if self._is_the_nodes(event, text):
                     self._tell(f"{event} {text}")
         except Exception:  # noqa: BLE001, S110 - an app runs as it would without a lookout
@@ -66,13 +76,29 @@ class Lookout:
             self._mine.busy = False
 
     def _is_the_nodes(self, event: str, text: str) -> bool:
-        if event.startswith(PROGRAMS):  # a text may be a whole shell script
-            for allowed in self._open:
-                text = re.sub(_name_of(allowed), "", text)
-            return re.search(_name_of(self._folder), text) is not None
-        if event == "sqlite3.connect":  # which takes URIs
-            text = text.removeprefix("file:").partition("?")[0]
-        return any(map(self._is_own, {os.path.abspath(text), os.path.realpath(text)}))  # by a link, too
+        if event.startswith(PROGRAMS):
+            return self._is_in_script(text)
+        if event == "sqlite3.connect":
+            text = _database(text)
+            return text not in _NO_DATABASE and self._is_path_to_own(text)
+        return self._is_path_to_own(text)
+
+    def _is_in_script(self, text: str) -> bool:
+        """Look at an argument of a program, which may be a whole shell script."""
+        text = _ABSOLUTE.sub(lambda path: os.path.normpath(path[0]), text)
+        for allowed in self._open:
+            text = re.sub(_name_of(allowed), "", text)
+        return re.search(_name_of(self._folder), text) is not None
+
+    def _is_path_to_own(self, path: str) -> bool:
+        if self._is_own(os.path.abspath(path)):
+            return True
+        target = _resolved(path)  # by a link, too
+        return self._is_own(target) and not self._is_output(path, target)
+
+    def _is_output(self, path: str, target: str) -> bool:
+        """Return whether a link leads to the log that this process was started to write to."""
+        return _within(target, self._logs) and _identity(path) in self._output
 
     def _is_own(self, path: str) -> bool:
         if not _within(path, self._folder):
@@ -93,6 +119,36 @@ class Lookout:
 
 def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + os.sep)
+
+
+def _identity(file: int | str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _resolved(path: str) -> str:
+    """Return a path without links, by the kernel where it can, in a third of the time. Each file that is opened waits for this; nothing is remembered, since links change."""
+    if _PATH_ONLY is not None:
+        with suppress(OSError):
+            place = os.open(path, _PATH_ONLY | os.O_CLOEXEC)
+            try:
+                return os.readlink(f"/proc/self/fd/{place}")
+            finally:
+                os.close(place)
+    return os.path.realpath(path)  # also of what is not there, or not for us
+
+
+def _database(name: str) -> str:
+    """Return the file that SQLite opens for a name, which may be a URI, see https://sqlite.org/uri.html."""
+    if not name.startswith("file:"):
+        return name
+    path = re.split("[?#]", name.removeprefix("file:"), maxsplit=1)[0]
+    if path.startswith("//"):  # an authority, which is nobody or localhost
+        path = "/" + path[2:].partition("/")[2]
+    return os.fsdecode(unquote_to_bytes(os.fsencode(path)).partition(b"\0")[0])
 
 
 def _name_of(path: str) -> str:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,27 +30,32 @@ class Site:
 
     def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         self.node, self.socket, self._caplog = folder / "node", folder / "s", caplog
-        for name in ("keys/passphrase", "data/records.csv", "data/salt", "data/more/salt", "flower/state"):
+        theirs = ("data/records.csv", "flower/state")
+        for name in ("keys/passphrase", "data/salt", "data/more/salt", "logs/supernode.log", "logs/gateway.log", *theirs):  # fmt: skip
             path = self.node / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
 
-    def runs(self, code: str, **further: str) -> str:
+    def runs(self, code: str, *, cwd: str = "..", **further: str) -> str:
         """Run Python code as the glue does and return its output; it must not notice anything."""
-        environment = {
-            **watched(supernode_environment(self.node / "flower"), self.node, self.socket),
-            **further,
-        }
-        command = [sys.executable, "-c", f"import os, pathlib, subprocess\nN = {str(self.node)!r}\n{code}"]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, cwd=self.node.parent
-        )
+        done = subprocess.run(**self._call(code, further), capture_output=True, text=True, check=True, cwd=self.node / cwd)  # fmt: skip
         assert done.stderr == ""
         return done.stdout
 
+    def runs_into(self, name: str, code: str, *streams: str) -> None:
+        """Run it as ``suture-node serve`` does: its output goes to a file of the node's."""
+        with (self.node / name).open("ab") as file:
+            subprocess.run(**self._call(code, {}), **dict.fromkeys(streams, file), check=True, cwd="/")
+
+    def _call(self, code: str, further: dict[str, str]) -> dict[str, Any]:
+        environment = watched(supernode_environment(self.node / "flower"), self.node, self.socket)
+        command = [sys.executable, "-c", f"import os, pathlib, subprocess\nN = {str(self.node)!r}\n{code}"]
+        return {"args": command, "env": {**environment, **further}}
+
     def told(self) -> list[str]:
         said = [r.getMessage() for r in self._caplog.records if getattr(r, "event", "") == "glue-reached"]
-        return [line.removeprefix(SAID).strip("'").replace(str(self.node), "N") for line in said]
+        lines = [line.removeprefix(SAID).strip("'").replace(str(self.node), "N") for line in said]
+        return [line.replace(str(self.node.parent), "P") for line in lines]
 
 
 @pytest.fixture
@@ -82,9 +88,15 @@ def site(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Site]:
         ("import shutil; shutil.copyfile(N + '/keys/passphrase', N + '/flower/p')", "shutil.copyfile N/keys/passphrase"),
         ("import sqlite3; sqlite3.connect(N + '/register.sqlite')", "sqlite3.connect N/register.sqlite"),
         ("import sqlite3; sqlite3.connect('file:' + N + '/r.sqlite?mode=rwc', uri=True)", "sqlite3.connect file:N/r.sqlite?mode=rwc"),
+        ("import sqlite3; sqlite3.connect('file://localhost' + N + '/r.sqlite', uri=True)", "sqlite3.connect file://localhostN/r.sqlite"),
+        ("import sqlite3; sqlite3.connect('file:' + N[:-4] + '%6Eode/r.sqlite#/../../x', uri=True)", "sqlite3.connect file:P/%6Eode/r.sqlite#/../../x"),
+        ("import sqlite3; sqlite3.connect('file:' + N + '/r.sqlite%00/../../x', uri=True)", "sqlite3.connect file:N/r.sqlite%00/../../x"),
+        ("f = N + '/flower/state'; open(f); os.unlink(f); os.symlink('../keys/passphrase', f); open(f)", "open N/flower/state"),
         ("os.symlink(N, N + '-link'); open(N + '-link/keys/passphrase')", "open N-link/keys/passphrase"),
         ("subprocess.run(['cat', N + '/keys/passphrase'], check=True)", "subprocess.Popen N/keys/passphrase"),
+        ("subprocess.run(['cat', N + '/data/../keys/passphrase'], check=True)", "subprocess.Popen N/data/../keys/passphrase"),
         ("os.system('cat ' + N + '/keys/passphrase >/dev/null')", "os.system cat N/keys/passphrase >/dev/null"),
+        ("os.system('cat</usr/..' + N + '/flower/./../keys/passphrase >/dev/null')", "os.system cat</usr/..N/flower/./../keys/passphrase >/dev/null"),
     ],
 )  # fmt: skip
 def test_who_reaches_for_what_is_the_nodes_is_written_down_and_does_not_notice(site, code, told):
@@ -97,9 +109,83 @@ def test_what_is_the_glues_business_is_not_written_down(site):
         "open(N + '/data/records.csv').read(); os.listdir(N + '/data'); open(N + '/flower/state', 'a')\n"
         "subprocess.run(['ls', N + '/data', N + '/flower'], stdout=subprocess.DEVNULL, check=True)\n"
         "subprocess.run(['ls', N + '-2', N + '.csv'], stderr=subprocess.DEVNULL)\n"
+        "os.mkdir(N + '/data/a b'); subprocess.run(['ls', N + '/data/a b/../records.csv'], stdout=subprocess.DEVNULL, check=True)\n"
         "open('/dev/null'); os.listdir('.'); open(N + '-2', 'w'); import json, sqlite3, numpy"
     )
     assert site.told() == []
+
+
+def test_an_app_that_runs_in_the_nodes_folder_is_not_told_of_for_texts_that_name_no_file(site):
+    site.runs(
+        "os.environ['X'] = 'x'; del os.environ['X']; open('/dev/null', 'r')\n"
+        "import sqlite3; [sqlite3.connect(name, uri=True) for name in ('', ':memory:', 'file::memory:', 'file:?cache=private')]",
+        cwd=".",
+        PYTHONSAFEPATH="1",  # as a program runs, which looks for no modules where it is
+    )
+    assert site.told() == []
+    site.runs(
+        "import sqlite3; sqlite3.connect('file:x', uri=True); open('logbook.jsonl', 'a')",
+        cwd=".",
+        PYTHONSAFEPATH="1",
+    )
+    assert site.told() == ["sqlite3.connect file:x", "open logbook.jsonl"]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_its_own_output_is_an_apps_business_unless_it_is_called_by_the_logs_name(site, stream):
+    own = f"open('/dev/{stream}', 'a').write('o')\n"
+    own += (
+        f"import logging; logging.FileHandler('/dev/{stream}').emit(logging.makeLogRecord({{'msg': 'm'}}))\n"
+    )
+    rename = "os.rename(N + '/logs/supernode.log', N + '/logs/2')\n"
+    site.runs_into("logs/supernode.log", f"{own}{rename}{own}os.unlink(N + '/logs/2')\n{own}", stream)
+    assert site.told() == ["os.rename N/logs/supernode.log", "os.rename N/logs/2", "os.remove N/logs/2"]
+
+
+@pytest.mark.parametrize("name", ["logs/gateway.log", "keys/passphrase", "data/salt"])
+def test_nothing_else_becomes_an_apps_output_by_being_put_in_its_place(site, name):
+    program = f"os.dup2(os.open(N + '/{name}', os.O_RDONLY), 1); open('/dev/stdout').read()"
+    site.runs_into("logs/supernode.log", program, "stdout", "stderr")
+    assert site.told() == [f"open N/{name}", "open /dev/stdout"]
+
+
+def test_a_key_is_no_output_even_if_the_process_was_started_to_write_to_it(site):
+    site.runs_into("keys/passphrase", "open('/proc/self/fd/1').read()", "stdout")
+    assert site.told() == ["open /proc/self/fd/1"]
+
+
+def test_where_a_process_has_no_output_a_link_to_nowhere_is_not_taken_for_it(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(tmp_path / "node" / "logs" / "none")
+    monkeypatch.setattr(sitecustomize, "_identity", lambda file: None)
+    assert sitecustomize.Lookout(str(tmp_path / "node"), "")._is_path_to_own(str(tmp_path / "link"))
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_is_turned_away_behind_a_link_is_told_of(site):
+    for path, mode in ((site.node.parent, 0o755), (site.node, 0o700), (site.socket, 0o777)):
+        path.chmod(mode)
+    (site.node.parent / "link").symlink_to(site.node / "keys" / "passphrase")
+    assert site.runs("os.seteuid(65534)\ntry: open('link')\nexcept PermissionError: print('no')") == "no\n"
+    assert site.told() == ["open link"]
+
+
+def test_a_path_is_resolved_as_the_kernel_does_it_and_component_by_component_where_that_cannot(tmp_path, monkeypatch):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "file").write_text("x")
+    for link, target in (("l", "a/b"), ("f", "l/../file"), ("gone", "a/none"), ("loop", "loop")):
+        (tmp_path / link).symlink_to(target)
+    paths = ["a/file", "./a//b/../file", "l", "l/../file", "f", "gone", "none", "none/x", "loop", "f/x", ".", "/", str(tmp_path / "f")]  # fmt: skip
+    expected = [os.path.realpath(path) for path in paths]
+    assert [sitecustomize._resolved(path) for path in paths] == expected
+    with monkeypatch.context() as patched:
+        patched.setattr(sitecustomize, "_PATH_ONLY", None)
+        assert [sitecustomize._resolved(path) for path in paths] == expected
+    if sys.platform == "linux":
+        opened = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(os.path, "realpath", None)
+        assert sitecustomize._resolved("f") == str(tmp_path / "a" / "file"), "not one call for each component"
+        assert os.listdir("/proc/self/fd") == opened
 
 
 def test_a_program_that_the_glue_starts_is_looked_at_too(site):

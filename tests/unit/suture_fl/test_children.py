@@ -181,7 +181,8 @@ def test_a_log_that_cannot_be_kept_is_cut_all_the_same(tmp_path):
     log.write_bytes(b"x" * 101)
     (tmp_path / "elsewhere").write_bytes(b"mine")
     (tmp_path / "log.1").symlink_to(tmp_path / "elsewhere")
-    bound_log(log, 100)
+    with pytest.raises(OSError, match=r"log\.1"):
+        bound_log(log, 100)
     assert log.read_bytes() == b""
     assert (tmp_path / "elsewhere").read_bytes() == b"mine"
 
@@ -203,3 +204,86 @@ def test_a_log_is_cut_between_two_lines_if_the_writer_is_in_the_middle_of_one(tm
     log.write_bytes(b"x" * 40)  # a line that does not end is cut all the same
     bound_log(log, 30)
     assert (tmp_path / "log.1").read_bytes() == b"x" * 30
+
+
+@pytest.mark.parametrize("shortened", [0, 10, 30])
+def test_a_log_that_its_writer_shortens_meanwhile_is_left_alone(tmp_path, monkeypatch, shortened):
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 100)
+    monkeypatch.setattr("suture_fl.children.time.sleep", lambda _: os.truncate(log, shortened))
+    bound_log(log, 30)
+    assert log.stat().st_size == shortened and not (tmp_path / "log.1").exists()
+
+
+def test_a_child_that_keeps_growing_and_emptying_its_own_output_does_not_end_who_looks_after_it(tmp_path, monkeypatch):  # fmt: skip
+    limit = 1 << 16
+    monkeypatch.setattr("suture_fl.children.MAX_LOG", limit)
+    toy = child(tmp_path, f"import os, time\nwhile True:\n for n in ({limit + 5}, 0):\n  os.ftruncate(1, n); time.sleep(0.002)")  # fmt: skip
+    said: list[str] = []
+    try:
+        toy.tend(1000.0, said.append)
+        wait(lambda: (tmp_path / "log").stat().st_size > limit)
+        for _ in range(100):
+            toy.tend(1000.0, said.append)
+            time.sleep(0.003)
+        assert said == [] and toy.running_since is not None
+    finally:
+        end_all([toy])
+
+
+def test_a_log_that_is_not_kept_short_is_said_once_an_hour_and_ends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("suture_fl.children.MAX_LOG", 100)
+    (tmp_path / "log.1").symlink_to(tmp_path)
+    log, said = tmp_path / "log", []
+    toy = child(tmp_path, "import time; time.sleep(600)")
+    try:
+        for now in (1000.0, 1000.5, 4599.0, 4600.0, 4600.5):
+            log.write_bytes(b"x" * 101)
+            toy.tend(now, said.append)
+            assert log.read_bytes() == b"", "it is cut all the same"
+        assert len(said) == 2 and said[0].startswith("toy's log is not kept short, or what")
+        assert toy.running_since is not None
+    finally:
+        end_all([toy])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk without room")
+def test_a_full_disk_keeps_less_of_a_log_and_it_is_cut(tmp_path, monkeypatch):
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 101)
+    monkeypatch.setattr("suture_fl.children._older", lambda _: Path("/dev/full"))
+    with pytest.raises(OSError, match="No space left"):
+        bound_log(log, 100)
+    assert log.read_bytes() == b""
+
+
+def test_a_pipe_in_the_place_of_what_is_kept_is_not_waited_for(tmp_path):
+    log = tmp_path / "log"
+    log.write_bytes(b"x" * 101)
+    os.mkfifo(tmp_path / "log.1")
+    with pytest.raises(OSError, match=r"log\.1"):
+        bound_log(log, 100)
+    assert log.read_bytes() == b""
+
+
+def test_a_child_whose_log_cannot_be_opened_is_started_again_when_it_can_be(tmp_path):
+    said: list[str] = []
+    toy = child(tmp_path, "raise SystemExit(3)")
+    toy.tend(1000.0, said.append)
+    assert toy.wait(120.0)
+    (tmp_path / "log").unlink()
+    (tmp_path / "log").mkdir()
+    for now in (1001.0, 1003.0, 1500.0, 1502.0):
+        toy.tend(now, said.append)
+    assert toy.running_since is None and toy._pause == 8.0
+    assert ["not kept short" in said[0], "status 3" in said[1], "does not start" in said[2]] == [True] * 3
+    (tmp_path / "log").rmdir()
+    toy.tend(1600.0, said.append)
+    assert toy.process is not None
+    end_all([toy])
+
+
+def test_a_child_that_cannot_even_be_started_once_is_an_error(tmp_path):
+    (tmp_path / "log").mkdir()
+    with pytest.raises(IsADirectoryError):
+        child(tmp_path, "").tend(1000.0, print)
