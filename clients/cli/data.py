@@ -45,12 +45,13 @@ def add(
     Which task uses it says \[policy] in node.toml: data = { "heart-disease" = "cardiology" }.
     """
     from clients.node.data_sets import add as add_data
-    from clients.node.house import load_name, open_account
+    from clients.node.house import load_name, load_policy, open_account
+    from clients.node.policy_file import data_rule
     from clients.training.tasks import check_data
     from fl_core.randomness import SystemRandomSource
     from suture_fl.report import one_line
 
-    holder = load_name(folder)
+    holder, policy = load_name(folder), load_policy(folder)
     manifest = add_data(
         folder,
         name,
@@ -65,7 +66,7 @@ def add(
     if as_json:
         typer.echo(json.dumps({"name": name, "records": manifest.records, "commitment": manifest.commitment}))
         return
-    to_use = f'To use it, write into [policy] of {folder / "node.toml"}: data = {{ "{task}" = "{name}" }}'
+    to_use = f"To use it, write into [policy] of {folder / 'node.toml'}, in place of the line data: {data_rule(policy, task, name)}"
     typer.echo(one_line(f"{name}: {manifest.records} records, commitment {manifest.commitment}"))
     typer.echo(one_line(to_use))
 

@@ -52,6 +52,7 @@ def gateway(
     json_logs: JsonLogs = False,
 ) -> None:
     """Pass Flower's fleet calls to the SuperLink: accepted bundles in, sealed frames out, nothing else, until SIGTERM or Ctrl-C."""
+    from clients.cli.home import followed
     from clients.gateway.alone import run_alone
     from clients.gateway.gateway import Gateway
     from clients.gateway.holder import NodeHolder
@@ -68,9 +69,8 @@ def gateway(
 
     write_no_core()
     log_to_stderr(as_json=json_logs)
+    followed(folder)
     house = open_house(folder)
-    if house.ledger is None:
-        raise InputError(f"the node in {folder} follows no ledger.", fix="Join a ledger first.")
     network = load_network(folder)
     url, port = superlink or network.superlink_url, port or network.gateway_port
     if not url:

@@ -58,6 +58,9 @@ def show(
         ]
         typer.echo(json.dumps({"entries": said, "left_out": len(entries) - len(shown)}))
         return
+    if not shown and not reading.torn:
+        none = f"There is no entry of the kind {kind}." if kind else "Nothing left the house yet."
+        typer.echo(one_line(none))
     if len(shown) < len(entries):
         typer.echo(one_line(f"({len(entries) - len(shown)} older entries; --last 0 shows all)"))
     for entry in shown:

@@ -89,8 +89,9 @@ def serve(
     again when they die. With a relay, the node answers duties over outward
     connections only. Both can stand in \[network] of node.toml.
     """
+    from clients.cli.home import followed
     from clients.cli.house_processes import Outside
-    from clients.node.network import load_network
+    from clients.node.network import check_address, load_network
     from clients.node.separation import glue_user as find_user
     from suture_fl.json_log import log_to_stderr
     from suture_fl.processes import write_no_core
@@ -106,12 +107,13 @@ def serve(
     if url:
         _expect_a_user(glue_user, same_user=same_user)
         outside = Outside(
-            superlink=url,
+            superlink=check_address(url),
             certificates=root_certificates or authority,
             gateway_port=gateway_port or network.gateway_port,
             supernode_port=supernode_port or network.supernode_port,
             user=ids,
         )
+        followed(folder)  # else the gateway would end at once, again and again
     place = relay or network.relay
     _serve(folder, socket, ids, (place, relay_certificates or authority) if place else None, outside, metrics)
 

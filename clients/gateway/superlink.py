@@ -9,7 +9,6 @@ from __future__ import annotations
 import ssl
 from base64 import b64encode
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 from cryptography.hazmat.primitives import serialization
@@ -24,6 +23,7 @@ from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
 from clients.gateway.ports import Answered, SuperLinkError
+from clients.node.network import check_address
 from fl_core.codec import read_json
 from fl_core.errors import DecodeError, InputError
 from ledger.files import write_atomically
@@ -32,7 +32,6 @@ CONNECT_S, STEP_S = 10.0, 30.0
 """Seconds for a connection, and for each step of sending and receiving."""
 
 MAX_ERROR = 1 << 16  # bytes
-_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def node_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -62,27 +61,6 @@ def node_key(path: Path) -> ec.EllipticCurvePrivateKey:
             f"{path} is no key on an elliptic curve.", fix="Remove it, and register the new one."
         )
     return found
-
-
-def check_address(url: str) -> str:
-    """Return the address of a SuperLink without a trailing slash.
-
-    Raises:
-        InputError: It is not ``https://HOST:PORT``; plain HTTP is for this machine only.
-    """
-    parts = urlsplit(url)
-    plain = parts.scheme == "http" and parts.hostname in _LOCAL
-    if (
-        not (parts.scheme == "https" or plain)
-        or not parts.hostname
-        or parts.path not in ("", "/")
-        or parts.query
-    ):
-        raise InputError(
-            f"{url!r} is no address of a SuperLink.",
-            fix="Use https://HOST:PORT; http:// is accepted for this machine only.",
-        )
-    return url.rstrip("/")
 
 
 class HttpSuperLink:

@@ -188,9 +188,14 @@ def _check_name(folder: Path, name: str) -> None:
     """Refuse a name that no new data set can have.
 
     Raises:
-        InputError: It is taken, or malformed.
+        InputError: It is reserved, taken, or malformed.
     """
-    if name == DEFAULT or (NAME.fullmatch(name) and (folder / "data" / name / "manifest.json").exists()):
+    if name == DEFAULT:  # also once that one is erased
+        raise InputError(
+            f"the name {name!r} is reserved for the data set that the node was made with.",
+            fix="Choose another name.",
+        )
+    if NAME.fullmatch(name) and (folder / "data" / name / "manifest.json").exists():
         raise InputError(f"a data set {name!r} is there already.", fix="Choose another name.")
     if not NAME.fullmatch(name):
         raise InputError(
@@ -225,7 +230,7 @@ def add(
         check_rows: The task's check of the file; raises an :class:`InputError`.
 
     Raises:
-        InputError: The name is taken or malformed, or the file is not one of that task.
+        InputError: The name is reserved, taken or malformed, or the file is not one of that task.
     """
     home = folder / "data" / name
     _check_name(folder, name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients.node.accepted import accepted_terms
 from clients.node.data_sets import commitment_of, find
 from clients.node.house import load_policy
+from clients.node.pledges import pledged, withdrawal
 from clients.node.register_view import read_register
 from fl_core.errors import InputError
 
@@ -56,7 +58,17 @@ def plan_erasure(folder: Path, name: str) -> ErasurePlan:
     ]
     if runs:
         lines.append(
-            f"Warning: you consented to runs that use it: {', '.join(runs)}. Your node will refuse their further rounds; "
-            "withdraw the consent, so that others know."
+            f"Warning: you consented to runs that use it: {', '.join(runs)}. Your node will refuse their further rounds."
         )
+        lines += _to_withdraw(folder, commitment)
     return ErasurePlan(runs=runs, stays=stays, lines=lines)
+
+
+def _to_withdraw(folder: Path, commitment: bytes) -> list[str]:
+    """Return what to do about the consents, so that others know."""
+    named = [run for run, dataset in pledged(folder).items() if dataset == commitment]
+    if not named:
+        return [
+            f"Withdraw your consent to those that are open, so that others know; which are: suture-node consent list {shlex.quote(str(folder))}"
+        ]
+    return [f"Withdraw your consent, so that others know: {withdrawal(folder, run)}" for run in named]

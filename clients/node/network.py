@@ -6,12 +6,14 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from clients.node.house import read_node_toml
 from fl_core.errors import InputError
 
 MAX_PORT = 65535
 GATEWAY_PORT, SUPERNODE_PORT = 9093, 9094
+_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,31 @@ def read_network(config: dict[str, Any], folder: Path) -> Network:
         if values[name]:
             values[name] = str(folder / Path(values[name]).expanduser())
     return Network(**values)
+
+
+def check_address(url: str) -> str:
+    """Return the address of a SuperLink without a trailing slash.
+
+    Raises:
+        InputError: It is not ``https://HOST:PORT``; plain HTTP is for this machine only.
+    """
+    if not _names_superlink(url):
+        raise InputError(
+            f"{url!r} is no address of a SuperLink.",
+            fix="Use https://HOST:PORT; http:// is accepted for this machine only.",
+        )
+    return url.rstrip("/")
+
+
+def _names_superlink(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a bracket or a port that is none
+        return False
+    plain = parts.scheme == "http" and parts.hostname in _LOCAL
+    bare = parts.path in ("", "/") and not parts.query
+    return (parts.scheme == "https" or plain) and bool(parts.hostname) and port != 0 and bare
 
 
 def load_network(folder: Path) -> Network:

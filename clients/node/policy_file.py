@@ -12,6 +12,7 @@ from typing import Any
 
 from clients.node.policy import Policy
 from fl_core.errors import InputError
+from ledger.toml_file import toml_text
 
 _KEY = re.compile(r"""^\s*(?:"([^"]+)"|'([^']+)'|([\w-]+))\s*=""")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -101,6 +102,12 @@ def _place(file: str, text: str, key: str) -> str:
         if section == f"policy.{key}":
             return f"{file}, line {number}"
     return file
+
+
+def data_rule(policy: Policy, task: str, name: str) -> str:
+    """Return the line ``data`` of the section with which a task uses another data set, and every other task the one it has."""
+    pairs = dict(policy.data) | {task: name}
+    return f"data = {{ {', '.join(f'{toml_text(one)} = {toml_text(used)}' for one, used in pairs.items())} }}"
 
 
 def doubts(policy: Policy, *, now: int, known_tasks: frozenset[str], known_sets: frozenset[str]) -> list[str]:

@@ -83,7 +83,9 @@ def give(
 def withdraw(desk: Desk, run: Run) -> None:
     """Take consent back: no further round may use the holder's data. Models made so far stay as they are."""
     me = desk.account.address
-    desk.note("From now on rounds refuse your data. Models that were made with it stay; rewards stay yours.")
+    desk.note(
+        "Once it is taken back, rounds refuse your data. Models that were made with it stay; rewards stay yours."
+    )
     step = Step(
         f"withdraw consent to the run 0x{run.id.hex()}",
         f"{run.id.hex()}/withdraw/{_changes(desk, run.id, me)}",

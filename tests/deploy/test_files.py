@@ -207,6 +207,17 @@ def composed(name: str, beside: str | None = None, **environment: str) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("name", [*VARIABLES, "hospital-metrics.yaml"])
+def test_the_command_at_the_head_of_a_compose_file_is_the_pages(name):
+    def joined(text: str) -> str:
+        return " ".join(text.replace("\\\n", " ").split())
+
+    head = (COMPOSE / name).read_text().partition("\nname:")[0]
+    lines = re.findall(r"^#(   +\S.*)$", head, re.MULTILINE)
+    page = (ROOT / "docs" / "how-to" / "containers.md").read_text().replace("export ", "")
+    assert lines and joined("\n".join(lines)) in joined(page)
+
+
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_container_has_a_read_only_root_no_rights_and_a_user_of_the_images(name):
     for service, one in composed(name)["services"].items():

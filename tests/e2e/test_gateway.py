@@ -34,18 +34,19 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 SYSTEM_PYTHON = Path(f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}")
+SEPARATE = sys.platform.startswith("linux") and os.getuid() == 0 and SYSTEM_PYTHON.exists()
 NOBODY = (65534, 65534)
 WITHHELD = [2, "the holder's gateway withheld the reply"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mark() -> Iterator[str]:
     name = secrets.token_hex(8)
     yield name
     end_marked(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A work folder with a path short enough for Unix sockets, which another user may pass through."""
     with tempfile.TemporaryDirectory(prefix="suture-") as name:
@@ -58,7 +59,6 @@ class Site:
 
     def __init__(self, folder: Path, node: Path) -> None:
         self.folder, self.node = folder, node
-        self.separate = os.getuid() == 0 and SYSTEM_PYTHON.exists()
         self.config: dict[str, str] = {}
         places = folder / "places"
         places.mkdir()
@@ -68,7 +68,7 @@ class Site:
     def hospital(self) -> Hospital:
         door = self.folder / "n.sock"
         command = [sys.executable, "-P", "-m", "clients.cli", "serve", str(self.node), "--socket", str(door)]
-        if self.separate:
+        if SEPARATE:
             command += ["--glue-user", "nobody"]
         self.config |= {
             "door": f"unix:{door}",
@@ -98,7 +98,7 @@ class Site:
             config=self.config,
             helpers=[Helper(command=command, socket=door)],
             gateway=Gateway(command=gateway, public_key=self.node / "keys" / "supernode.pub"),
-            user=NOBODY if self.separate else None,
+            user=NOBODY if SEPARATE else None,
         )
 
     def reported(self) -> dict[str, dict[str, object]]:
@@ -115,7 +115,7 @@ class Site:
 def environment_of(folder: Path, mark: str, site: Site) -> dict[str, str]:
     """Flower's programs on an interpreter that another user can reach; ours may lie in a home folder."""
     values = {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(flwr.__file__).parents[1]}", MARK: mark}
-    if site.separate:
+    if SEPARATE:
         programs = folder / "programs"
         programs.mkdir()
         for name in ("flower-supernode", "flower-superexec", "flwr-clientapp", "flwr-serverapp"):
@@ -146,9 +146,9 @@ def co_signed(run: Path, bundle: bytes) -> None:
         nodes.close()
 
 
-def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_does_not_come_in(
-    folder, mark
-):
+@pytest.fixture(scope="module")
+def attacked(folder: Path, mark: str) -> Site:
+    """A site after a run of an accepted bundle that is hostile, and of one that was not accepted; made once."""
     app = hostile_app.write(folder / "hostile")
     bundle = build_bundle(app).sha256
     run = found(folder / "run", rounds=1, bundle=bundle.hex())
@@ -156,7 +156,6 @@ def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_
     for path in (run, run / "nodes"):
         path.chmod(0o711)
     site = Site(folder, next(p for p in sorted((run / "nodes").iterdir())))
-    rows = (site.node / "data" / "records.csv").read_bytes()[:4096]
     for path in (folder / "d", folder / "d" / "flower"):
         path.mkdir(mode=0o711)
     environment = environment_of(folder, mark, site)
@@ -166,32 +165,44 @@ def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out_and_another_one_
         other = hostile_app.write(folder / "other" / "hostile", attacks=("rows",), note="another")
         assert deployment.run(other, {"report": str(site.report) + "-2"}, timeout_s=patient(600.0)).succeeded
     assert marked(mark) == set()
+    return site
 
-    replies = site.reported()
+
+def test_an_accepted_bundle_that_turns_hostile_gets_nothing_out(attacked: Site) -> None:
+    replies, rows = attacked.reported(), (attacked.node / "data" / "records.csv").read_bytes()[:4096]
     assert set(replies) == set(hostile_app.ATTACKS), "no attack wedged the SuperNode"
     for attack in ("rows", "metrics", "config", "names", "keystore", "gateway", "shadow"):
         assert (replies[attack]["error"], replies[attack]["content"]) == (WITHHELD, ""), attack
-        assert site.noted(attack)[0]["rows"] == len(rows), "the code ran, and had the rows"
+        assert attacked.noted(attack)[0]["rows"] == len(rows), "the code ran, and had the rows"
     assert replies["error"]["error"] == [2, "the app failed at the holder; the holder's log says how"]
     assert replies["twice"]["error"] == [2, "the app failed at the holder; the holder's log says how"]
-    arrived = site.report.read_text()
+    arrived = attacked.report.read_text()
     assert rows[:30].decode() not in arrived and rows.hex()[:60] not in arrived
 
-    assert {note["status"] for note in site.noted("call")} <= {400, 403}
-    [shadow] = site.noted("shadowed")
+    assert {note["status"] for note in attacked.noted("call")} <= {400, 403}
+    [shadow] = attacked.noted("shadowed")
     assert "apps" in str(shadow["file"]), (
         "in its own process the bundle's package comes first; nobody else imports it"
     )
-    assert len(site.logged("reply-withheld")) == 7
-    second = [e for e in site.logged("call-refused") if e["call"] == "push-messages"]
+    assert len(attacked.logged("reply-withheld")) == 7
+    second = [e for e in attacked.logged("call-refused") if e["call"] == "push-messages"]
     assert [e["reason"] for e in second] == [NOT_OPEN], "the second of two"
-    if site.separate:
-        assert site.noted("keystore refused") and not site.noted("keystore read")
-        told = f"the training code reached for what is the node's: 'open {site.node / 'keys' / 'passphrase'}'"
-        assert sum(told in log.read_text() for log in (folder / "d").rglob("*.log")) == 1, (
-            "and logged, by the node"
-        )
 
-    [refused] = (json.loads(line) for line in Path(f"{site.report}-2").read_text().splitlines())
+
+@pytest.mark.skipif(
+    not SEPARATE,
+    reason=f"needs root and {SYSTEM_PYTHON}: as the node's own user the training code can read its keys",
+)
+def test_it_cannot_read_the_keys_and_that_it_tried_is_logged_by_the_node(
+    attacked: Site, folder: Path
+) -> None:
+    assert attacked.noted("keystore refused") and not attacked.noted("keystore read")
+    passphrase = attacked.node / "keys" / "passphrase"
+    told = f"the training code reached for what is the node's: 'open {passphrase}'"
+    assert sum(told in log.read_text() for log in (folder / "d").rglob("*.log")) == 1
+
+
+def test_another_bundle_does_not_come_in(attacked: Site) -> None:
+    [refused] = (json.loads(line) for line in Path(f"{attacked.report}-2").read_text().splitlines())
     assert refused["error"] == [7, "the holder refuses this bundle"]
-    assert len(site.logged("bundle-refused")) == 1
+    assert len(attacked.logged("bundle-refused")) == 1

@@ -232,7 +232,9 @@ def test_a_run_is_created_consented_to_and_closed_after_its_delay(office: Office
     assert listed["consented"] is True and listed["title"] == "Heart disease across hospitals"
     assert "was given already" in terminal.refused("suture-node", "consent", "give", node, "--yes", code=4)
     terminal.sent("suture-node", "consent", "withdraw", node)
-    assert "was not given" in terminal.refused("suture-node", "consent", "withdraw", node, "--yes", code=4)
+    again = terminal.run("suture-node", "consent", "withdraw", node, "--yes")
+    assert again.code == 4 and "was not given" in again.err
+    assert "From now on" not in again.err and "Once it is taken back, rounds refuse" in again.err
     terminal.sent("suture-node", "consent", "give", node)  # the document is at hand now
     audit = terminal.done("suture-audit", "consents", office.ledger, "--run", run)
     assert [change["given"] for change in audit["changes"]] == [True, False, True]

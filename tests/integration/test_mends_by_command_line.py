@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from pathlib import Path
+
+import pytest
 
 from tests.simulators.office import Office, with_member, with_run
+from tests.simulators.records import own_records
 
 
 def test_a_folder_without_the_registered_keys_is_mended_by_the_command_that_the_doctor_prints(
@@ -45,6 +49,46 @@ def test_records_that_were_changed_after_the_consent_are_found_and_mended_by_wha
     program, *words = shlex.split(mend.split("(")[1].split(")")[0])
     assert program == "suture-node" and "consent withdraw" in mend
     terminal.done(program, *words)
+    assert told() == []
+    terminal.sent("suture-node", "consent", "give", node, "--terms", terms)
+    assert told() == []
+
+
+@pytest.mark.parametrize("another", [False, True], ids=["nothing else", "another data set"])
+def test_a_node_whose_records_were_erased_has_data_again_by_what_erase_and_doctor_print(
+    embedded_office: Office, another: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, node, config = (
+        embedded_office.terminal,
+        embedded_office.node("birch"),
+        Path("nodes/birch/node.toml"),
+    )
+    monkeypatch.chdir(embedded_office.folder)
+    Path("FILE.csv").write_bytes(own_records())
+    with_member(embedded_office, "birch")
+    _, terms = with_run(embedded_office)
+    terminal.sent("suture-node", "consent", "give", node, "--terms", terms)
+    if another:
+        terminal.done("suture-node", "data", "add", node, "cardiology", "--records", "FILE.csv")
+    erased = terminal.run("suture-node", "data", "erase", node, "records", "--yes")
+    (withdraw,) = [line for line in erased.out.splitlines() if line.startswith("Withdraw your consent")]
+
+    def told() -> list[str]:
+        looked = terminal.run("suture-node", "doctor", node, "--only", "data", "--json")
+        return [one["mend"] for one in looked.json["findings"] if one["grade"] == "failure"]
+
+    missing, consent = told()
+    assert not consent.startswith("Bring the file back") and withdraw.split(": ")[1] in consent
+    *commands, rule = missing.split("; then ")
+    assert len(commands) == (0 if another else 1)
+    for command in (*commands, withdraw.split(": ")[1]):
+        program, *words = shlex.split(command)
+        terminal.done(program, *words)
+    assert rule.startswith(f"{config.resolve()} needs in [policy], in place of the line data: ")
+    lines = config.read_text().splitlines(keepends=True)
+    (place,) = [n for n, line in enumerate(lines) if line.startswith("data = ")]
+    lines[place] = rule.split(": ", 1)[1] + "\n"
+    config.write_text("".join(lines))
     assert told() == []
     terminal.sent("suture-node", "consent", "give", node, "--terms", terms)
     assert told() == []

@@ -5,20 +5,23 @@ from __future__ import annotations
 import shlex
 import sqlite3
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 from clients.node.accepted import accepted_terms
-from clients.node.data_sets import Stored, check, stored
+from clients.node.data_sets import DEFAULT, Stored, check, erased, stored
 from clients.node.doctor.patient import Finding, Patient, failure, ok, warning
-from clients.node.doctor.pledge_check import changed_since, pledged
+from clients.node.doctor.pledge_check import changed_since
 from clients.node.house import load_name, load_policy, open_account, open_transport
 from clients.node.key_files import passphrase_file
 from clients.node.logbook import account_of, torn_words
 from clients.node.logbook_check import look_at_logbook
+from clients.node.pledges import pledged
 from clients.node.policy import Policy
-from clients.node.policy_file import doubts
+from clients.node.policy_file import data_rule, doubts
+from clients.node.signed_manifest import NAME
 from clients.training.tasks import check_data as try_reader
 from clients.training.tasks import task_names
 from fl_core.errors import SutureError
@@ -97,18 +100,18 @@ def check_data(patient: Patient) -> list[Finding]:
     """Check that the data sets which the policy names are there, are what was committed to, and can be read by their tasks."""
     try:
         policy, sets = load_policy(patient.folder), {one.name: one for one in stored(patient.folder)}
-        holder = load_name(patient.folder)
+        holder, gone = load_name(patient.folder), erased(patient.folder)
     except SutureError as error:
         return [failure(error.message, error.fix or "See the check of the policy.")]
     found: list[Finding] = []
-    pledges, here = pledged(patient), set()
+    pledges, here = pledged(patient.folder), set()
     for task in policy.tasks:
         name = policy.data_set(task)
         if name not in sets:
             found.append(
                 failure(
                     f"The task {task!r} uses the data set {name!r}, which is not here.",
-                    f"suture-node data add {shlex.quote(str(patient.folder))} {shlex.quote(name)} --records FILE.csv --task {shlex.quote(task)}",
+                    _replace(patient, policy, task, sets),
                 )
             )
             continue
@@ -116,8 +119,27 @@ def check_data(patient: Patient) -> list[Finding]:
         found.append(finding)
         here.add(commitment)
     if b"" not in here:  # what cannot be read is told already
-        found += changed_since(patient, pledges, here)
+        found += changed_since(patient, pledges, here, gone)
     return found or [warning("No task may use any data.", "See tasks in [policy].")]
+
+
+def _replace(patient: Patient, policy: Policy, task: str, sets: Mapping[str, Stored]) -> str:
+    """Return how a task gets data again: a file under the name in the policy or, if no new data set can have that name, under another."""
+    name, folder = policy.data_set(task), shlex.quote(str(patient.folder))
+
+    def add(new: str) -> str:
+        return f"suture-node data add {folder} {new} --records FILE.csv --task {shlex.quote(task)}"
+
+    def use(new: str) -> str:
+        return f"{patient.folder / 'node.toml'} needs in [policy], in place of the line data: {data_rule(policy, task, new)}"
+
+    if name != DEFAULT and NAME.fullmatch(name):
+        return add(name)
+    others = [one.name for one in sets.values() if one.manifest is not None and one.manifest.task == task]
+    if others:
+        return use(others[0])
+    free = next(one for n in count(2) if (one := f"{DEFAULT}-{n}") not in sets)
+    return f"{add(free)}; then {use(free)}"
 
 
 def _look_at(

@@ -16,8 +16,9 @@ from packaging.requirements import Requirement
 from clients.node.doctor.patient import DISTRIBUTION, Finding, Patient, failure, ok, warning
 from clients.node.house import ledger_at_hand
 from fl_core.errors import SutureError
-from ledger.address import LedgerAddress, open_ledger
+from ledger.address import LedgerAddress, OpenLedger, open_ledger
 from ledger.chain.http import shown
+from ledger.records import Head
 from suture_fl.start import PACKAGES
 from suture_fl.unreachable import why
 
@@ -80,29 +81,11 @@ def check_names(patient: Patient) -> list[Finding]:
 
 
 def check_clock(patient: Patient) -> list[Finding]:
-    """Compare the clock with the ledger's newest block and, where it is known, with the coordinator's."""
+    """Compare the clock with the ledger's and, where it is known, with the coordinator's."""
     found: list[Finding] = []
     ledger = _quiet(lambda: ledger_at_hand(patient.folder))
     if isinstance(ledger, LedgerAddress):
-        stamp = _newest(ledger)
-        if stamp is None:
-            found.append(
-                warning("The ledger does not tell its newest block.", "See the check of the ledger.")
-            )
-        elif stamp > patient.now + MOST_SKEW_S:
-            found.append(
-                failure(
-                    f"This clock is behind: the ledger's newest block is {stamp - patient.now} s in the future. "
-                    "Deadlines of rounds are judged by it.",
-                    "Set the clock: timedatectl set-ntp true",
-                )
-            )
-        elif stamp > patient.now + SLACK_S:
-            found.append(
-                warning(f"The newest block is {stamp - patient.now} s in the future.", "Look at NTP.")
-            )
-        else:
-            found.append(ok(f"The ledger's newest block is {max(0, patient.now - stamp)} s old."))
+        found.append(_compare_blocks(patient.now, ledger))
     relay = _quiet(lambda: patient.network.relay)
     if isinstance(relay, str) and relay.startswith(("https://", "http://")):
         found.append(_compare_date(patient, relay))
@@ -111,17 +94,46 @@ def check_clock(patient: Patient) -> list[Finding]:
     ]
 
 
-def _newest(ledger: LedgerAddress) -> int | None:
+def _compare_blocks(now: int, ledger: LedgerAddress) -> Finding:
+    """Compare with the newest block, as far as its time is that of a clock."""
     try:
         opened = open_ledger(ledger)
+        try:
+            newest = opened.connection.head()
+            told = newest.timestamp if ledger.path is None else _clock_of_writer(opened, newest, now)
+        finally:
+            opened.close()
     except (SutureError, OSError):
-        return None
-    try:
-        return opened.connection.head().timestamp
-    except SutureError:
-        return None
-    finally:
-        opened.close()
+        return warning("The ledger does not tell its newest block.", "See the check of the ledger.")
+    if told > now + MOST_SKEW_S:
+        return failure(
+            f"This clock is behind: a block of the ledger was made {told - now} s in the future. "
+            "Deadlines of rounds are judged by it.",
+            "Set the clock: timedatectl set-ntp true",
+        )
+    if told > now + SLACK_S:
+        return warning(f"A block of the ledger was made {told - now} s in the future.", "Look at NTP.")
+    if newest.timestamp > now + SLACK_S:
+        return ok(
+            f"Nothing tells that the clock is wrong. The ledger's newest block is dated {newest.timestamp - now} s ahead of it, since "
+            "blocks of an embedded chain are a second apart also where many are made within one."
+        )
+    return ok(f"The ledger's newest block is {max(0, now - newest.timestamp)} s old.")
+
+
+def _clock_of_writer(opened: OpenLedger, newest: Head, now: int) -> int:
+    """Return the newest time at which a block of an embedded chain is known to have been made; one that is not after ``now`` may not be the newest.
+
+    A block's time is its writer's clock, or a second after the block before where that is later (:mod:`ledger.chain.embedded.evm`).
+    So only one that is more than a second after the block before, and block 0, tell the clock.
+    """
+    number, made = newest.number, newest.timestamp
+    while number > 0 and made > now:
+        before = opened.connection.block_time(number - 1)
+        if before is None or made > before + 1:
+            break
+        number, made = number - 1, before
+    return made
 
 
 def _compare_date(patient: Patient, url: str) -> Finding:

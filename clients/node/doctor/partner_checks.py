@@ -18,7 +18,8 @@ from clients.node.house import (
 )
 from clients.node.ledger_access import board_at_hand
 from clients.node.logbook import account_of
-from fl_core.errors import SutureError
+from clients.node.network import check_address
+from fl_core.errors import InputError, SutureError
 from fl_core.protocol.setup import transport_key_digest
 from ledger.address import LedgerAddress, exposed, open_ledger
 from ledger.errors import WrongChain
@@ -211,9 +212,7 @@ def check_partners(patient: Patient) -> list[Finding]:
         return [failure(error.message, error.fix)]
     found = []
     if network.superlink:
-        scheme, _, place = network.superlink_url.partition("://")
-        host, _, port = place.rstrip("/").rpartition(":")
-        found.append(_reach(patient, "SuperLink", host.strip("[]"), port, tls=scheme != "http"))
+        found.append(_superlink(patient, network.superlink_url))
     else:
         found.append(_unnamed(patient, "SuperLink", "superlink", "federation.example.org:9092"))
     if network.relay:
@@ -227,6 +226,15 @@ def check_partners(patient: Patient) -> list[Finding]:
     else:
         found.append(_unnamed(patient, "relay", "relay", "https://federation.example.org:9443"))
     return found
+
+
+def _superlink(patient: Patient, url: str) -> Finding:
+    try:
+        scheme, _, place = check_address(url).partition("://")
+    except InputError as error:
+        return failure(f"[network] of node.toml: {error.message}", error.fix)
+    host, _, port = place.rpartition(":")
+    return _reach(patient, "SuperLink", host.strip("[]"), port, tls=scheme != "http")
 
 
 _EXAMPLES = {

@@ -164,6 +164,11 @@ def test_a_data_set_is_added_used_proven_and_erased(folder):
     listed = json.loads(run("data", "list", folder, "--json").output)
     assert [row["name"] for row in listed["data_sets"]] == ["records", "cardiology"]
     assert listed["data_sets"][0]["tasks"] == ["heart-disease"]
+    config = folder / "node.toml"
+    config.write_text(config.read_text().replace("data = []", 'data = { "lungs" = "scans" }'))
+    to_use = run("data", "add", folder, "surgery", "--records", source).output
+    rule = 'data = { "lungs" = "scans", "heart-disease" = "surgery" }'
+    assert to_use.endswith(f"write into [policy] of {config}, in place of the line data: {rule}\n")
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert "Stays" in run("data", "erase", folder, "cardiology", "--dry-run").output
@@ -180,14 +185,18 @@ def test_erasing_warns_of_runs_that_the_holder_consented_to(folder):
     store_terms(folder, TERMS)
     said = run("data", "erase", folder, "records", "--dry-run").output
     assert f"Warning: you consented to runs that use it: {TERMS.title}" in said
+    assert f"which are: suture-node consent list {folder}\n" in said  # no ledger says it here
 
 
-def test_a_name_that_is_taken_is_told_apart_from_one_that_cannot_be(folder):
+def test_a_name_that_is_taken_is_told_apart_from_one_that_is_reserved_and_one_that_cannot_be(folder):
     source = folder.parent / "own.csv"
     source.write_bytes(own_records())
     run("data", "add", folder, "cardiology", "--records", source)
-    for name in ("cardiology", "records"):
-        assert "is there already" in refused("data", "add", folder, name, "--records", source).message
+    assert "is there already" in refused("data", "add", folder, "cardiology", "--records", source).message
+    for _ in range(2):
+        said = refused("data", "add", folder, "records", "--records", source).message
+        assert "'records' is reserved for the data set that the node was made with" in said
+        CliRunner().invoke(cli, ["data", "erase", str(folder), "records", "--yes"])
     assert "small letters" in refused("data", "add", folder, "../Up", "--records", source).fix
 
 
@@ -246,8 +255,13 @@ def test_an_unknown_data_set_and_kind_are_named_with_what_there_is(folder):
 
 def test_an_empty_logbook_is_whole_and_a_broken_one_is_not(folder):
     assert "0 entries, whole" in run("log", "verify", folder).output
+    assert run("log", "show", folder).output == "Nothing left the house yet.\n"
+    assert json.loads(run("log", "show", folder, "--json").output) == {"entries": [], "left_out": 0}
     run("data", "erase", folder, "records", "--yes")
     assert "1 entries, whole" in run("log", "verify", folder).output
+    assert "left the house yet" not in run("log", "show", folder).output
+    said = run("log", "show", folder, "--kind", "frame").output
+    assert said == "There is no entry of the kind frame.\n"
     path = folder / "logbook.jsonl"
     path.write_bytes(path.read_bytes().replace(b"erasure", b"mended"))
     said = run("log", "verify", folder, code=0).output  # a lone last line has nothing after it that binds it

@@ -18,7 +18,8 @@ from clients.gateway.gateway import MAX_REQUEST, Gateway
 from clients.gateway.ports import SuperLinkError
 from clients.gateway.questions import Questions
 from clients.gateway.server import AT_A_TIME, server
-from clients.gateway.superlink import HttpSuperLink, check_address, node_key
+from clients.gateway.superlink import HttpSuperLink, node_key
+from clients.node.network import check_address
 from coordinator.engines.ports import reserve
 from fl_core.errors import InputError
 from suture_fl.alive import NoAnswer, check_alive
@@ -106,6 +107,9 @@ def test_the_superlink_is_called_over_tls_with_the_nodes_key_and_bounded_answers
         "https://h/path",
         "ftp://h",
         "https://h?x=1",
+        "https://h:port",
+        "https://h:0",
+        "https://[h",
     ],
 )
 def test_a_superlink_is_named_by_an_https_address(url):

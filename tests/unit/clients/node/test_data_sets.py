@@ -110,7 +110,7 @@ def test_the_tasks_own_check_comes_before_anything_is_kept(folder):
 
 @pytest.mark.parametrize("name", ["records", "Big", "", "../x", "a b", "a" * 64])
 def test_names_that_are_taken_or_strange_are_refused(folder, name):
-    with pytest.raises(InputError, match=r"cannot be the name|is there already"):
+    with pytest.raises(InputError, match=r"cannot be the name|is reserved"):
         add(folder, name, folder, task="t", account=ACCOUNT, copy=True, now=1, random=SystemRandomSource(),
             check_rows=lambda path: None)  # fmt: skip
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -24,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from clients.cli import cli
+from clients.node.doctor import machine_checks
 from clients.node.doctor.partner_checks import is_open
 from clients.node.doctor.patient import Grade, Machine, Patient
 from clients.node.doctor.table import CHECKS, chosen, examine, worst
@@ -32,7 +34,9 @@ from clients.node.new_house import create_house
 from clients.node.policy import Policy
 from fl_core.errors import InputError
 from fl_core.randomness import SystemRandomSource
+from ledger.address import LedgerAddress
 from ledger.logbook import Kind
+from ledger.records import Head
 from suture_fl.unreachable import why
 from tests.architecture.sources import ROOT
 from tests.simulators.records import own_records
@@ -177,7 +181,13 @@ def test_data_that_is_missing_or_chosen_but_not_there_is_a_failure(folder):
     config = folder / "node.toml"
     text = config.read_text()
     config.write_text(text.replace("data = []", 'data = { "heart-disease" = "other" }'))
-    the_one(look(folder, "data"), Grade.FAILURE, "'other', which is not here")
+    add = f"suture-node data add {folder} {{}} --records FILE.csv --task heart-disease"
+    ((_, said),) = look(folder, "data")
+    assert said.endswith(f"'other', which is not here. {add.format('other')}")
+    config.write_text(text.replace("data = []", 'data = { "lungs" = "scans", "heart-disease" = "Other" }'))
+    ((_, said),) = look(folder, "data")  # a name that no data set can have
+    rule = 'data = { "lungs" = "scans", "heart-disease" = "records-2" }'
+    assert f"{add.format('records-2')}; then {config} needs in [policy]" in said and said.endswith(rule)
     config.write_text(text)
     (folder / "keys" / "data-salt").unlink()
     the_one(look(folder, "data"), Grade.FAILURE, "data-salt cannot be read")
@@ -243,6 +253,37 @@ def test_a_node_without_a_ledger_is_warned_and_a_ledger_that_is_not_there_is_a_f
         file.write(section)
     the_one(look(folder, "ledger"), Grade.FAILURE, "no chain")
     the_one(look(folder, "clock"), Grade.WARNING, "does not tell its newest block")
+
+
+def in_a_row(first: int, last: int) -> list[int]:
+    return list(range(first, last + 1))
+
+
+@pytest.mark.parametrize(
+    ("chain", "blocks", "grade", "said"),
+    [
+        pytest.param("embedded:c", [-90, *in_a_row(-20, 3600)], Grade.OK, "dated 3600 s ahead", id="many blocks in a row"),
+        pytest.param("embedded:c", [-90, -7], Grade.OK, "newest block is 7 s old", id="nothing"),
+        pytest.param("embedded:c", [-90, 0, *in_a_row(2, 90)], Grade.OK, "dated 90 s ahead", id="clocks that are the same"),
+        pytest.param("embedded:c", [-90, *in_a_row(20, 90)], Grade.WARNING, "made 20 s in the future", id="embedded, a little"),
+        pytest.param("embedded:c", [-90, *in_a_row(61, 99)], Grade.FAILURE, "behind: a block of the ledger was made 61 s in", id="embedded, a lot"),
+        pytest.param("embedded:c", [-90, 200, 201, 300, 301], Grade.FAILURE, "made 300 s in", id="embedded, the newest that tells"),
+        pytest.param("embedded:c", in_a_row(86_400, 86_410), Grade.FAILURE, "made 86400 s in", id="embedded, since block 0"),
+        pytest.param("https://node", in_a_row(-90, 20), Grade.WARNING, "made 20 s in the future", id="a node, a little"),
+        pytest.param("https://node", in_a_row(-90, 61), Grade.FAILURE, "made 61 s in the future", id="a node, a lot"),
+    ],
+)  # fmt: skip
+def test_a_clock_behind_the_ledgers_is_found_and_none_is_blamed_for_blocks_in_a_row(
+    folder, monkeypatch, chain, blocks, grade, said
+):
+    newest = Head(number=len(blocks) - 1, hash=bytes(32), timestamp=NOW + blocks[-1])
+    connection = SimpleNamespace(head=lambda: newest, block_time=lambda number: NOW + blocks[number])
+    opened = SimpleNamespace(connection=connection, close=lambda: None)
+    monkeypatch.setattr(machine_checks, "open_ledger", lambda ledger: opened)
+    address = LedgerAddress(chain=chain, chain_id=5, contract="11" * 20)
+    monkeypatch.setattr(machine_checks, "ledger_at_hand", lambda folder: address)
+    ((found, text),) = look(folder, "clock")
+    assert found is grade and said in text
 
 
 @pytest.mark.network
@@ -494,6 +535,8 @@ def test_a_partner_without_tls_is_a_warning_and_one_that_is_not_there_a_failure(
         free = closed.getsockname()[1]
     the_one(partners(folder, f'superlink = "127.0.0.1:{free}"'), Grade.FAILURE, "cannot be reached")
     the_one(partners(folder, 'superlink = "nonsense"'), Grade.FAILURE, "is not host:port")
+    for nonsense in ("ftp://127.0.0.1:1", "https://[h"):  # serve and gateway take it no better
+        the_one(partners(folder, f'superlink = "{nonsense}"'), Grade.FAILURE, "no address of a SuperLink")
     the_one(partners(folder, "port = 3"), Grade.FAILURE, "[network]")
 
 

@@ -119,7 +119,7 @@ def test_a_node_that_is_not_root_names_a_glue_user_of_whose_group_it_is_a_member
 
 SERVE = """
 import os, sys
-import clients.cli.house_processes, clients.cli.serve, clients.node.network, clients.node.separation
+import clients.cli.home, clients.cli.house_processes, clients.cli.serve, clients.node.network, clients.node.separation
 import suture_fl.json_log, suture_fl.processes
 from clients.cli import main
 os.setgroups([int(sys.argv.pop(1))])
@@ -148,6 +148,25 @@ def test_serve_with_a_superlink_starts_nothing_before_it_is_said_as_whom_the_tra
     refused = CliRunner().invoke(cli, [*command, *words])
     assert isinstance(refused.exception, InputError)
     assert said in refused.exception.message and fix in refused.exception.fix
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "ftp://127.0.0.1:1", "superlink.example.org:9092"])
+def test_serve_with_a_superlink_starts_nothing_where_the_gateway_would_only_end_again_and_again(
+    tmp_path, url
+):
+    folder = tmp_path / "node"
+    policy = Policy(tasks=("heart-disease",))
+    create_house(folder, "Alder", b"age\n1\n", policy, random=SystemRandomSource(), scrypt_cost=2)
+    before = sorted(tmp_path.rglob("*"))
+    command = ["serve", str(folder), "--socket", str(tmp_path / "s"), "--superlink", url, "--same-user"]
+    refused = CliRunner().invoke(cli, command).exception
+    assert isinstance(refused, InputError)
+    if url.startswith("https://"):
+        assert "names no ledger" in refused.message
+        assert refused.fix.endswith(f"suture-node join {folder} ledger.toml")
+    else:
+        assert refused.message == f"{url!r} is no address of a SuperLink." and "https://HOST" in refused.fix
     assert sorted(tmp_path.rglob("*")) == before
 
 
