@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from suture_fl.plain_text import one_line
 from suture_fl.processes import descendants, ended_children, kill_family, send_to_groups
 
 PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
@@ -32,6 +33,8 @@ LOOKS, LOOK_S = 20, 0.001
 """How often, and after how many seconds, it is looked whether the line at a log's end is whole before the log is cut."""
 TELL_S = 3600.0
 """Seconds before it is told again that a log is not kept short."""
+LAST_LINE = 2000
+"""Most bytes that are told of a log's last line."""
 END_S = 10.0
 """Seconds that a child has to end after SIGTERM."""
 
@@ -47,6 +50,7 @@ class Child:
         log: File that its output is appended to; of what is too long the newest part is kept beside it.
         user: User and group number that it runs as; None is our own. Needs root and ``setpriv``.
         longest_pause: Most seconds before it is started again.
+        quoted: Whether the last line of its log is told when it ends. Not of one that can hold records of people: its path is all that is told.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Child:
     log: Path
     user: tuple[int, int] | None = None
     longest_pause: float = MAX_PAUSE_S
+    quoted: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     _started: float = 0.0
     _next: float = 0.0
@@ -87,7 +92,9 @@ class Child:
                 return
             self.kill()
             self._process = None
-            self._start_later(now, say, f"ended with status {status}")
+            line = last_line(self.log) if self.quoted else ""
+            where = f". Its log {self.log} ends: {line}" if line else f". Its log is {self.log}"
+            self._start_later(now, say, f"ended with status {status}", where)
         if now >= self._next:
             try:
                 self.start(now)
@@ -96,11 +103,11 @@ class Child:
                     raise
                 self._start_later(now, say, f"does not start ({error})")
 
-    def _start_later(self, now: float, say: Callable[[str], None], why: str) -> None:
+    def _start_later(self, now: float, say: Callable[[str], None], why: str, where: str = "") -> None:
         stable = now - self._started > STABLE_S
         self._pause = PAUSE_S if stable else min(2 * self._pause, self.longest_pause)
         self._next = now + self._pause
-        say(f"{self.name} {why}; it is started again in {self._pause:.0f} s")
+        say(f"{self.name} {why}; it is started again in {self._pause:.0f} s{where}")
 
     def _keep_log_short(self, now: float, say: Callable[[str], None]) -> None:
         """Bound the log. Whoever writes it is not trusted, and neither is the disk: no log ends who looks after the child, or fills what that one logs."""
@@ -184,6 +191,18 @@ def _keep(log: io.FileIO, older: Path, limit: int) -> None:
         while limit > 0 and (piece := log.read(min(limit, _PIECE))):
             kept.write(piece)
             limit -= len(piece)
+
+
+def last_line(log: Path) -> str:
+    """Return a log's last line that is not empty, at most :data:`LAST_LINE` bytes of it; empty where there is none. No link is followed and no pipe waited for."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(log, flags), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_LINE))
+            lines = file.read(LAST_LINE).decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    return next((one_line(line) for line in reversed(lines) if line.strip()), "")
 
 
 def _older(log: Path) -> Path:

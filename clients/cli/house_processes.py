@@ -81,7 +81,7 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
     for name in ("gateway", "supernode"):
         (logs / f"{name}.log").touch(PRIVATE)
     return [
-        Child(name="gateway", command=gateway, environment=own, log=logs / "gateway.log"),
+        Child(name="gateway", command=gateway, environment=own, log=logs / "gateway.log", quoted=True),
         Child(
             name="SuperNode",
             command=supernode,

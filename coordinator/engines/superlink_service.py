@@ -122,6 +122,7 @@ def children(superlink: SuperLink) -> list[Child]:
             environment=environment,
             log=superlink.logs / f"{name}.log",
             longest_pause=LONGEST_PAUSE_S,
+            quoted=name == FRONT,  # the others' logs are Flower's and the app's words
         )
         for name, command in commands.items()
     ]

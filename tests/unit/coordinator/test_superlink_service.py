@@ -51,6 +51,7 @@ def test_what_dies_is_started_again_although_the_clock_is_set_back(tmp_path, mon
     authority = make_certificates(tmp_path / "c", ["127.0.0.1"], now=datetime.datetime.now(datetime.UTC))
     one = SuperLink(folder=tmp_path / "s", certificates=authority, inner=1, port=2)
     one.prepare(SystemRandomSource())
+    assert [child.name for child in superlink_service.children(one) if child.quoted] == ["superlink-front"]
     log = tmp_path / "log"
     kept = superlink_service.children(one)
     assert [one.longest_pause + HEARTBEAT_AGE_S + NEXT_TRY_S < GIVEN_UP_S for one in kept] == [True] * 3

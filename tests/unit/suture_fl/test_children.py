@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from suture_fl.children import Child, bound_log, end_all
+from suture_fl.children import Child, bound_log, end_all, last_line
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups")
 
@@ -50,6 +50,39 @@ def test_a_child_that_dies_is_started_again_after_a_pause_that_doubles_up_to_its
         now += toy._pause
     assert pauses == [2.0, 4.0, 5.0]
     assert len(said) == 3 and "status 3" in said[0]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_why_a_child_ended_is_told_by_its_logs_last_line_or_where_that_may_hold_records_by_its_path(
+    tmp_path, quoted
+):
+    said: list[str] = []
+    toy = child(tmp_path, "import sys; sys.exit('a long story\\nerror: \\x1b[8mno ledger. Join one.\\n')")
+    toy.quoted = quoted
+    toy.tend(1000.0, said.append)
+    assert toy.wait(120.0)
+    toy.tend(1000.0, said.append)
+    again = "toy ended with status 1; it is started again in 2 s"
+    told = (
+        f"Its log {toy.log} ends: error: \\x1b[8mno ledger. Join one." if quoted else f"Its log is {toy.log}"
+    )
+    assert said == [f"{again}. {told}"]
+
+
+def test_the_last_line_of_a_log_that_is_long_empty_away_a_link_or_a_pipe(tmp_path):
+    log = tmp_path / "log"
+    assert last_line(log) == ""
+    for written, line in (
+        (b"", ""),
+        (b"\n \n", ""),
+        (b"one\ntwo\xff\n\n", "two\ufffd"),
+        (b"\n" + b"x" * 3000, "x" * 2000),
+    ):
+        log.write_bytes(written)
+        assert last_line(log) == line
+    (tmp_path / "link").symlink_to(log)
+    os.mkfifo(tmp_path / "pipe")
+    assert last_line(tmp_path / "link") == last_line(tmp_path / "pipe") == ""
 
 
 def test_a_child_that_ran_long_is_started_again_soon(tmp_path):

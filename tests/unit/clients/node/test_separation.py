@@ -153,8 +153,9 @@ def test_serve_with_a_superlink_starts_nothing_before_it_is_said_as_whom_the_tra
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:1", "ftp://127.0.0.1:1", "superlink.example.org:9092"])
 def test_serve_with_a_superlink_starts_nothing_where_the_gateway_would_only_end_again_and_again(
-    tmp_path, url
+    tmp_path, url, monkeypatch
 ):
+    monkeypatch.setattr("clients.cli.serve._serve", lambda *arguments: pytest.fail("it serves"))
     folder = tmp_path / "node"
     policy = Policy(tasks=("heart-disease",))
     create_house(folder, "Alder", b"age\n1\n", policy, random=SystemRandomSource(), scrypt_cost=2)
@@ -208,7 +209,10 @@ def test_only_root_runs_the_supernode_as_another_user(user):
 @pytest.mark.parametrize("user", [None, (GLUE, GLUE)])
 def test_a_supernode_of_the_nodes_own_user_is_warned_of_with_the_fix(user, tmp_path, caplog):
     how = {"superlink": "https://s:1", "certificates": None, "gateway_port": 1, "supernode_port": 2}
-    children(tmp_path, tmp_path / "s", Outside(**how, user=user))
+    kept = children(tmp_path, tmp_path / "s", Outside(**how, user=user))
+    assert [child.name for child in kept if child.quoted] == ["gateway"], (
+        "the SuperNode's log can hold records"
+    )
     said = [record.getMessage() for record in caplog.records]
     if user is not None:
         assert said == []
