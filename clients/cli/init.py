@@ -127,19 +127,23 @@ def _made(
     scrypt_cost: int,
 ) -> House:
     """Make a node's folder and open it."""
-    from clients.node.config import FILE, PRIVATE
     from clients.node.house import open_house
     from clients.node.key_files import given_passphrase
     from clients.node.new_house import create_house
     from clients.node.policy import Policy
-    from clients.node.template import follow_ledger, node_toml
-    from ledger.files import write_atomically
+    from clients.node.template import node_toml
 
-    passphrase, policy = given_passphrase(), Policy(tasks=tasks)
-    create_house(folder, name, records, policy, random=random, scrypt_cost=scrypt_cost, passphrase=passphrase)
-    write_atomically(folder / FILE, node_toml(name, policy), PRIVATE)
-    if ledger is not None:
-        follow_ledger(folder, ledger)
+    policy = Policy(tasks=tasks)
+    create_house(
+        folder,
+        name,
+        records,
+        policy,
+        random=random,
+        scrypt_cost=scrypt_cost,
+        passphrase=given_passphrase(),
+        config=node_toml(name, policy, ledger),
+    )
     return open_house(folder)
 
 

@@ -1,6 +1,6 @@
 """Which app bundle a Flower run brings, fetched and checked before the SuperNode hears of the run.
 
-(1) The SuperLink says one bundle for a run, once: what it says first counts.
+(1) The SuperLink says one bundle for a run, once: what it says first counts, over a restart what was noted with the run's messages.
 (2) The bundle's bytes have the SHA-256 under which the run names it, and Flower's limit of 10 MB.
 (3) Name and version are those in the bundle itself: they decide the folder that Flower installs it in and runs.
 (4) The run is one of ClientApps.
@@ -55,26 +55,32 @@ class Bundles:
     def __init__(self, superlink: SuperLink, holder: Holder) -> None:
         self._superlink = superlink
         self._holder = holder
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held for no wait: calls ask what is known
         self._runs: OrderedDict[int, Fetched] = OrderedDict()
         self._first: dict[int, str] = {}
 
-    def check(self, run: int, node: Node) -> Fetched:
+    def check(self, run: int, node: Node, noted: str = "") -> Fetched:
         """Return the run and bundle of a message that came in.
+
+        Args:
+            run: The run's number.
+            node: This node, as the SuperLink knows it.
+            noted: The digest of the run's bundle if a message of it came in before, maybe to a gateway before this one.
 
         Raises:
             BundleRefused: A check failed.
             SuperLinkError: The SuperLink does not give it.
+            NodeError: The holder cannot tell now.
         """
+        found = self.known(run)
+        if found is not None:
+            self._must_be_accepted(found.run.fab_hash)
+            return found
+        found = self._fetch(run, node, noted)
         with self._lock:
-            found = self._runs.get(run)
-            if found is None:
-                found = self._fetch(run, node)
-                self._runs[run] = found
-                while len(self._runs) > MAX_RUNS:
-                    self._runs.popitem(last=False)
-            else:
-                self._must_be_accepted(found.run.fab_hash)
+            self._runs[run] = found
+            while len(self._runs) > MAX_RUNS:
+                self._runs.popitem(last=False)
         return found
 
     def _must_be_accepted(self, digest: str) -> None:
@@ -86,14 +92,16 @@ class Bundles:
         with self._lock:
             return self._runs.get(run)
 
-    def _fetch(self, number: int, node: Node) -> Fetched:
+    def _fetch(self, number: int, node: Node, noted: str) -> Fetched:
         run = self._superlink.call(
             "get-run", GetRunRequest(node=node, run_id=number), GetRunResponse, MAX_RUN
         ).run
         digest = run.fab_hash
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or run.run_id != number:
             raise BundleRefused("the SuperLink names no bundle by its SHA-256")
-        if self._first.setdefault(number, digest) != digest:
+        with self._lock:
+            first = self._first.setdefault(number, noted or digest)
+        if first != digest:
             raise BundleRefused("the SuperLink named another bundle for this run before", digest)
         if run.primary_task_type == _AGENT_APP:
             raise BundleRefused("the run is none of ClientApps", digest)

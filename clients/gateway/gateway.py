@@ -9,7 +9,8 @@ activate, deactivate  for its own node id; a node id that a crash left active is
 heartbeat             for its own node id, at Flower's pace
 pull-messages         a message whose run brings a refused bundle is answered with an error and not passed on; one whose check takes
                       long is passed on at a later call
-get-run, get-fab      what :mod:`clients.gateway.bundles` checked; only for runs of messages that came in
+get-run, get-fab      what :mod:`clients.gateway.bundles` checked; only for runs of messages that came in. What a gateway before this one checked
+                      is checked anew; where it is refused now, its messages are answered with an error
 pull-object           only objects of messages that came in, checked against their names
 confirm               only messages that came in
 push-messages         asks the SuperNode for the small objects of its reply; chunks are never asked for
@@ -26,47 +27,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL, ErrorCode
+from flwr.common.constant import HEARTBEAT_DEFAULT_INTERVAL
 from flwr.proto import fab_pb2, fleet_pb2, heartbeat_pb2, message_pb2, run_pb2
-from flwr.proto.message_pb2 import Metadata
 from flwr.proto.node_pb2 import Node
 from google.protobuf.message import DecodeError as ProtoError
 from google.protobuf.message import Message as Proto
 
-from clients.gateway.arrival import PULL_S, Arrival
-from clients.gateway.bundles import BundleRefused, Bundles, Fetched
+from clients.gateway.arrival import PULL_S
+from clients.gateway.bundles import Bundles
 from clients.gateway.delivery import FORBIDDEN, Proven, is_final
-from clients.gateway.objects import MAX_SMALL_OBJECT, is_object_id, object_id, walk
+from clients.gateway.inwards import Inwards, Refused
+from clients.gateway.objects import MAX_SMALL_OBJECT, object_id
 from clients.gateway.overdue import Overdue
 from clients.gateway.ports import Holder, OutgoingLog, SuperLink, SuperLinkError
-from clients.gateway.questions import MAX_HELD, Questions, well_formed
+from clients.gateway.questions import Questions
 from clients.gateway.replies import MOMENTARY, Replies
 from clients.gateway.reply_check import Withheld
 from clients.gateway.sender import AGAIN_S, Sender
-from fl_core.errors import DecodeError
 
 MAX_REQUEST = 1 << 16  # bytes
 MAX_PUSH = 1 << 20  # bytes; the names of 4096 chunks
 MAX_OBJECT_REQUEST = 1 << 18  # bytes; a small object with its envelope
-MAX_PULL = 1 << 22  # bytes; one message's metadata and tree
-MAX_OBJECT = 1 << 26  # bytes; Flower's chunks have 5 MiB, a config record may have more
 ACTIVATION_FAILED, REGISTRATION_CLOSED, KEY_IN_USE = 2004, 2001, 23
 """Flower's numbers of errors (``flwr/supercore/error``)."""
 
 UNAUTHORIZED, UNAVAILABLE = 401, 503
 
 NODE_ID = "node-id"
-UNCHECKED = "the holder cannot check the bundle now"
 NOT_OPEN = "it answers no message that is open: unknown, or answered before"
 _REFUSED = b'{"code": 0, "detail": "refused by the gateway"}'
 log = logging.getLogger("suture.gateway")
-
-
-class Refused(NamedTuple):
-    """An HTTP error for the SuperNode."""
-
-    status: int
-    text: str
 
 
 class Answer(NamedTuple):
@@ -95,7 +85,7 @@ class Gateway:
         questions: What came in and what was answered.
         log: Where it is written what left.
         clock: Unix time in seconds.
-        pull_s: How long one pull waits for the check of a message, in seconds.
+        pull_s: How long one call waits for the check of a message, in seconds.
         again_s: Seconds after which a reply that was not sent is tried again.
         steady: Seconds that nobody sets.
 
@@ -119,18 +109,23 @@ class Gateway:
         self._questions = questions
         self._log = log
         self._clock = clock
-        self._lock, self._pulling = threading.Lock(), threading.Lock()
-        self._arrival: Arrival | None = None
-        self._left_over = True  # a gateway before this one may have taken a message and not handed it in
-        self._unnoted: fleet_pb2.PullMessagesResponse | None = None
-        self._pull_s = pull_s
+        self._lock = threading.Lock()
         self._coming: dict[str, _Reply] = {}
         self._leaving: set[str] = set()  # messages whose reply, or the error in its place, is on its way out
         self.overdue = Overdue(questions, log, clock=clock, sure=lambda: not superlink.was_set)
-        self._bundles = Bundles(superlink, holder)
         self._sender = Sender(again_s)
         self._replies = Replies(
             holder, superlink, questions, log, clock=clock, node=self._node, queue=self._sender.send
+        )
+        self._inwards = Inwards(
+            Bundles(superlink, holder),
+            superlink,
+            questions,
+            log,
+            self._replies,
+            clock=clock,
+            node=self._node,
+            pull_s=pull_s,
         )
         self._sender.repeat(self._replies.send_again)
         kinds: Mapping[str, tuple[type[Proto], int, Callable[..., Proto | Refused]]] = {
@@ -140,13 +135,13 @@ class Gateway:
             "unregister-node": (fleet_pb2.UnregisterNodeFleetRequest, MAX_REQUEST, self._unregister),
             "send-node-heartbeat": (heartbeat_pb2.SendNodeHeartbeatRequest, MAX_REQUEST, self._heartbeat),
             "pull-messages": (fleet_pb2.PullMessagesRequest, MAX_REQUEST, self._pull),
-            "get-run": (run_pb2.GetRunRequest, MAX_REQUEST, self._get_run),
-            "get-fab": (fab_pb2.GetFabRequest, MAX_REQUEST, self._get_fab),
-            "pull-object": (message_pb2.PullObjectRequest, MAX_REQUEST, self._pull_object),
+            "get-run": (run_pb2.GetRunRequest, MAX_REQUEST, self._inwards.get_run),
+            "get-fab": (fab_pb2.GetFabRequest, MAX_REQUEST, self._inwards.get_fab),
+            "pull-object": (message_pb2.PullObjectRequest, MAX_REQUEST, self._inwards.pull_object),
             "confirm-message-received": (
                 message_pb2.ConfirmMessageReceivedRequest,
                 MAX_REQUEST,
-                self._confirm,
+                self._inwards.confirm,
             ),
             "push-messages": (fleet_pb2.PushMessagesRequest, MAX_PUSH, self._push),
             "push-object": (message_pb2.PushObjectRequest, MAX_OBJECT_REQUEST, self._push_object),
@@ -238,8 +233,7 @@ class Gateway:
         self._questions.remember(NODE_ID, str(found.node_id))
         with self._lock:
             self._coming.clear()
-        with self._pulling:
-            self._arrival, self._left_over = None, False  # they are answered with the others
+        self._inwards.new_supernode()  # what is being checked is answered with the others
         # those that are open now, each for itself: the new SuperNode may pull the next one before their turn comes
         for message_id in self._questions.all_open():
             self._sender.note(self._replies.settle, self._replies.lose, message_id)
@@ -258,141 +252,9 @@ class Gateway:
             "send-node-heartbeat", request, heartbeat_pb2.SendNodeHeartbeatResponse, MAX_REQUEST
         )
 
-    # ------------------------------------------------------------------ inwards
-
     def _pull(self, _: Proto) -> Proto:
-        """Hand in the message whose check is over; take one from the SuperLink only when none is being checked."""
-        nothing = fleet_pb2.PullMessagesResponse()
         self.overdue.goes_on()
-        with self._pulling:
-            if self._arrival is None:
-                self._arrival = self._arrive()
-            arrival = self._arrival
-            if arrival is None or not arrival.done_within(self._pull_s):
-                return nothing
-            self._arrival = None
-            found = arrival.result()
-            self._arrival = arrival  # it comes again where the disk has no room for the note now
-            for message in found.messages_list:
-                self._questions.handed_in(message.metadata.message_id)
-            self._arrival = None
-            return found
-
-    def _arrive(self) -> Arrival | None:
-        """Take a message from the SuperLink, if there is one, note it and begin to check it."""
-        node = self._node()
-        if self._questions.held() >= MAX_HELD:
-            log.warning("the gateway takes no message: %d are open or have replies that are kept", MAX_HELD)
-            return None
-        if (left := self._not_handed_in()) is not None:
-            return Arrival(lambda: self._checked(left.messages_list[0].metadata, node, left))
-        found = self._unnoted or self._superlink.call(
-            "pull-messages",
-            fleet_pb2.PullMessagesRequest(node=node),
-            fleet_pb2.PullMessagesResponse,
-            MAX_PULL,
-        )
-        if not found.messages_list:
-            return None
-        message = found.messages_list[0]
-        try:
-            (tree,) = found.message_object_trees
-            names = frozenset(name for name, _ in walk(tree))
-            if len(found.messages_list) != 1 or not well_formed(message.metadata):
-                raise DecodeError("not one message")
-        except (DecodeError, ValueError):
-            self._log.record("message-refused", reason="the SuperLink sent no well-formed message")
-            return None
-        passed = fleet_pb2.PullMessagesResponse(messages_list=[message], message_object_trees=[tree])
-        self._unnoted = found  # the SuperLink hands a message out once; the disk may have no room for it now
-        self._questions.ask(message.metadata, names, self._clock(), passed.SerializeToString())
-        self._unnoted = None
-        return Arrival(lambda: self._checked(message.metadata, node, passed))
-
-    def _not_handed_in(self) -> fleet_pb2.PullMessagesResponse | None:
-        """Return the message that a gateway before this one was checking when it ended, once."""
-        pulled = self._questions.arrived() if self._left_over else b""
-        self._left_over = False
-        return fleet_pb2.PullMessagesResponse.FromString(pulled) if pulled else None
-
-    def _checked(
-        self, asked: Metadata, node: Node, passed: fleet_pb2.PullMessagesResponse
-    ) -> fleet_pb2.PullMessagesResponse:
-        """Return the message if its bundle may come in and nobody answered it meanwhile; otherwise nothing."""
-        nothing = fleet_pb2.PullMessagesResponse()
-
-        def check() -> bool:
-            found = self._bundles.check(asked.run_id, node)
-            self._questions.brings(asked.run_id, found.run.fab_hash)
-            return self._questions.open(asked.message_id) is not None
-
-        try:
-            return passed if self._replies.insist(check, asked.created_at + asked.ttl) else nothing
-        except BundleRefused as error:
-            facts = {"run": str(asked.run_id), "bundle": error.digest, "reason": str(error)}
-            self._write_down("bundle-refused", facts)
-            self._refuse(asked.message_id, ErrorCode.INVALID_FAB, "the holder refuses this bundle")
-        except MOMENTARY as error:
-            if self._replies.delivery.ending:
-                return nothing  # the next gateway checks it
-            log.warning("a message was not passed on: %s", error)
-            self._refuse(asked.message_id, ErrorCode.LOAD_CLIENT_APP_EXCEPTION, UNCHECKED)
-        return nothing
-
-    def _write_down(self, event: str, facts: Mapping[str, str]) -> None:
-        """Write a line as soon as the disk allows it; where it does not, what it tells of is refused all the same."""
-        try:
-            self._replies.insist(lambda: self._log.record(event, **facts))
-        except MOMENTARY as error:
-            log.warning("%s was not written down: %s", event, error)
-
-    def _refuse(self, message_id: str, code: int, text: str) -> None:
-        self._sender.note(self._replies.settle, self._replies.refuse, message_id, code, text)
-
-    def _brought(self, run: int) -> Fetched | None:
-        """Return run and bundle of a message that was passed on; one that a gateway before this one checked is checked anew."""
-        noted = self._questions.bundle_of(run)
-        if not noted:
-            return None
-        try:
-            found = self._bundles.known(run) or self._bundles.check(run, self._node())
-        except BundleRefused as error:
-            log.warning("a bundle that was let in before is refused now: %s", error)
-            return None
-        return found if found.run.fab_hash == noted.hex() else None
-
-    def _get_run(self, request: run_pb2.GetRunRequest) -> Proto | Refused:
-        found = self._brought(request.run_id)
-        return (
-            run_pb2.GetRunResponse(run=found.run) if found else Refused(403, "no message of this run came in")
-        )
-
-    def _get_fab(self, request: fab_pb2.GetFabRequest) -> Proto | Refused:
-        found = self._brought(request.run_id)
-        if found is None or request.hash_str != found.run.fab_hash:
-            return Refused(403, "no message of a run with this bundle came in")
-        return fab_pb2.GetFabResponse(fab=found.fab)
-
-    def _pull_object(self, request: message_pb2.PullObjectRequest) -> Proto | Refused:
-        name = request.object_id
-        if not is_object_id(name) or not self._questions.has_object(request.run_id, name):
-            return Refused(403, "no message that came in has this object")
-        again = message_pb2.PullObjectRequest(node=self._node(), run_id=request.run_id, object_id=name)
-        found = self._superlink.call("pull-object", again, message_pb2.PullObjectResponse, MAX_OBJECT)
-        if found.object_available and object_id(found.object_content) != name:
-            return Refused(403, "the SuperLink sent another object than its name says")
-        return found
-
-    def _confirm(self, request: message_pb2.ConfirmMessageReceivedRequest) -> Proto | Refused:
-        name = request.message_object_id
-        if not self._questions.knows(request.run_id, name):
-            return Refused(403, "no such message came in")
-        again = message_pb2.ConfirmMessageReceivedRequest(
-            node=self._node(), run_id=request.run_id, message_object_id=name
-        )
-        return self._superlink.call(
-            "confirm-message-received", again, message_pb2.ConfirmMessageReceivedResponse, MAX_REQUEST
-        )
+        return self._inwards.pull()
 
     # ------------------------------------------------------------------ outwards
 

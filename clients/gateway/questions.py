@@ -147,6 +147,13 @@ class Questions:
             rows = self._db.execute("SELECT id FROM questions WHERE answered=0 ORDER BY came").fetchall()
         return tuple(str(name) for (name,) in rows)
 
+    def all_open_of(self, run: int) -> tuple[Metadata, ...]:
+        """Return the messages of a run that were not answered yet, oldest first."""
+        query = "SELECT metadata FROM questions WHERE answered=0 AND run=? ORDER BY came"
+        with self._lock:
+            rows = self._db.execute(query, (str(run),)).fetchall()
+        return tuple(Metadata.FromString(bytes(data)) for (data,) in rows)
+
     def knows(self, run: int, message_id: str) -> bool:
         """Return whether a message of this run came in."""
         query = "SELECT 1 FROM questions WHERE id=? AND run=?"

@@ -1,4 +1,7 @@
-"""Makes a node's folder: fresh keys, the first data set and ``node.toml``; what is in it tells :mod:`clients.node.house`."""
+"""Makes a node's folder: fresh keys, the first data set and ``node.toml``; what is in it tells :mod:`clients.node.house`.
+
+``node.toml`` is written last, once and whole. So a folder with keys and without it is one that was not made to the end, and nobody saw its keys.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ def create_house(
     random: RandomSource,
     scrypt_cost: int,
     passphrase: Secret | None = None,
+    config: bytes | None = None,
 ) -> None:
     """Make a node's folder with fresh keys.
 
@@ -40,10 +44,13 @@ def create_house(
         random: Fresh randomness.
         scrypt_cost: N of scrypt for the keystores.
         passphrase: Opens the keystores and is kept nowhere; by default a random one is made and kept in the folder.
+        config: The whole ``node.toml``, with this name and policy; by default one without comments and ledger.
+
+    Nothing is left of an attempt that fails or is interrupted, unless the process is killed.
 
     Raises:
         InputError: The folder holds something, or the name cannot be shown in a line.
-        OSError: There is no room, for instance; then nothing is left of the attempt.
+        OSError: There is no room, for instance.
     """
     if not name.strip() or not name.isprintable():
         raise InputError(
@@ -51,13 +58,19 @@ def create_house(
         )
     _check_empty(folder)
     known, keys = folder.exists(), folder / "keys"
-    keys.mkdir(mode=0o700, parents=True)  # of two at once one fails here, and clears nothing
+    try:
+        keys.mkdir(
+            mode=0o700, parents=True
+        )  # of two at once one fails here, and clears nothing of the other's
+    except OSError:
+        _remove_empty(folder, known=known)
+        raise
     try:
         folder.chmod(0o700)
         _write_keys(keys, passphrase, random, scrypt_cost)
         write_atomically(folder / "data" / "records.csv", records, PRIVATE)
-        write_config(folder, name, policy, None)
-    except BaseException:
+        write_atomically(folder / "node.toml", config or config_of(name, policy, None), PRIVATE)
+    except BaseException:  # also Ctrl-C, for which the keystores leave most time
         _clear(folder, known=known)  # nobody saw these keys
         raise
 
@@ -76,14 +89,21 @@ def _check_empty(folder: Path) -> None:
             fix="If an init did not come to its end there, remove what is in it, or choose a new folder; "
             "if the node was in use, restore its node.toml.",
         )
-    raise InputError(f"{folder} is not empty.", fix="Choose a new folder for the node.")
+    raise InputError(
+        f"{folder} is not empty.",
+        fix="Choose a new folder for the node. If a node is there, suture-node status shows it.",
+    )
 
 
 def _clear(folder: Path, *, known: bool) -> None:
-    """Remove what was made of a node; the folder itself too, unless it was there before."""
+    """Remove what was made of a node, the mark of a whole one first; the folder itself too, unless it was there before."""
+    (folder / "node.toml").unlink(missing_ok=True)
     for made in ("keys", "data"):
         shutil.rmtree(folder / made, ignore_errors=True)
-    (folder / "node.toml").unlink(missing_ok=True)
+    _remove_empty(folder, known=known)
+
+
+def _remove_empty(folder: Path, *, known: bool) -> None:
     if not known:
         with suppress(OSError):
             folder.rmdir()
@@ -100,13 +120,18 @@ def _write_keys(keys: Path, passphrase: Secret | None, random: RandomSource, scr
 
 def write_config(folder: Path, name: str, policy: Policy, ledger: LedgerAddress | None) -> None:
     """Write ``node.toml``."""
+    write_atomically(folder / "node.toml", config_of(name, policy, ledger), PRIVATE)
+
+
+def config_of(name: str, policy: Policy, ledger: LedgerAddress | None) -> bytes:
+    """Return a ``node.toml`` without comments."""
     sections: list[tuple[str, dict[str, Any]]] = [("policy", asdict(policy))]
     if ledger is not None:
         sections.append(("ledger", asdict(ledger)))
     lines = [f"name = {toml_value(name)}"]
     for title, values in sections:
         lines += ["", f"[{title}]", *(f"{key} = {toml_value(value)}" for key, value in values.items())]
-    write_atomically(folder / "node.toml", ("\n".join(lines) + "\n").encode(), PRIVATE)
+    return ("\n".join(lines) + "\n").encode()
 
 
 def toml_value(value: object) -> str:

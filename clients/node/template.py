@@ -34,8 +34,8 @@ MEANINGS = {
 """Rule -> what it means, for the person who edits the file. A test compares it with :class:`~clients.node.policy.Policy`."""
 
 
-def node_toml(name: str, policy: Policy) -> bytes:
-    """Return a commented ``node.toml`` without a ledger."""
+def node_toml(name: str, policy: Policy, ledger: LedgerAddress | None = None) -> bytes:
+    """Return a commented ``node.toml``, without a ledger unless one is given."""
     lines = [
         "# Your node's configuration. Restart `suture-node serve` after a change.",
         f"name = {toml_value(name)}",
@@ -48,6 +48,8 @@ def node_toml(name: str, policy: Policy) -> bytes:
             f"# {MEANINGS.get(field.name, '')}",
             f"{field.name} = {toml_value(getattr(policy, field.name))}",
         ]
+    if ledger is not None:
+        lines += _section(ledger)
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -66,15 +68,18 @@ def follow_ledger(folder: Path, address: LedgerAddress) -> None:
             fix=f"Make a new folder for another consortium; keys and register belong to one. Or mend [ledger] in {folder / FILE}.",
         )
     text = (folder / FILE).read_text("utf-8").rstrip("\n")
-    lines = [
-        text,
+    lines = [text, *_section(address)]
+    write_atomically(folder / FILE, ("\n".join(lines) + "\n").encode(), PRIVATE)
+
+
+def _section(ledger: LedgerAddress) -> list[str]:
+    return [
         "",
         "# Which ledger you follow. Contract and code hash are pinned: another contract is refused.",
         "[ledger]",
-        f"chain = {toml_value(address.chain)}",
-        f"chain_id = {address.chain_id}",
-        f"contract = {toml_value(address.contract)}",
-        f"code = {toml_value(address.code)}",
-        f"confirmations = {address.confirmations}",
+        f"chain = {toml_value(ledger.chain)}",
+        f"chain_id = {ledger.chain_id}",
+        f"contract = {toml_value(ledger.contract)}",
+        f"code = {toml_value(ledger.code)}",
+        f"confirmations = {ledger.confirmations}",
     ]
-    write_atomically(folder / FILE, ("\n".join(lines) + "\n").encode(), PRIVATE)

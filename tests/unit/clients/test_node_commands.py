@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from clients.cli import cli
 from clients.errors import NodeStateError
 from clients.node.accepted import store_terms
+from clients.node.config import read_config
 from clients.node.house import load_policy
 from clients.node.manifest import Opening, verify_opening
 from clients.node.new_house import create_house
@@ -23,6 +25,7 @@ from fl_core.errors import InputError
 from fl_core.protocol.terms import Terms
 from fl_core.randomness import SystemRandomSource
 from fl_core.secret import Secret
+from ledger.address import LedgerAddress, write_address
 from tests.simulators.ckks_run import CKKS_TERMS
 from tests.simulators.consortium import TERMS
 from tests.simulators.records import own_records
@@ -231,6 +234,29 @@ def test_init_warns_of_records_that_the_task_cannot_train_on(tmp_path):
         warnings = json.loads(run(*words).output)["warnings"]
         assert len(warnings) == doubts
     assert "must have each of these columns" in warnings[0] and "suture-node data add" in warnings[0]
+
+
+def test_init_that_finds_no_room_at_the_end_leaves_nothing_and_the_next_one_follows_the_ledger(
+    tmp_path, monkeypatch
+):
+    source, node, address = tmp_path / "own.csv", tmp_path / "node", tmp_path / "ledger.toml"
+    source.write_bytes(own_records())
+    ledger = LedgerAddress(chain="https://node.example", chain_id=5, contract="ab" * 20, code="cd" * 32)
+    write_address(address, ledger)
+    words = ("init", node, "--name", "Alder", "--data", source, "--ledger", address, "--json")
+    write = os.replace
+
+    def no_room(old, new):
+        if Path(new).name == "node.toml" and b"[ledger]" in Path(old).read_bytes():
+            raise OSError(28, "No space left on device")
+        write(old, new)
+
+    monkeypatch.setattr(os, "replace", no_room)
+    result = CliRunner().invoke(cli, [str(word) for word in words])
+    assert isinstance(result.exception, OSError) and not node.exists()
+    monkeypatch.undo()
+    run(*words)
+    assert read_config(node).ledger == ledger
 
 
 def test_the_commands_that_init_prints_run_as_printed(tmp_path):

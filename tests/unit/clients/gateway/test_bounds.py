@@ -7,7 +7,7 @@ import threading
 import pytest
 from flwr.app import ConfigRecord, Error, RecordDict
 
-from clients.gateway import gateway
+from clients.gateway import inwards
 from clients.gateway.ports import SuperLinkError
 from tests.simulators.fleet import FleetInMemory, again, bundle, settle
 from tests.simulators.killed_gateway import Story
@@ -39,7 +39,7 @@ def test_an_answered_message_is_a_line_in_the_database_and_not_its_objects(story
 
 
 def test_no_message_is_taken_while_more_are_held_than_ever_would_be(story, caplog, monkeypatch):
-    monkeypatch.setattr(gateway, "MAX_HELD", 5)
+    monkeypatch.setattr(inwards, "MAX_HELD", 5)
     story.holder.accepted.clear()  # each is answered with an error, which the SuperLink does not take
     story.superlink._push_messages = refuse
     for _ in range(20):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import time
 
 import httpx
 import pytest
+from flwr.proto import fleet_pb2
+from flwr.proto.node_pb2 import Node
 
 from clients.errors import NodeStateError
+from clients.gateway.delivery import SLEWED_S, Proven
 from clients.gateway.gateway import Gateway
 from clients.gateway.overdue import REASON
 from clients.gateway.questions import Questions
@@ -19,6 +23,8 @@ from tests.unit.clients.gateway.test_http import running
 
 OVER_S = 601.0
 """Messages of the simulator live for ten minutes."""
+
+PULL = fleet_pb2.PullMessagesRequest(node=Node(node_id=1))
 
 
 class FullDisk(Log):
@@ -114,6 +120,33 @@ def test_what_the_gateway_knows_of_the_clock_is_there_for_who_looks_beside_it(ho
     assert house.questions.clock_was_set(apart())
     house.node.pull()  # the SuperLink answers, so the clock was put right
     assert not house.questions.clock_was_set(apart())
+
+
+def test_the_clock_is_noted_once_and_again_only_where_it_moved_and_not_at_every_call():
+    """A note is a write that the disk must confirm, and calls come every few seconds."""
+    noted, superlink, now = [], FleetInMemory(bundle()), {"clock": 5000.0, "steady": 0.0}
+
+    def note(apart: float) -> None:
+        noted.append(apart)
+        if len(noted) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    proven = Proven(superlink, lambda: now["clock"], lambda: now["steady"], note)
+
+    def calls(moved: float = 0.0) -> None:
+        now["clock"] += moved
+        for _ in range(20):
+            now["clock"] += 3.0
+            now["steady"] += 3.0
+            proven.call("pull-messages", PULL, fleet_pb2.PullMessagesResponse, 1 << 10)
+
+    calls()
+    assert noted == [5000.0, 5000.0], "what was not noted is noted at the next call"
+    calls(moved=SLEWED_S - 1)
+    assert len(noted) == 2
+    calls(moved=1.0)
+    calls(moved=-SLEWED_S)
+    assert noted[2:] == [5000.0 + SLEWED_S, 5000.0]
 
 
 def test_a_supernode_that_asks_for_its_next_message_goes_on(house):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from contextlib import closing, contextmanager
 
 import pytest
 from flwr.common.constant import ErrorCode
-from flwr.proto import fab_pb2, fleet_pb2, heartbeat_pb2, run_pb2
+from flwr.proto import fleet_pb2, heartbeat_pb2, run_pb2
 from flwr.proto.node_pb2 import Node
 
 from clients.errors import NodeError, NodeStateError
-from clients.gateway.gateway import UNCHECKED
+from clients.gateway.inwards import UNCHECKED
 from clients.gateway.ports import SuperLinkError
 from clients.gateway.replies import PATIENCE_S, WITHHELD
 from clients.node import sealed
@@ -154,7 +153,7 @@ def test_nor_a_message(story):
 
 def checking(story) -> str:
     """Let a message come whose check waits for the ledger, and end the gateway meanwhile; return its name."""
-    story.gateway._pull_s = 0.05
+    story.gateway._inwards._pull_s = 0.05
     story.holder.ledger.clear()
     sent = story.superlink.send("train").metadata.message_id
     assert story.node.pull() is None and story.questions.all_open() == (sent,)
@@ -203,35 +202,6 @@ def test_a_supernode_that_starts_too_gets_it_answered_with_an_error_and_not_hand
     assert story.node.pull() is None
     settle(story.gateway)
     assert story.superlink.reply().error.code == ErrorCode.CLIENT_APP_CRASHED
-
-
-def test_a_supernode_that_got_its_message_from_the_gateway_before_gets_run_and_bundle_from_this_one(story):
-    question = story.asked()
-    run = question.metadata.run_id
-    story.restart()
-    asked = fab_pb2.GetFabRequest(run_id=run, hash_str=story.superlink.named)
-    assert (
-        story.node.call("get-run", run_pb2.GetRunRequest(run_id=run), run_pb2.GetRunResponse).run.run_id
-        == run
-    )
-    assert story.node.call("get-fab", asked, fab_pb2.GetFabResponse).fab.content == bundle()
-    story.node.push(question, story.frame())
-    assert arrived(story)
-
-
-@pytest.mark.parametrize("now", ["another bundle", "no consent"])
-def test_but_not_if_it_is_another_one_or_the_holder_does_not_accept_it_any_more(story, now):
-    run = story.asked().metadata.run_id
-    story.restart()
-    if now == "no consent":
-        story.holder.accepted.clear()
-    else:
-        story.superlink.content = bundle(text="app = 2\n")
-        story.superlink.named = hashlib.sha256(story.superlink.content).hexdigest()
-        story.holder.accepted.add(hashlib.sha256(story.superlink.content).digest())
-    assert story.node.refused("get-run", run_pb2.GetRunRequest(run_id=run)) == 403
-    asked = fab_pb2.GetFabRequest(run_id=run, hash_str=story.superlink.named)
-    assert story.node.refused("get-fab", asked) == 403
 
 
 # ------------------------------------------------------------------ its register

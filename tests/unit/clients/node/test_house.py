@@ -15,6 +15,7 @@ from clients.node.key_files import given_passphrase
 from clients.node.logbook import Logbook
 from clients.node.new_house import create_house, write_config
 from clients.node.policy import Policy
+from clients.node.template import node_toml
 from fl_core.errors import InputError, SutureError
 from fl_core.randomness import SystemRandomSource
 from ledger.address import LedgerAddress
@@ -113,27 +114,78 @@ def test_a_node_does_not_start_with_a_register_that_is_older_than_its_logbook(fo
     assert "Rotate the node's keys" in refused.value.fix
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["a new folder", "an empty folder"])
-@pytest.mark.parametrize("at", ["keystore", "records", "config"])
-def test_nothing_is_left_of_an_attempt_that_found_no_room(tmp_path, monkeypatch, known, at):
-    folder, step = tmp_path / "node", {"keystore": 0, "records": 1, "config": 2}[at]
-    if known:
-        folder.mkdir()
-    name = ("create_keystore", "write_atomically", "write_config")[step]
+def fails(monkeypatch, at: str, error: BaseException) -> None:
+    """Let one step of making a folder fail when it has done its work: the keystores, or a file of this name."""
+    name = "create_keystore" if at == "keystore" else "write_atomically"
     act = getattr(new_house, name)
 
-    def no_room(*arguments, **more):
-        if at == "records" and Path(arguments[0]).name != "records.csv":
-            return act(*arguments, **more)
-        raise OSError(28, "No space left on device")
+    def failing(path, *arguments, **more):
+        act(path, *arguments, **more)
+        if at in ("keystore", path.name):
+            raise error
 
-    monkeypatch.setattr(new_house, name, no_room)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(new_house, name, failing)
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a new folder", "an empty folder"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("at", ["passphrase", "keystore", "records.csv", "node.toml"])
+def test_nothing_is_left_of_an_attempt_that_found_no_room_or_was_ended(
+    tmp_path, monkeypatch, known, error, at
+):
+    folder = tmp_path / "node"
+    if known:
+        folder.mkdir()
+    fails(monkeypatch, at, error)
+    with pytest.raises(type(error)):
         create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
     assert folder.exists() == known and not (known and list(folder.iterdir()))
     monkeypatch.undo()
     create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
     assert open_house(folder).name == "A"
+
+
+def test_nor_of_one_that_found_no_room_for_the_keys_folder(tmp_path, monkeypatch):
+    make = Path.mkdir
+
+    def no_room(self, *arguments, **more):
+        make(self, *arguments, **more)
+        if self.name == "keys":
+            self.rmdir()
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", no_room)
+    with pytest.raises(OSError, match="No space left"):
+        create_house(tmp_path / "node", "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_at_once_the_second_clears_nothing_of_the_first(tmp_path, monkeypatch):
+    folder, words = tmp_path / "node", ("A", b"age\n1\n", POLICY)
+    monkeypatch.setattr(new_house, "_check_empty", lambda folder: None)  # both looked before
+    create_house(folder, *words, random=SystemRandomSource(), scrypt_cost=2)
+    with pytest.raises(FileExistsError):
+        create_house(folder, *words, random=SystemRandomSource(), scrypt_cost=2)
+    assert open_house(folder).name == "A"
+
+
+def test_node_toml_is_written_last_and_once_as_it_was_given(tmp_path, monkeypatch):
+    """So a folder without one is known to be unfinished, whatever killed the process."""
+    written, write = [], new_house.write_atomically
+
+    def writing(path, data, mode):
+        written.append(path.name)
+        assert not (tmp_path / "node" / "node.toml").exists()
+        assert path.name != "node.toml" or (tmp_path / "node" / "keys" / "transport.json").exists()
+        write(path, data, mode)
+
+    monkeypatch.setattr(new_house, "write_atomically", writing)
+    ledger = LedgerAddress(chain="https://node.example", chain_id=5, contract="ab" * 20, code="cd" * 32)
+    config = node_toml("A", POLICY, ledger)
+    words = ("A", b"age\n1\n", POLICY)
+    create_house(tmp_path / "node", *words, random=SystemRandomSource(), scrypt_cost=2, config=config)
+    assert written[-1] == "node.toml" and (tmp_path / "node" / "node.toml").read_bytes() == config
+    assert open_house(tmp_path / "node").ledger == ledger
 
 
 def test_a_folder_that_was_not_filled_to_the_end_is_told_as_such(folder):

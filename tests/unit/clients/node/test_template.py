@@ -25,3 +25,4 @@ def test_what_is_written_is_read_and_a_ledger_is_added_to_it(tmp_path: Path) -> 
     follow_ledger(tmp_path, address)
     assert read_config(tmp_path).ledger == address
     assert (tmp_path / FILE).read_text().count("[ledger]") == 1
+    assert (tmp_path / FILE).read_bytes() == node_toml('A "quoted" name', policy, address)
