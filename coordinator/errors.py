@@ -13,6 +13,7 @@
         ├── GridFailed           Flower's grid broke while messages were exchanged
         ├── ProcessDied          a process of the deployment ended by itself; holds the tail of its log
         ├── NotReady             a process did not become ready in time; holds the tail of its log
+        ├── NoSuperLink          a folder is not one of a SuperLink                (also an InputError)
         ├── SuperLinkAway        a SuperLink does not answer; it may come back
         └── RunTimedOut          the run did not end in time
 
@@ -59,6 +60,10 @@ class ProcessDied(EngineError):
 
 class NotReady(EngineError):
     """A process of the deployment did not become ready in time; the message ends with the tail of its log."""
+
+
+class NoSuperLink(EngineError, InputError):
+    """A folder is not one that ``suture superlink serve`` keeps."""
 
 
 class SuperLinkAway(EngineError):

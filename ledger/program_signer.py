@@ -23,6 +23,7 @@ Numbered checks of what it does; nothing else of it is believed:
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,6 +114,16 @@ class ProgramSigner:
     def address(self) -> bytes:
         """Address of the key, 20 bytes; every signature is checked against it."""
         return self._program.address
+
+    @property
+    def program(self) -> str:
+        """The program that signs."""
+        return self._program.command[0]
+
+    @property
+    def can_be_run(self) -> bool:
+        """Whether the program is there for us; it is not asked."""
+        return Path(self.program).is_file() and os.access(self.program, os.X_OK)
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign 32 bytes; see :class:`~ledger.signer.Signer`.

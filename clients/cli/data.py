@@ -66,7 +66,7 @@ def add(
     if as_json:
         typer.echo(json.dumps({"name": name, "records": manifest.records, "commitment": manifest.commitment}))
         return
-    to_use = f"To use it, write into [policy] of {folder / 'node.toml'}, in place of the line data: {data_rule(policy, task, name)}"
+    to_use = f"To use it, write into [policy] of {folder / 'node.toml'}, {data_rule(policy, task, name)}"
     typer.echo(one_line(f"{name}: {manifest.records} records, commitment {manifest.commitment}"))
     typer.echo(one_line(to_use))
 

@@ -16,7 +16,6 @@ import re
 import socket
 import sys
 import threading
-from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -32,6 +31,8 @@ EVENTS = ("open", "os.", "shutil.", "subprocess.", "sqlite3.connect")
 """Beginnings of the names of the audit events that are looked at."""
 NO_FILES = ("os.putenv", "os.unsetenv")
 """Those among them whose texts name no files."""
+ONE_FILE = ("open", "shutil.chown", "os.getxattr", "os.setxattr", "os.removexattr")
+"""Those whose first argument names a file, and no other: a mode, an owner, an attribute."""
 PROGRAMS = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
 """Those that start a program."""
 REACHED = 12
@@ -39,6 +40,19 @@ REACHED = 12
 MAX_TEXT = 512
 MAX_TOLD = 20
 ANSWER_S = 2.0
+_CALLED = (
+    "codecs",
+    "encodings",
+    "enum",
+    "genericpath",
+    "os",
+    "posixpath",
+    "re",
+    "socket",
+    "threading",
+    "urllib",
+)
+"""Modules of the standard library whose code runs when the lookout looks."""
 _NO_DATABASE = ("", ":memory:")
 _ABSOLUTE = re.compile(r"/[^\s'\"`;|&<>(){}=:,]*")
 _PATH_ONLY = getattr(os, "O_PATH", None)  # Linux: resolves a path and opens nothing
@@ -62,16 +76,16 @@ class Lookout:
         self._mine = threading.local()  # what the hook does itself is audited too
 
     def __call__(self, event: str, args: tuple[object, ...]) -> None:
-        """Look at one event; never raises, so the code that is looked at runs as it would."""
+        """Look at one event; raises nothing of its own, so the code that is looked at runs as it would."""
         if not event.startswith(EVENTS) or event in NO_FILES or getattr(self._mine, "busy", False):
             return
         self._mine.busy = True
         try:
-            for text in _texts(args[:1] if event == "open" else args):  # its second one is the mode
+            for text in _texts(args[:1] if event in ONE_FILE else args):
                 if self._is_the_nodes(event, text):
                     self._tell(f"{event} {text}")
-        except Exception:  # noqa: BLE001, S110 - an app runs as it would without a lookout
-            pass
+        except Exception as error:  # noqa: BLE001 - an app runs as it would without a lookout
+            _pass_on(error)
         finally:
             self._mine.busy = False
 
@@ -110,7 +124,7 @@ class Lookout:
             return
         self._told.add(what)
         payload = what.encode(errors="replace")[:MAX_TEXT]
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as call:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as call:
             call.settimeout(ANSWER_S)
             call.connect(self._door)
             call.sendall(REACHED.to_bytes(1, "big") + len(payload).to_bytes(8, "big") + payload)
@@ -121,10 +135,21 @@ def _within(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder + os.sep)
 
 
+def _pass_on(error: Exception) -> None:
+    """Raise what is none of the lookout's own: a signal's handler runs wherever the app is, also in here, and its frame is the handler's."""
+    place = error.__traceback__
+    while place is not None:
+        where = place.tb_frame.f_globals
+        if where is not globals() and str(where.get("__name__")).partition(".")[0] not in _CALLED:
+            raise error
+        place = place.tb_next
+
+
 def _identity(file: int | str) -> tuple[int, int] | None:
     try:
         status = os.stat(file)
-    except OSError:
+    except OSError as error:
+        _pass_on(error)
         return None
     return status.st_dev, status.st_ino
 
@@ -132,12 +157,14 @@ def _identity(file: int | str) -> tuple[int, int] | None:
 def _resolved(path: str) -> str:
     """Return a path without links, by the kernel where it can, in a third of the time. Each file that is opened waits for this; nothing is remembered, since links change."""
     if _PATH_ONLY is not None:
-        with suppress(OSError):
+        try:
             place = os.open(path, _PATH_ONLY | os.O_CLOEXEC)
             try:
                 return os.readlink(f"/proc/self/fd/{place}")
             finally:
                 os.close(place)
+        except OSError as error:
+            _pass_on(error)
     return os.path.realpath(path)  # also of what is not there, or not for us
 
 

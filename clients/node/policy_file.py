@@ -105,9 +105,10 @@ def _place(file: str, text: str, key: str) -> str:
 
 
 def data_rule(policy: Policy, task: str, name: str) -> str:
-    """Return the line ``data`` of the section with which a task uses another data set, and every other task the one it has."""
+    """Return in words where to write the line with which a task uses another data set, and every other task the one it has."""
     pairs = dict(policy.data) | {task: name}
-    return f"data = {{ {', '.join(f'{toml_text(one)} = {toml_text(used)}' for one, used in pairs.items())} }}"
+    place = "in place of the line data or the section [policy.data]"
+    return f"{place}: data = {{ {', '.join(f'{toml_text(one)} = {toml_text(used)}' for one, used in pairs.items())} }}"
 
 
 def doubts(policy: Policy, *, now: int, known_tasks: frozenset[str], known_sets: frozenset[str]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
 from coordinator.engines.superlink import SERVED_BY
-from coordinator.errors import EngineError, SuperLinkAway
+from coordinator.errors import EngineError, NoSuperLink, SuperLinkAway
 from ledger.files import read_plain
 
 COMMAND_S = 60.0
@@ -87,7 +87,7 @@ class FlowerControl:
         home = self._folder / "flower"
         fix = f"Start it: {self._start()}"
         if not (home / "config.toml").is_file():
-            raise EngineError(f"{self._folder} is not the folder of a SuperLink.", fix=fix)
+            raise NoSuperLink(f"{self._folder} is not the folder of a SuperLink.", fix=fix)
         try:
             done = subprocess.run(
                 command, env=child_environment(home), cwd=home, capture_output=True, timeout=COMMAND_S, check=False

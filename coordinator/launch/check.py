@@ -8,12 +8,13 @@ from typing import Any
 
 from coordinator.demo.holders import TaskSetting
 from coordinator.engines.control import FlowerControl
-from coordinator.errors import EngineError, SuperLinkAway
+from coordinator.errors import NoSuperLink
 from coordinator.launch.run_file import KINDS, SETTINGS, RunFile
 from coordinator.launch.state import LaunchState
 from fl_core.errors import InputError
 from fl_core.protocol.terms import Terms
 from ledger.desk.desk import Step, planned
+from ledger.program_signer import ProgramSigner
 from ledger.records import EMPTY_ADDRESS, Role
 from ledger.rehearsal import Rehearsal
 from ledger.signer import keystore_address, keystore_of, open_signer
@@ -85,23 +86,25 @@ def check_keys(file: RunFile) -> None:
     for key in ROLES:
         account_in(file, key)
         try:
-            open_signer(file.uri(key))
+            signer = open_signer(file.uri(key))
         except InputError as error:
             file.wrong(key, f"cannot be used: {error.message}", error.fix)
+        if isinstance(signer, ProgramSigner) and not signer.can_be_run:
+            file.wrong(
+                key, f"cannot be used: {signer.program} is no program", "Install it, or correct its path."
+            )
 
 
 def check_superlink(file: RunFile) -> None:
     """Check that the SuperLink answers.
 
     Raises:
-        InputError: The folder is none of a SuperLink, or it refuses; names the line.
-        SuperLinkAway: It does not answer.
+        InputError: The folder is none of a SuperLink; names the line.
+        EngineError: It does not answer, or refuses.
     """
     try:
         FlowerControl(file.place("superlink.folder")).runs("")
-    except SuperLinkAway:
-        raise
-    except EngineError as error:
+    except NoSuperLink as error:
         file.wrong("superlink.folder", f"cannot be used: {error.message}", error.fix)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import re
 import shutil
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +21,7 @@ from coordinator.engines.flower_commands import home_config
 from coordinator.engines.ports import reserve
 from coordinator.errors import EngineError, SuperLinkAway
 from coordinator.launch import drive as driving
-from coordinator.launch.check import check_escrow, check_people, rehearse
+from coordinator.launch.check import check_escrow, check_keys, check_people, rehearse
 from coordinator.launch.drive import drive
 from coordinator.launch.prepare import prepare
 from coordinator.launch.run_file import read_run_file
@@ -104,6 +107,31 @@ def test_what_a_launch_would_be_stuck_with_is_told_with_the_line_before_anything
     line = office.terminal.refused("suture", "launch", office.folder / "run.toml", option)
     assert re.search(rf"run.toml, line \d+: {re.escape(words)}", line), line
     assert not (office.folder / "run" / "launch").exists()
+
+
+def test_a_key_that_no_program_holds_is_told_with_the_line(office):
+    program = {"address": office.account("coordinator"), "command": ["/nonexistent/sign"]}
+    file = office.folder / "keys" / "hsm.json"
+    file.write_text(json.dumps(program))
+    file.chmod(0o600)
+    wrong = edited(
+        office, "file:keys/coordinator.json?passphrase-file=secrets/coordinator", "program:keys/hsm.json"
+    )
+    with pytest.raises(
+        InputError, match=r"line 9: 'ledger.coordinator' cannot be used: /nonexistent/sign is no program"
+    ):
+        check_keys(wrong)
+    file.write_text(json.dumps(program | {"command": [sys.executable]}))
+    check_keys(wrong)
+
+
+def test_a_superlink_that_refuses_is_not_blamed_on_the_run_file(office, monkeypatch):
+    def refuses(control, name):
+        raise EngineError("The SuperLink does not do it: database is locked")
+
+    monkeypatch.setattr("coordinator.engines.control.FlowerControl.runs", refuses)
+    line = office.terminal.refused("suture", "launch", office.folder / "run.toml", "--dry-run")
+    assert "database is locked" in line and "run.toml, line" not in line
 
 
 def test_accounts_without_their_roles_are_told_with_the_line_before_anything_is_written(office):
@@ -254,6 +282,19 @@ def test_one_folder_takes_one_launch_and_one_process(office):
         prepared(office)
     with folder.alone(), pytest.raises(InputError, match="Another suture launch"):
         drive(folder, timeout_s=0, say=lambda line: None)
+
+
+def test_whoever_looks_whether_a_command_is_at_work_keeps_none_out(office):
+    folder = prepared(office)
+    with folder.alone():
+        pass
+    with (folder.launch / ".lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        release = threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN))
+        release.start()
+        with folder.alone():
+            assert folder.busy()
+        release.join()
 
 
 def test_what_has_a_launchs_name_already_stays_and_nothing_is_left_beside_it(office, monkeypatch):

@@ -84,7 +84,9 @@ def test_a_node_whose_records_were_erased_has_data_again_by_what_erase_and_docto
     for command in (*commands, withdraw.split(": ")[1]):
         program, *words = shlex.split(command)
         terminal.done(program, *words)
-    assert rule.startswith(f"{config.resolve()} needs in [policy], in place of the line data: ")
+    assert rule.startswith(
+        f"{config.resolve()} needs in [policy], in place of the line data or the section [policy.data]: "
+    )
     lines = config.read_text().splitlines(keepends=True)
     (place,) = [n for n, line in enumerate(lines) if line.startswith("data = ")]
     lines[place] = rule.split(": ", 1)[1] + "\n"

@@ -131,7 +131,7 @@ def _replace(patient: Patient, policy: Policy, task: str, sets: Mapping[str, Sto
         return f"suture-node data add {folder} {new} --records FILE.csv --task {shlex.quote(task)}"
 
     def use(new: str) -> str:
-        return f"{patient.folder / 'node.toml'} needs in [policy], in place of the line data: {data_rule(policy, task, new)}"
+        return f"{patient.folder / 'node.toml'} needs in [policy], {data_rule(policy, task, new)}"
 
     if name != DEFAULT and NAME.fullmatch(name):
         return add(name)

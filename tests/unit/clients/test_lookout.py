@@ -118,6 +118,10 @@ def test_what_is_the_glues_business_is_not_written_down(site):
 def test_an_app_that_runs_in_the_nodes_folder_is_not_told_of_for_texts_that_name_no_file(site):
     site.runs(
         "os.environ['X'] = 'x'; del os.environ['X']; open('/dev/null', 'r')\n"
+        "import shutil; shutil.chown('data/records.csv', user=os.getuid(), group=None)\n"
+        "for call, more in ((os.setxattr, [b'']), (os.getxattr, []), (os.removexattr, [])):\n"
+        "    try: call('data/records.csv', 'user.x', *more)\n"
+        "    except OSError: pass\n"
         "import sqlite3; [sqlite3.connect(name, uri=True) for name in ('', ':memory:', 'file::memory:', 'file:?cache=private')]",
         cwd=".",
         PYTHONSAFEPATH="1",  # as a program runs, which looks for no modules where it is
@@ -129,6 +133,28 @@ def test_an_app_that_runs_in_the_nodes_folder_is_not_told_of_for_texts_that_name
         PYTHONSAFEPATH="1",
     )
     assert site.told() == ["sqlite3.connect file:x", "open logbook.jsonl"]
+
+
+@pytest.mark.parametrize("error", ["ValueError", "TimeoutError", "TimeoutError(110, 'late')"])
+def test_what_a_signals_handler_of_the_app_raises_while_the_lookout_looks_gets_to_the_app(site, error):
+    told = site.runs(
+        f"""
+import signal, time
+def late(*_): raise {error}
+signal.signal(signal.SIGALRM, late)
+lost = 0
+for turn in range(60):
+    end = time.monotonic() + 0.05
+    signal.setitimer(signal.ITIMER_REAL, 0.003 + turn * 1e-6)
+    try:
+        while time.monotonic() < end:
+            with open(N + '/data/records.csv'): pass
+        lost += 1
+    except {error.partition("(")[0]}:
+        pass
+print(lost)"""
+    )
+    assert (told, site.told()) == ("0\n", [])
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -171,7 +171,9 @@ def test_a_data_set_is_added_used_proven_and_erased(folder):
     config.write_text(config.read_text().replace("data = []", 'data = { "lungs" = "scans" }'))
     to_use = run("data", "add", folder, "surgery", "--records", source).output
     rule = 'data = { "lungs" = "scans", "heart-disease" = "surgery" }'
-    assert to_use.endswith(f"write into [policy] of {config}, in place of the line data: {rule}\n")
+    assert to_use.endswith(
+        f"write into [policy] of {config}, in place of the line data or the section [policy.data]: {rule}\n"
+    )
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert "Stays" in run("data", "erase", folder, "cardiology", "--dry-run").output

@@ -267,6 +267,7 @@ def in_a_row(first: int, last: int) -> list[int]:
         pytest.param("embedded:c", [-90, 0, *in_a_row(2, 90)], Grade.OK, "dated 90 s ahead", id="clocks that are the same"),
         pytest.param("embedded:c", [-90, *in_a_row(20, 90)], Grade.WARNING, "made 20 s in the future", id="embedded, a little"),
         pytest.param("embedded:c", [-90, *in_a_row(61, 99)], Grade.FAILURE, "behind: a block of the ledger was made 61 s in", id="embedded, a lot"),
+        pytest.param("embedded:c", [-90, 61, 63], Grade.FAILURE, "made 63 s in", id="embedded, two seconds tell"),
         pytest.param("embedded:c", [-90, 200, 201, 300, 301], Grade.FAILURE, "made 300 s in", id="embedded, the newest that tells"),
         pytest.param("embedded:c", in_a_row(86_400, 86_410), Grade.FAILURE, "made 86400 s in", id="embedded, since block 0"),
         pytest.param("https://node", in_a_row(-90, 20), Grade.WARNING, "made 20 s in the future", id="a node, a little"),
