@@ -248,9 +248,8 @@ def _submit(folder: LaunchFolder, state: LaunchState, terms: Terms, say: Say) ->
     finally:
         ledger.close()
     if left <= 0:
-        found = newest(
-            state
-        )  # a launch may have died right after it had submitted, or the SuperLink have lost its database
+        # a launch may have died right after it had submitted, and the SuperLink may have lost its database
+        found = newest(state)
         number = state.flower_run if found is None else str(found[0])
         name = folder.path.resolve().name
         say(f"All rounds are finalised. Fetch the model: suture fetch {folder.path} {name}-model")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 import tempfile
@@ -55,15 +54,20 @@ def app_name(file: RunFile) -> str:
 
 
 def check_folder(file: RunFile) -> LaunchFolder:
-    """Check that nothing was launched in the run's folder, and return it.
+    """Check that nothing was launched in the run's folder and that there is place for it, and return it.
 
     Raises:
-        InputError: A run was launched there.
+        InputError: A run was launched there, or something else has its place.
     """
     folder = LaunchFolder(file.place("folder"))
     if folder.exists():
         raise InputError(
             f"{folder.path} holds a launched run.", fix=f"Go on with it: suture resume {folder.path}"
+        )
+    if folder.launch.exists():
+        raise InputError(
+            f"{folder.launch} is in the way of the launch.",
+            fix="Move it away, or give another `folder` in the run file.",
         )
     return folder
 
@@ -174,15 +178,10 @@ def _place(half: Path, file: RunFile, folder: LaunchFolder) -> None:
     """Give a prepared launch its name.
 
     Raises:
-        InputError: Something has it; another launch of the same run may have been faster.
+        InputError: Another launch of the same run was faster.
     """
     try:
         half.rename(folder.launch)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
+    except OSError:
         check_folder(file)
-        raise InputError(
-            f"{folder.launch} is in the way of the launch.",
-            fix="Move it away, or give another `folder` in the run file.",
-        ) from error
+        raise

@@ -303,6 +303,8 @@ def test_what_has_a_launchs_name_already_stays_and_nothing_is_left_beside_it(off
     theirs.write_text("mine")
     with pytest.raises(InputError, match="is in the way of the launch"):
         prepared(office)
+    line = office.terminal.refused("suture", "launch", office.folder / "run.toml", "--dry-run")
+    assert "is in the way of the launch" in line
     assert {path.name for path in folder.iterdir()} == {"launch", "public"} and theirs.read_text() == "mine"
     shutil.rmtree(theirs.parent)
     real = Path.rename
