@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ MESSAGE = "interrupted"
 
 
 def _end(status: int) -> NoReturn:
-    from suture_fl.json_log import as_logged
-
+    # not imported here: a signal may come in the middle of that import, and before its end no log is JSON
+    as_logged = getattr(sys.modules.get("suture_fl.json_log"), "as_logged", str)
     os.write(2, f"{as_logged(MESSAGE)}\n".encode())
     os._exit(status)
 

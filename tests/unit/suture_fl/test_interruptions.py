@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import NoReturn
 
 import pytest
@@ -68,3 +70,31 @@ def test_a_signal_that_the_caller_wants_ignored_stays_ignored() -> None:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("", "interrupted\n"),
+        (
+            "import sys, types; sys.modules['suture_fl.json_log'] = types.ModuleType('half of it')",
+            "interrupted\n",
+        ),
+        (
+            "from suture_fl.json_log import log_to_stderr; log_to_stderr(as_json=True)",
+            '"message": "interrupted"}\n',
+        ),
+    ],
+    ids=["nothing is imported", "in the middle of an import", "a log is JSON"],
+)
+def test_a_signal_ends_the_process_with_its_word_and_imports_nothing(before: str, said: str) -> None:
+    program = (
+        f"import builtins, signal; {before}\n"
+        "from suture_fl.interruptions import INTERRUPTIONS\n"
+        "INTERRUPTIONS.install()\n"
+        "builtins.__import__ = lambda name, *_: print('imports', name)\n"
+        "signal.raise_signal(signal.SIGTERM)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (143, "")
+    assert done.stderr.endswith(said) and done.stderr.count("\n") == 1
