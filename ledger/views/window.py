@@ -119,7 +119,10 @@ def named(text: str | None, ids: Sequence[bytes], what: str, listing: str) -> by
     """
     fix = f"Name it by its id; `{listing}` shows them."
     if not ids:
-        raise InputError(f"There is no {what} on this ledger.", fix=f"`{listing}` shows them once there are.")
+        raise InputError(
+            f"There is no {what} on this ledger.",
+            fix=f"`{listing}` shows them once there are; a node of the chain that is behind takes a moment more.",
+        )
     if text is None:
         if len(ids) == 1:
             return ids[0]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulators.patience import output_of, patient
+from tests.simulators.patience import ending, output_of, patient
 from tests.simulators.process_tree import MARK, end_marked
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -77,12 +77,8 @@ def hear_signals() -> None:
 
 def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     """Wait for a command and return what came of it."""
-    with process:
-        try:
-            out, err = output_of(process, TIMEOUT_S)
-        except BaseException:
-            process.kill()
-            raise
+    with ending(process):
+        out, err = output_of(process, TIMEOUT_S)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

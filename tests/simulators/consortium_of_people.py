@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 
 from clients.comparison import bundled_csv, hospital_files, read_csv
+from tests.simulators.late_node import height_of
+from tests.simulators.process_tree import becomes
 
 OFFICES = ("coordinator", "researcher", "auditor")
 PER_ROUND = 30
 UNIT = 10**18
 """Of the token's smallest units in one token."""
 TRAIN_S, REVEAL_S = 120.0, 60.0
+CATCH_UP_S = 60.0
 
 RUN_FILE = """\
 title = "Heart disease across hospitals"
@@ -76,6 +79,10 @@ class People:
         return self._told("coordinator.cli", *words)
 
     def node(self, *words: object) -> dict:
+        """Type a holder's command, once its node of the chain has what everybody else has done."""
+        if self._hospitals:
+            caught_up = becomes(lambda: height_of(self._hospitals) >= height_of(self._chain), CATCH_UP_S)
+            assert caught_up, "the hospitals' node stays behind"
         return self._told("clients.cli", *words)
 
     def _told(self, module: str, *words: object) -> dict:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.simulators.rpc_server import send, serving
 
@@ -27,6 +28,34 @@ _TAG = {
     "eth_estimateGas": 1,
 }
 """Where a method's parameters have the block."""
+
+
+_HEIGHT = "eth_blockNumber"
+
+
+def height_of(url: str) -> int:
+    """Return the newest block that a node has.
+
+    Args:
+        url: The node; may have a user and a password.
+    """
+    return int(_ask(url, {"jsonrpc": "2.0", "id": 1, "method": _HEIGHT, "params": []})["result"], 16)
+
+
+def _ask(url: str, request: dict[str, Any]) -> dict[str, Any]:
+    place = urlsplit(url)
+    headers = {"Content-Type": "application/json"}
+    if place.username:
+        headers["Authorization"] = _credentials(place.username, place.password or "")
+    bare = place._replace(netloc=place.netloc.rpartition("@")[2]).geturl()
+    asked = urllib.request.Request(bare, json.dumps(request).encode(), headers)
+    with urllib.request.urlopen(asked, timeout=ANSWER_S) as reply:
+        answer: dict[str, Any] = json.load(reply)
+    return answer
+
+
+def _credentials(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class LateNode:
@@ -46,12 +75,7 @@ class LateNode:
         """Note new blocks until it is closed; a node that does not answer is asked again."""
         while not self.closed.wait(LOOK_S):
             with suppress(OSError):
-                height = int(
-                    self._ask({"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []})[
-                        "result"
-                    ],
-                    16,
-                )
+                height = height_of(self._url)
                 if height > self._seen[-1][1]:
                     self._seen.append((time.monotonic(), height))
 
@@ -60,21 +84,15 @@ class LateNode:
         """The newest block that it has."""
         return max(height for at, height in self._seen if at <= time.monotonic() - self._late_s)
 
-    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        asked = urllib.request.Request(
-            self._url, json.dumps(request).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(asked, timeout=ANSWER_S) as reply:
-            answer: dict[str, Any] = json.load(reply)
-        return answer
-
     def answer(self, handler: BaseHTTPRequestHandler, request: dict[str, Any]) -> None:
         """Answer one request."""
-        wanted = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        if handler.headers.get("Authorization") != wanted:
+        if handler.headers.get("Authorization") != _credentials(USER, PASSWORD):
             send(handler, b"", status=401)
             return
         method, params, height = str(request["method"]), list(request["params"]), self.height
+        if method == _HEIGHT:
+            send(handler, json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": hex(height)}).encode())
+            return
         if method in _TAG:
             place = _TAG[method]
             params[place:] = [
@@ -83,7 +101,7 @@ class LateNode:
             ]
         elif method == "eth_getLogs":
             params = [params[0] | {"toBlock": _no_newer(params[0]["toBlock"], height)}]
-        answer = self._ask({**request, "params": params})
+        answer = _ask(self._url, {**request, "params": params})
         found = answer.get("result")
         if isinstance(found, dict) and found.get("blockNumber") and int(found["blockNumber"], 16) > height:
             answer["result"] = None  # it has not come here yet

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 STOP_S = 60.0
@@ -71,3 +72,14 @@ def output_of(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]
         process.kill()
         said = "".join(f"\n---\n{(text or '')[-TAIL:]}" for text in process.communicate())
         raise AssertionError(f"{process.args} did not end within {patient(seconds):.0f} s{said}") from None
+
+
+@contextmanager
+def ending(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill a command if the story about it fails: it could wait for what never comes, and the test for it."""
+    with process:
+        try:
+            yield
+        except BaseException:
+            process.kill()
+            raise

@@ -15,7 +15,7 @@ from typing import Any
 from coordinator.launch.state import LaunchFolder, Step
 from tests.simulators.consortium_of_people import People
 from tests.simulators.federation import Federation
-from tests.simulators.patience import output_of, patient
+from tests.simulators.patience import ending, output_of, patient
 from tests.simulators.process_tree import becomes
 from tests.simulators.tap import write_tap
 
@@ -33,7 +33,8 @@ class Site:
 
     def suture(self, *words: object) -> subprocess.CompletedProcess[str]:
         """Run a command of the researcher to its end."""
-        with self.started(*words) as process:
+        process = self.started(*words)
+        with ending(process):
             out, err = output_of(process, COMMAND_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
@@ -55,7 +56,7 @@ class Site:
     def launch(self) -> dict:
         """Launch the run in one go: the hospitals consent while the command waits."""
         launching = self.started("launch", self.people.run_file, "--yes", "--json")
-        with launching:
+        with ending(launching):
             launched = LaunchFolder(self.people.run)
             waits = becomes(
                 lambda: (
