@@ -49,6 +49,7 @@ class Child:
         environment: Its whole environment.
         log: File that its output is appended to; of what is too long the newest part is kept beside it.
         user: User and group number that it runs as; None is our own. Needs root and ``setpriv``.
+        folder: Its working folder; None is our own.
         longest_pause: Most seconds before it is started again.
         quoted: Whether the last line of its log is told when it ends. Not of one that can hold records of people: its path is all that is told.
     """
@@ -58,6 +59,7 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     user: tuple[int, int] | None = None
+    folder: Path | None = None
     longest_pause: float = MAX_PAUSE_S
     quoted: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -76,6 +78,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=dict(self.environment),
+                cwd=self.folder,
                 start_new_session=True,
             )
 

@@ -88,6 +88,7 @@ def children(folder: Path, socket: Path, outside: Outside) -> list[Child]:
             environment=theirs,
             log=logs / "supernode.log",
             user=outside.user,
+            folder=home,  # Python looks around in it, for modules of helper processes: in ours, it might reach into the node
         ),
     ]
 

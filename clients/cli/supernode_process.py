@@ -45,6 +45,10 @@ def supernode_command(gateway: str, port: int, socket: Path) -> list[str]:
 def supernode_environment(home: Path) -> dict[str, str]:
     """Return a SuperNode's whole environment; a passphrase may be among what of ours is left out."""
     handed = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
+    if modules := handed.get(
+        "PYTHONPATH"
+    ):  # it starts in a folder of its own, where a relative path leads elsewhere
+        handed["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, modules.split(os.pathsep))))
     path = os.pathsep.join([sysconfig.get_path("scripts"), handed.get("PATH", os.defpath)])
     return {**handed, **FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1", "PATH": path}
 

@@ -33,6 +33,15 @@ def wait(ready) -> None:
         time.sleep(0.02)
 
 
+def test_a_child_starts_in_the_folder_that_it_is_given_or_in_ours(tmp_path):
+    for folder in (tmp_path, None):
+        toy = child(tmp_path, "import os; print(os.getcwd())")
+        toy.folder = folder
+        toy.start(0.0)
+        assert toy.wait(120.0)
+    assert (tmp_path / "log").read_text().splitlines() == [str(tmp_path.resolve()), str(Path.cwd())]
+
+
 def test_a_child_that_dies_is_started_again_after_a_pause_that_doubles_up_to_its_longest(tmp_path):
     said: list[str] = []
     toy = child(tmp_path, "raise SystemExit(3)")
