@@ -19,7 +19,7 @@ from clients.ckks_calls import CkksOrder, CkksProtectCall
 from clients.errors import NodeStateError, PolicyRefusal
 from clients.node.ckks_files import CkksFiles
 from clients.node.ckks_holder import Holder
-from clients.node.policy import decide_ckks
+from clients.node.decisions import decide_ckks
 from clients.node.view import check_pledge
 from fl_core.errors import VerificationError
 from fl_core.models import decode_model, encode_model, model_digest, vector_length

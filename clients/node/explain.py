@@ -9,8 +9,9 @@ from pathlib import Path
 
 from clients.node.accepted import accepted_terms
 from clients.node.data_sets import commitment_of
+from clients.node.decisions import Ruling, ask_of, rulings
 from clients.node.house import ledger_at_hand, load_policy
-from clients.node.policy import DAY_S, Ruling, Usage, ask_of, rulings
+from clients.node.policy import DAY_S, Usage
 from clients.node.register_view import Contributed, read_register
 from fl_core.errors import InputError
 from fl_core.lattice.parameters import PARAMETER_SETS

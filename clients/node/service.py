@@ -28,8 +28,9 @@ from clients.node.bundles import AcceptedBundles
 from clients.node.ckks import answer_ckks
 from clients.node.ckks_files import CkksFiles
 from clients.node.contribution import NewContribution
+from clients.node.decisions import decide, decide_plaintext
 from clients.node.logbook import Logbook
-from clients.node.policy import DAY_S, Policy, Usage, decide, decide_plaintext
+from clients.node.policy import DAY_S, Policy, Usage
 from clients.node.prekeys import Prekeys
 from clients.node.register import Register
 from clients.node.seat import QUESTIONS, notary_of

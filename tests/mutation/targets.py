@@ -47,7 +47,7 @@ SUPPORTING: dict[str, tuple[str, ...]] = {
         "tests/unit/clients/node/test_prekeys.py",
     ),
     "clients/node/seat.py": ("tests/unit/clients/node/test_service_questions.py",),
-    "clients/node/policy.py": ("tests/unit/clients/node/test_policy.py",),
+    "clients/node/decisions.py": ("tests/unit/clients/node/test_policy.py",),
     "clients/node/ckks.py": ("tests/unit/clients/node/test_ckks.py",),
     "coordinator/rounds/machine.py": ("tests/unit/coordinator/rounds/test_machine.py",),
     "coordinator/rounds/blame.py": ("tests/unit/coordinator/rounds/test_blame.py",),

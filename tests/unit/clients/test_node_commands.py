@@ -16,10 +16,11 @@ from clients.cli import cli
 from clients.errors import NodeStateError
 from clients.node.accepted import store_terms
 from clients.node.config import read_config
+from clients.node.decisions import decide_ckks
 from clients.node.house import load_policy
 from clients.node.manifest import Opening, verify_opening
 from clients.node.new_house import create_house
-from clients.node.policy import Policy, Usage, decide_ckks
+from clients.node.policy import Policy, Usage
 from clients.training.heart_disease import BUNDLED
 from fl_core.errors import InputError
 from fl_core.protocol.terms import Terms

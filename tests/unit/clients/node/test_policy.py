@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from clients.node.policy import Ask, Policy, Usage, decide, decide_ckks, decide_plaintext, rulings
+from clients.node.decisions import decide, decide_ckks, decide_plaintext, rulings
+from clients.node.policy import Ask, Policy, Usage
 from tests.simulators.consortium import POLICY, TERMS
 from tests.simulators.dry_round import DryRound
 
