@@ -123,7 +123,7 @@ class ProgramSigner:
     @property
     def can_be_run(self) -> bool:
         """Whether the program is there for us; it is not asked."""
-        return Path(self.program).is_file() and os.access(self.program, os.X_OK)
+        return os.path.isfile(self.program) and os.access(self.program, os.X_OK)
 
     def sign_digest(self, digest: bytes) -> bytes:
         """Sign 32 bytes; see :class:`~ledger.signer.Signer`.

@@ -25,8 +25,10 @@ MESSAGE = "interrupted"
 def _end(status: int) -> NoReturn:
     # not imported here: a signal may come in the middle of that import, and before its end no log is JSON
     as_logged = getattr(sys.modules.get("suture_fl.json_log"), "as_logged", str)
-    os.write(2, f"{as_logged(MESSAGE)}\n".encode())
-    os._exit(status)
+    try:
+        os.write(2, f"{as_logged(MESSAGE)}\n".encode())
+    finally:  # a terminal that hung up takes no word
+        os._exit(status)
 
 
 class Interruptions:

@@ -31,8 +31,16 @@ EVENTS = ("open", "os.", "shutil.", "subprocess.", "sqlite3.connect")
 """Beginnings of the names of the audit events that are looked at."""
 NO_FILES = ("os.putenv", "os.unsetenv")
 """Those among them whose texts name no files."""
-ONE_FILE = ("open", "shutil.chown", "os.getxattr", "os.setxattr", "os.removexattr")
-"""Those whose first argument names a file, and no other: a mode, an owner, an attribute."""
+FILES_AT = {
+    "open": (0,),
+    "os.getxattr": (0,),
+    "os.removexattr": (0,),
+    "os.setxattr": (0,),
+    "shutil.chown": (0,),
+    "shutil.make_archive": (0, 2, 3),
+    "shutil.unpack_archive": (0, 1),
+}
+"""Those some of whose texts name no file but a mode, an owner, an attribute, a format -> where the arguments that do are."""
 PROGRAMS = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
 """Those that start a program."""
 REACHED = 12
@@ -56,6 +64,8 @@ _CALLED = (
 _NO_DATABASE = ("", ":memory:")
 _ABSOLUTE = re.compile(r"/[^\s'\"`;|&<>(){}=:,]*")
 _PATH_ONLY = getattr(os, "O_PATH", None)  # Linux: resolves a path and opens nothing
+_MAX_LINKS = 40  # as Linux has it
+_Socket = socket.socket  # an app may put another one in its place, for a proxy
 
 
 class Lookout:
@@ -81,7 +91,7 @@ class Lookout:
             return
         self._mine.busy = True
         try:
-            for text in _texts(args[:1] if event in ONE_FILE else args):
+            for text in _texts([args[place] for place in FILES_AT.get(event, range(len(args)))]):
                 if self._is_the_nodes(event, text):
                     self._tell(f"{event} {text}")
         except Exception as error:  # noqa: BLE001 - an app runs as it would without a lookout
@@ -124,11 +134,14 @@ class Lookout:
             return
         self._told.add(what)
         payload = what.encode(errors="replace")[:MAX_TEXT]
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as call:
-            call.settimeout(ANSWER_S)
-            call.connect(self._door)
-            call.sendall(REACHED.to_bytes(1, "big") + len(payload).to_bytes(8, "big") + payload)
-            call.recv(16)  # so that the node has it before the app goes on, or kills itself
+        try:
+            with _Socket(socket.AF_UNIX, socket.SOCK_STREAM) as call:
+                call.settimeout(ANSWER_S)
+                call.connect(self._door)
+                call.sendall(REACHED.to_bytes(1, "big") + len(payload).to_bytes(8, "big") + payload)
+                call.recv(16)  # so that the node has it before the app goes on, or kills itself
+        except OSError as error:  # the event may name more
+            _pass_on(error)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -165,7 +178,31 @@ def _resolved(path: str) -> str:
                 os.close(place)
         except OSError as error:
             _pass_on(error)
-    return os.path.realpath(path)  # also of what is not there, or not for us
+    return _walked(path)  # also what is not there, or not for us
+
+
+def _walked(path: str) -> str:
+    """Return a path without links, as ``os.path.realpath`` does, which keeps to itself what a signal's handler raises in it."""
+    place, links = "/", 0
+    ahead = os.path.join(os.getcwd(), path).split("/")[::-1]
+    while ahead:
+        name = ahead.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            place = os.path.dirname(place)
+            continue
+        place = os.path.join(place, name)
+        try:
+            target = os.readlink(place) if links < _MAX_LINKS else ""
+        except OSError as error:
+            _pass_on(error)
+            continue
+        if target:
+            links += 1
+            place = "/" if target.startswith("/") else os.path.dirname(place)
+            ahead += target.split("/")[::-1]
+    return place
 
 
 def _database(name: str) -> str:

@@ -107,7 +107,7 @@ def _place(file: str, text: str, key: str) -> str:
 def data_rule(policy: Policy, task: str, name: str) -> str:
     """Return in words where to write the line with which a task uses another data set, and every other task the one it has."""
     pairs = dict(policy.data) | {task: name}
-    place = "in place of the line data or the section [policy.data]"
+    place = "after the line data or the section [policy.data] is taken out"
     return f"{place}: data = {{ {', '.join(f'{toml_text(one)} = {toml_text(used)}' for one, used in pairs.items())} }}"
 
 

@@ -47,7 +47,7 @@ class FlowerControl:
 
         Raises:
             SuperLinkAway: It does not answer.
-            EngineError: There is no such SuperLink.
+            NoSuperLink: There is none at the folder.
         """
         answer = flower_commands.read_runs(self._ask(flower_commands.listing()))
         mine = [one for one in answer if one.get("fab-name") == app]
@@ -74,7 +74,8 @@ class FlowerControl:
         """Return the SuperNodes that are enrolled.
 
         Raises:
-            EngineError: There is no such SuperLink, or it does not answer.
+            NoSuperLink: There is none at the folder.
+            EngineError: It does not answer.
         """
         answer = flower_commands.read_nodes(self._ask(flower_commands.nodes()))
         return [

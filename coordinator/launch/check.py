@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,18 +60,16 @@ def check_settings(file: RunFile, known: Mapping[str, TaskSetting]) -> None:
 
 
 def account_in(file: RunFile, key: str) -> bytes:
-    """Return the account of the keystore that a key names.
+    """Return the account of the keystore, or of the program's file, that a key names.
 
     Raises:
-        InputError: The keystore is missing or says nothing of its account; names the line.
+        InputError: The file is missing or says nothing of its account; names the line.
     """
-    path = keystore_of(file.uri(key))
-    if not path.is_file():
-        file.wrong(
-            key,
-            f"names the keystore {path}, which is not there",
-            "Make it with suture keys new, or correct the path.",
-        )
+    uri = file.uri(key)
+    path = keystore_of(uri)
+    if not os.path.isfile(path):  # Path.is_file raises where a folder is closed
+        make = "Write it" if uri.startswith("program:") else "Make it with suture keys new"
+        file.wrong(key, f"names {path}, which is not there for this user", f"{make}, or correct the path.")
     account = keystore_address(path)
     if account is None:
         file.wrong(key, "is a keystore without an address", "Use one that suture keys new made.")
@@ -91,7 +90,9 @@ def check_keys(file: RunFile) -> None:
             file.wrong(key, f"cannot be used: {error.message}", error.fix)
         if isinstance(signer, ProgramSigner) and not signer.can_be_run:
             file.wrong(
-                key, f"cannot be used: {signer.program} is no program", "Install it, or correct its path."
+                key,
+                f"cannot be used: {signer.program} is no program that this user can run",
+                "Install it, make it executable, or correct its path.",
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -57,18 +58,19 @@ def check_folder(file: RunFile) -> LaunchFolder:
     """Check that nothing was launched in the run's folder and that there is place for it, and return it.
 
     Raises:
-        InputError: A run was launched there, or something else has its place.
+        InputError: A run was launched there, or something else has its place, a link to nowhere included.
     """
     folder = LaunchFolder(file.place("folder"))
     if folder.exists():
         raise InputError(
             f"{folder.path} holds a launched run.", fix=f"Go on with it: suture resume {folder.path}"
         )
-    if folder.launch.exists():
-        raise InputError(
-            f"{folder.launch} is in the way of the launch.",
-            fix="Move it away, or give another `folder` in the run file.",
-        )
+    for place in (folder.path, folder.launch):
+        if os.path.lexists(place) and (place == folder.launch or not os.path.isdir(place)):
+            raise InputError(
+                f"{place} is in the way of the launch.",
+                fix="Move it away, or give another `folder` in the run file.",
+            )
     return folder
 
 

@@ -21,7 +21,7 @@ def under_way(state: LaunchState) -> list[int]:
 
     Raises:
         SuperLinkAway: It does not answer.
-        EngineError: There is no such SuperLink.
+        NoSuperLink: There is none at the folder.
     """
     known = FlowerControl(Path(state.superlink)).runs(state.app)
     return [number for number, status in known if not status.startswith(FINISHED)]
@@ -50,7 +50,7 @@ def attended(
     Raises:
         InputError: A program works on the run that the SuperLink does not know of, and did not end.
         SuperLinkAway: It does not answer.
-        EngineError: There is no such SuperLink.
+        NoSuperLink: There is none at the folder.
     """
     end, told = clock() + PATIENCE_S, False
     while True:
@@ -78,7 +78,8 @@ def newest(state: LaunchState) -> tuple[int, str] | None:
     """Return Flower's id and status of the newest run of this launch's app; None before the first.
 
     Raises:
-        EngineError: There is no such SuperLink, or it does not answer.
+        NoSuperLink: There is none at the folder.
+        EngineError: It does not answer.
     """
     known = FlowerControl(Path(state.superlink)).runs(state.app)
     return known[-1] if known else None

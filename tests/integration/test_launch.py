@@ -23,7 +23,7 @@ from coordinator.errors import EngineError, SuperLinkAway
 from coordinator.launch import drive as driving
 from coordinator.launch.check import check_escrow, check_keys, check_people, rehearse
 from coordinator.launch.drive import drive
-from coordinator.launch.prepare import prepare
+from coordinator.launch.prepare import check_folder, prepare
 from coordinator.launch.run_file import read_run_file
 from coordinator.launch.state import Step
 from coordinator.relay.open import open_relay
@@ -112,15 +112,19 @@ def test_what_a_launch_would_be_stuck_with_is_told_with_the_line_before_anything
 def test_a_key_that_no_program_holds_is_told_with_the_line(office):
     program = {"address": office.account("coordinator"), "command": ["/nonexistent/sign"]}
     file = office.folder / "keys" / "hsm.json"
-    file.write_text(json.dumps(program))
-    file.chmod(0o600)
     wrong = edited(
         office, "file:keys/coordinator.json?passphrase-file=secrets/coordinator", "program:keys/hsm.json"
     )
-    with pytest.raises(
-        InputError, match=r"line 9: 'ledger.coordinator' cannot be used: /nonexistent/sign is no program"
-    ):
+    with pytest.raises(InputError, match=r"line 9: .* names .*hsm.json, which is not there") as refused:
         check_keys(wrong)
+    assert "suture keys new" not in refused.value.fix, "it makes no such file"
+    closed = office.folder / ("too-long" * 40)
+    for command in ("/nonexistent/sign", str(file), str(closed)):  # the second is there, and is no program
+        file.write_text(json.dumps(program | {"command": [command]}))
+        file.chmod(0o600)
+        words = f"line 9: 'ledger.coordinator' cannot be used: {command} is no program that this user can run"
+        with pytest.raises(InputError, match=re.escape(words)):
+            check_keys(wrong)
     file.write_text(json.dumps(program | {"command": [sys.executable]}))
     check_keys(wrong)
 
@@ -144,7 +148,7 @@ def test_accounts_without_their_roles_are_told_with_the_line_before_anything_is_
         check_people(file, seen(office))
     file = edited(office, office.uri("auditor"), "file:keys/nobody.json?passphrase-file=secrets/nobody")
     with pytest.raises(
-        InputError, match=r"line 8: 'ledger.researcher' names the keystore .*nobody.json, which is not there"
+        InputError, match=r"line 8: 'ledger.researcher' names .*nobody.json, which is not there"
     ):
         check_people(file, seen(office))
 
@@ -307,6 +311,10 @@ def test_what_has_a_launchs_name_already_stays_and_nothing_is_left_beside_it(off
     assert "is in the way of the launch" in line
     assert {path.name for path in folder.iterdir()} == {"launch", "public"} and theirs.read_text() == "mine"
     shutil.rmtree(theirs.parent)
+    theirs.parent.symlink_to("nowhere")
+    line = office.terminal.refused("suture", "launch", office.folder / "run.toml", "--dry-run")
+    assert f"{theirs.parent} is in the way of the launch" in line
+    theirs.parent.unlink()
     real = Path.rename
 
     def second(half: Path, target: Path) -> Path:  # another launch of the same run is faster
@@ -318,6 +326,12 @@ def test_what_has_a_launchs_name_already_stays_and_nothing_is_left_beside_it(off
     with pytest.raises(InputError, match="holds a launched run"):
         prepared(office)
     assert {path.name for path in folder.iterdir()} == {"launch", "public"}
+
+
+def test_a_file_in_the_place_of_the_runs_folder_is_told_before_anything_is_written(office):
+    wrong = edited(office, 'folder = "run"', 'folder = "run.toml"')
+    with pytest.raises(InputError, match=r"run.toml is in the way of the launch"):
+        check_folder(wrong)
 
 
 def test_a_relay_serves_the_chain_before_there_is_a_run_when_it_is_told_which_ledger(office):

@@ -54,9 +54,10 @@ def test_records_that_were_changed_after_the_consent_are_found_and_mended_by_wha
     assert told() == []
 
 
+@pytest.mark.parametrize("section", [False, True], ids=["as a line", "as a section"])
 @pytest.mark.parametrize("another", [False, True], ids=["nothing else", "another data set"])
 def test_a_node_whose_records_were_erased_has_data_again_by_what_erase_and_doctor_print(
-    embedded_office: Office, another: bool, monkeypatch: pytest.MonkeyPatch
+    embedded_office: Office, another: bool, section: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal, node, config = (
         embedded_office.terminal,
@@ -68,6 +69,9 @@ def test_a_node_whose_records_were_erased_has_data_again_by_what_erase_and_docto
     with_member(embedded_office, "birch")
     _, terms = with_run(embedded_office)
     terminal.sent("suture-node", "consent", "give", node, "--terms", terms)
+    if section:
+        text = config.read_text().replace("data = []\n", "")
+        config.write_text(f'{text}\n[policy.data]\n"heart-disease" = "records"\n')
     if another:
         terminal.done("suture-node", "data", "add", node, "cardiology", "--records", "FILE.csv")
     erased = terminal.run("suture-node", "data", "erase", node, "records", "--yes")
@@ -85,11 +89,11 @@ def test_a_node_whose_records_were_erased_has_data_again_by_what_erase_and_docto
         program, *words = shlex.split(command)
         terminal.done(program, *words)
     assert rule.startswith(
-        f"{config.resolve()} needs in [policy], in place of the line data or the section [policy.data]: "
+        f"{config.resolve()} needs in [policy], after the line data or the section [policy.data] is taken out: "
     )
-    lines = config.read_text().splitlines(keepends=True)
-    (place,) = [n for n, line in enumerate(lines) if line.startswith("data = ")]
-    lines[place] = rule.split(": ", 1)[1] + "\n"
+    lines = config.read_text().partition("\n[policy.data]\n")[0].splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith("data = ")]
+    lines.insert(lines.index("[policy]\n") + 1, rule.split(": ", 1)[1] + "\n")
     config.write_text("".join(lines))
     assert told() == []
     terminal.sent("suture-node", "consent", "give", node, "--terms", terms)

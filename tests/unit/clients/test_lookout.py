@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -119,6 +120,7 @@ def test_an_app_that_runs_in_the_nodes_folder_is_not_told_of_for_texts_that_name
     site.runs(
         "os.environ['X'] = 'x'; del os.environ['X']; open('/dev/null', 'r')\n"
         "import shutil; shutil.chown('data/records.csv', user=os.getuid(), group=None)\n"
+        "shutil.unpack_archive(shutil.make_archive('data/a', 'zip', 'flower'), 'flower', 'zip')\n"
         "for call, more in ((os.setxattr, [b'']), (os.getxattr, []), (os.removexattr, [])):\n"
         "    try: call('data/records.csv', 'user.x', *more)\n"
         "    except OSError: pass\n"
@@ -136,7 +138,12 @@ def test_an_app_that_runs_in_the_nodes_folder_is_not_told_of_for_texts_that_name
 
 
 @pytest.mark.parametrize("error", ["ValueError", "TimeoutError", "TimeoutError(110, 'late')"])
-def test_what_a_signals_handler_of_the_app_raises_while_the_lookout_looks_gets_to_the_app(site, error):
+@pytest.mark.parametrize("mode", ["there", "missing"])
+def test_what_a_signals_handler_of_the_app_raises_while_the_lookout_looks_gets_to_the_app(site, error, mode):
+    opens = {
+        "there": "with open(N + '/data/records.csv'): pass",
+        "missing": "try: open(N + '/data/none.csv')\n            except FileNotFoundError: pass",
+    }
     told = site.runs(
         f"""
 import signal, time
@@ -148,7 +155,7 @@ for turn in range(60):
     signal.setitimer(signal.ITIMER_REAL, 0.003 + turn * 1e-6)
     try:
         while time.monotonic() < end:
-            with open(N + '/data/records.csv'): pass
+            {opens[mode]}
         lost += 1
     except {error.partition("(")[0]}:
         pass
@@ -204,12 +211,13 @@ def test_a_path_is_resolved_as_the_kernel_does_it_and_component_by_component_whe
     paths = ["a/file", "./a//b/../file", "l", "l/../file", "f", "gone", "none", "none/x", "loop", "f/x", ".", "/", str(tmp_path / "f")]  # fmt: skip
     expected = [os.path.realpath(path) for path in paths]
     assert [sitecustomize._resolved(path) for path in paths] == expected
+    monkeypatch.setattr(os.path, "realpath", None)
     with monkeypatch.context() as patched:
         patched.setattr(sitecustomize, "_PATH_ONLY", None)
         assert [sitecustomize._resolved(path) for path in paths] == expected
     if sys.platform == "linux":
         opened = os.listdir("/proc/self/fd")
-        monkeypatch.setattr(os.path, "realpath", None)
+        monkeypatch.setattr(sitecustomize, "_walked", None)
         assert sitecustomize._resolved("f") == str(tmp_path / "a" / "file"), "not one call for each component"
         assert os.listdir("/proc/self/fd") == opened
 
@@ -227,9 +235,27 @@ def test_each_is_told_once_and_an_app_that_tries_everything_falls_silent(site):
     assert site.told() == [f"open N/keys/{i}" for i in range(sitecustomize.MAX_TOLD)]
 
 
-def test_an_app_runs_the_same_while_no_node_answers(site):
+@pytest.mark.parametrize(
+    "before",
+    ["", "import socket; socket.socket = type('Proxied', (socket.socket,), {'connect': lambda *_: [][0]})"],
+)
+def test_an_app_runs_the_same_while_no_node_answers(site, before):
     os.unlink(site.socket)
-    assert site.runs("print(open(N + '/keys/passphrase').read())") == "x\n"
+    assert site.runs(f"{before}\nprint(open(N + '/keys/passphrase').read())") == "x\n"
+
+
+def test_the_second_of_two_names_is_told_where_telling_the_first_failed(site, monkeypatch):
+    told = []
+
+    class Door(socket.socket):
+        def __init__(self, *kind: int) -> None:
+            told.append(kind)
+            super().__init__(*kind)
+
+    monkeypatch.setattr(sitecustomize, "_Socket", Door)
+    look = sitecustomize.Lookout(str(site.node), str(site.node / "no-door"))
+    look("os.rename", (f"{site.node}/keys/p", f"{site.node}/keys/q", -1, -1))
+    assert len(told) == 2
 
 
 def test_the_interpreters_own_sitecustomize_still_runs_and_nothing_of_ours_is_in_the_apps_way(site, tmp_path):

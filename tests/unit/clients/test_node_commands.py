@@ -173,7 +173,7 @@ def test_a_data_set_is_added_used_proven_and_erased(folder):
     to_use = run("data", "add", folder, "surgery", "--records", source).output
     rule = 'data = { "lungs" = "scans", "heart-disease" = "surgery" }'
     assert to_use.endswith(
-        f"write into [policy] of {config}, in place of the line data or the section [policy.data]: {rule}\n"
+        f"write into [policy] of {config}, after the line data or the section [policy.data] is taken out: {rule}\n"
     )
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

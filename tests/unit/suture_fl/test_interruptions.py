@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -98,3 +99,20 @@ def test_a_signal_ends_the_process_with_its_word_and_imports_nothing(before: str
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (143, "")
     assert done.stderr.endswith(said) and done.stderr.count("\n") == 1
+
+
+def test_a_signal_ends_the_process_where_its_word_reaches_nobody() -> None:
+    program = (
+        "import signal\n"
+        "from suture_fl.interruptions import INTERRUPTIONS\n"
+        "INTERRUPTIONS.install()\n"
+        "try: signal.raise_signal(signal.SIGHUP)\n"
+        "except Exception: print('goes on', flush=True)"
+    )
+    nobody, terminal = os.openpty()
+    os.close(nobody)  # it hung up
+    with os.fdopen(terminal, "wb", buffering=0) as stderr:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=stderr, check=False
+        )
+    assert (done.returncode, done.stdout) == (129, b"")
