@@ -149,9 +149,14 @@ class DeployedRun:
         return event
 
     def _moment(self, kill: Kill) -> int:
-        look, end = self.eye.sees(kill), time.monotonic() + patient(MOMENT_S * self.patience)
+        look, begun = self.eye.sees(kill), time.monotonic()
+        end, asked = begun + patient(MOMENT_S * self.patience), begun
         while (at := look(self.eye.events())) is None:
-            assert time.monotonic() < end, f"{kill.name} never came: {self._told()}"
+            now = time.monotonic()
+            assert now < end, f"{kill.name} never came: {self._told()}"
+            if now - asked > STATUS_EVERY_S:
+                status, asked = self.federation.status(self.number), now
+                assert not status.startswith("finished"), f"{kill.name} never came, the run is {status}"
             time.sleep(LOOK_S)
         return at
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from coordinator.engines.readiness import healthy, listens
 from suture_fl.processes import table
@@ -123,7 +124,8 @@ def _kill_one(*words: str, gone_s: float) -> None:
 
 def _kill(processes: set[int], gone_s: float) -> None:
     for process in processes:
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
     assert becomes(lambda: not processes & at_work(), gone_s)
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from coordinator.engines.ports import reserve
 from tests.deploy.tools import COMPOSE, ROOT, program
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import MARK, becomes, end_marked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.network]
 
-START_S = 120.0
+START_S, COMMAND_S = 120.0, 300.0
 RUN, LEDGER = "/coordinator/runs/heart", "/coordinator/ledger.toml"
 SUTURE = [sys.executable, "-P", "-c", "from coordinator.cli import main; main()"]
 
@@ -35,7 +36,7 @@ def relay_command(**variables: str) -> list[str]:
 def suture(*words: object) -> str:
     done = subprocess.run(
         [*SUTURE, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL, timeout=patient(COMMAND_S),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -22,10 +22,12 @@ from coordinator.engines.flower_commands import CONNECTION, read_run_id, read_st
 from ledger.audit.checks.table import CHECKS
 from tests.deploy.conftest import Built
 from tests.deploy.tools import COMPOSE, ROOT, program
+from tests.simulators.patience import patient
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.network]
 
 FILE = COMPOSE / "four-hospitals.yaml"
+COMMAND_S = 600.0
 HOSPITALS = ("1", "2", "3", "4")
 PYTHON = "/opt/suture/bin/python3"
 KERNELS = "import fl_core.secagg.kernels, fl_core.lattice.products"
@@ -78,7 +80,7 @@ def command(*words: object, **environment: str) -> str:
     """Run a command on this machine."""
     done = subprocess.run(
         list(map(str, words)), cwd=ROOT, env={**os.environ, **environment},
-        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=patient(COMMAND_S),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -16,6 +16,7 @@ import pytest
 
 from coordinator.launch.state import LaunchFolder, Step
 from tests.simulators.consortium_of_people import PER_ROUND
+from tests.simulators.patience import output_of
 from tests.simulators.process_tree import becomes, marked, processes_of
 from tests.simulators.researcher_site import Site, served
 
@@ -26,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
-ROUNDS, ROUND_S = 6, 120.0
+ROUNDS, ROUND_S = 6, 300.0
 UNIT = 10**18
 
 
@@ -61,7 +62,7 @@ def play(site: Site) -> None:
     said["aborted"] = site.told("abort", run, "--yes")
     said["again"] = site.told("abort", run, "--yes")
     said["flower"] = federation.status(int(said["resumed"]["flower_run"]))
-    said["watched"], _ = watching.communicate(timeout=60.0)
+    said["watched"], _ = output_of(watching, 60.0)
     said["watch's exit"] = watching.returncode
     [said["run"]] = site.people.suture("run", "list", "--ledger", site.people.ledger)["runs"]
     said["fetched"] = site.told("fetch", run, "model")

@@ -6,15 +6,17 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import SCRIPTS, Commands, Kept
+from tests.e2e.conftest import SCRIPTS, TIMEOUT_S, Commands, Kept
 from tests.simulators.patience import STOP_S, patient
 
 pytestmark = pytest.mark.e2e
@@ -37,14 +39,20 @@ def parsed(result: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def in_terminal(command: Sequence[str | Path], environment: dict[str, str]) -> tuple[int, str]:
-    """Run a command on a terminal of its own; return exit code and everything that it wrote there."""
+    """Run a command on a terminal of its own; return exit code and everything that it wrote there.
+
+    It is killed if it does not end; what it started and left at the terminal is not waited for then.
+    """
     ours, theirs = pty.openpty()
     try:
         process = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     finally:
         os.close(theirs)
-    pieces = []
+    pieces, end = [], time.monotonic() + patient(TIMEOUT_S)
     while True:
+        if not select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
+            process.kill()
+            break
         try:
             piece = os.read(ours, 1 << 16)
         except OSError:  # Linux says so when the other side is closed
@@ -116,7 +124,14 @@ def test_a_fresh_process_without_a_network_passes_the_kept_folder(kept: Kept, co
     if not alone or subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("this system does not let us take the network away from a process")
     command = [*alone, str(SCRIPTS / "suture-audit"), "verify", str(kept.folder), "--json"]
-    result = subprocess.run(command, env=commands.environment(), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command,
+        env=commands.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patient(TIMEOUT_S),
+    )
     assert (result.returncode, result.stderr) == (0, "")
     assert ESCAPE not in result.stdout
 

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 
 from clients.comparison import bundled_csv
-from tests.e2e.conftest import SCRIPTS, Commands, finished, hear_signals
+from tests.e2e.conftest import SCRIPTS, TIMEOUT_S, Commands, finished, hear_signals
+from tests.simulators.patience import patient
 
 pytestmark = pytest.mark.e2e
 
@@ -166,6 +167,7 @@ def test_a_folder_and_hospitals_may_have_any_name_and_the_data_may_be_a_pipe(com
         env=commands.environment(PYTHONIOENCODING="ascii", PATH="/usr/bin:/bin"),
         capture_output=True,
         check=False,
+        timeout=patient(TIMEOUT_S),
     )
     out = result.stdout.decode("ascii")
     assert result.returncode == 0, result.stderr
@@ -188,7 +190,9 @@ def failing(commands: Commands, *arguments: str, **options: Any) -> subprocess.C
     command = [SCRIPTS / "suture", "demo", "--rounds", "1", *arguments]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     environment = commands.environment(PYTHONDONTWRITEBYTECODE="1")
-    return subprocess.run(command, env=environment, text=True, check=False, **pipes)
+    return subprocess.run(
+        command, env=environment, text=True, check=False, timeout=patient(TIMEOUT_S), **pipes
+    )
 
 
 def test_a_full_disk_is_one_line_that_names_the_temporary_folder(commands: Commands) -> None:

@@ -26,6 +26,7 @@ from coordinator.certificates import make_certificates
 from coordinator.engines.ports import reserve
 from ledger.logbook import Kind
 from tests.simulators.founded_run import found
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import MARK, becomes, end_marked
 
 pytestmark = [
@@ -36,7 +37,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-START_S = 600.0
+START_S, COMMAND_S = 600.0, 300.0
 LOOKS_S = 15.0
 """Seconds in which a gateway looks for overdue messages two times at least."""
 
@@ -53,7 +54,7 @@ class Site:
     def ask(self, name: str) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-P", "-m", *self.checks[name]],
-            cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+            cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=patient(COMMAND_S),
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr
 
@@ -136,7 +137,7 @@ def test_a_second_gateway_of_a_node_ends_before_it_sends_anything(site):
     done = subprocess.run(
         [sys.executable, "-P", "-m", "clients.cli", "gateway", str(site.node), "--socket", "/nowhere/no.sock",
          "--superlink", "https://127.0.0.1:1", "--port", str(port)],
-        cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+        cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=patient(COMMAND_S),
     )  # fmt: skip
     assert done.returncode != 0 and "another gateway runs for" in done.stderr
 

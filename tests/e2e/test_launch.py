@@ -20,7 +20,7 @@ from coordinator.engines.control import FlowerControl
 from coordinator.launch.drive import drive
 from coordinator.launch.state import LaunchFolder, LaunchState, Step
 from tests.simulators.consortium_of_people import PER_ROUND
-from tests.simulators.patience import output_of
+from tests.simulators.patience import ending, output_of
 from tests.simulators.process_tree import becomes
 from tests.simulators.researcher_site import Site, served
 from tests.simulators.tensorboard_reader import scalars
@@ -81,15 +81,15 @@ def story(site: Site) -> Site:
 
 def killed_while_waiting(site: Site) -> str:
     """Start ``suture launch``, kill -9 it when it waits for consents, and return what it said."""
-    process = site.started("launch", site.people.run_file, "--yes")
+    process = site.started("launch", site.people.run_file, "--yes", "--timeout", 300)
     assert process.stderr is not None
     lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if "holders consent" in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    with process:
+    with ending(process):
+        for line in process.stderr:
+            lines.append(line)
+            if "holders consent" in line:
+                break
+        process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "".join(lines)
     return "".join(lines)
 

@@ -148,7 +148,7 @@ def test_a_run_is_resumed_while_the_superlink_is_away_and_begins_once_as_soon_as
     service.end(signal.SIGKILL)
     assert becomes(lambda: not marked(service.mark), GONE_S)
     with ThreadPoolExecutor() as pool:
-        resumed = pool.submit(drive, folder, timeout_s=2 * START_S, say=said.append)
+        resumed = pool.submit(drive, folder, timeout_s=300.0, say=said.append)
         assert becomes(lambda: said or resumed.done(), START_S) and not resumed.done()
         service.start()
         state = resumed.result()

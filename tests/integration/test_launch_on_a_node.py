@@ -28,6 +28,7 @@ from tests.simulators.anvil import Anvil
 from tests.simulators.certificates import make_certificates
 from tests.simulators.launch_office import created, launch_office, prepared, runs
 from tests.simulators.office import Office
+from tests.simulators.process_tree import becomes
 from tests.simulators.relay_service import relaying
 from tests.simulators.terminal import Terminal
 
@@ -102,6 +103,9 @@ def test_watching_goes_on_while_the_node_is_away(office, monkeypatch):
     told = Watch(folder, clock=lambda: next(ticks), sleep=lambda _: next(slept, lambda: None)()).events()
     away = next(told)
     assert away["event"] == "ledger-unanswered" and "http://127.0.0.1:1 did not" in away["reason"]
+    assert next(told) == {"event": "launch-stopped", "step": "created"}, (
+        "nobody goes on with it, and that needs no node"
+    )
     assert next(told) == {"event": "consents", "accepted": 0, "wanted": 3}
 
 
@@ -200,17 +204,24 @@ def test_while_the_node_hangs_callers_of_the_relay_are_told_to_come_again_and_on
     second.close()
 
 
+def mines_late(anvil: Anvil) -> None:
+    """Make a block a while after a transaction waits for one."""
+    if becomes(lambda: int(anvil.ask("txpool_status")["pending"], 16), 60.0):
+        time.sleep(2.5)
+        anvil.mine()
+
+
 def test_a_chain_without_blocks_for_longer_than_a_minute_is_waited_for_by_a_run(office, anvil, monkeypatch):
     folder = created(office)
     monkeypatch.setattr("ledger.outbox.UNTOLD_S", 0.5)
     run = open_run(folder.path, clock=lambda: int(time.time()), random=SystemRandomSource())
     assert run.writer._outbox._timeout_s >= 600.0  # type: ignore[attr-defined]
     anvil.automine(False)
-    mining = threading.Timer(2.5, anvil.mine)
+    mining = threading.Thread(target=mines_late, args=(anvil,), daemon=True)
     mining.start()
     artifact = hashlib.sha256(b"another").digest()
     run.writer.register_root(run.run, artifact, bytes(32), intent="another root")
-    mining.join()
+    mining.join(60.0)
     run.close()
     events = (folder.path / "coordinator" / "events.jsonl").read_text()
     assert '"ledger-away"' in events and "registerRoot is not in a block 1 deep" in events

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,24 @@ from fl_core.errors import InputError
 from tests.simulators.certificates import make_certificates
 
 pytestmark = pytest.mark.network
+
+
+@contextmanager
+def running(*servers: uvicorn.Server) -> Iterator[None]:
+    """Run servers in threads; one that cannot start is noticed, and none outlives its test."""
+    threads = [threading.Thread(target=one.run, daemon=True) for one in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        while not all(one.started for one in servers):
+            assert all(thread.is_alive() for thread in threads), "one does not start"
+            time.sleep(0.01)
+        yield
+    finally:
+        for one in servers:
+            one.should_exit = True
+        for thread in threads:
+            thread.join(30.0)
 
 
 @dataclass
@@ -56,18 +75,12 @@ def front(tmp_path_factory) -> Iterator[tuple[httpx.Client, Behind]]:
         uvicorn.Server(config),
         server(url, files.authority, port=outer, certificate=files.certificate, key=files.key),
     ]
-    threads = [threading.Thread(target=one.run) for one in servers]
-    for thread in threads:
-        thread.start()
-    while not all(one.started for one in servers):
-        time.sleep(0.01)
     trust = ssl.create_default_context(cafile=str(files.authority))
-    with httpx.Client(base_url=f"https://127.0.0.1:{outer}", verify=trust, trust_env=False) as client:
+    with (
+        running(*servers),
+        httpx.Client(base_url=f"https://127.0.0.1:{outer}", verify=trust, trust_env=False) as client,
+    ):
         yield client, behind
-    for one in servers:
-        one.should_exit = True
-    for thread in threads:
-        thread.join()
 
 
 def test_the_calls_that_pass_are_those_of_the_pinned_flower():
@@ -149,19 +162,14 @@ def test_without_a_superlink_behind_it_says_that_nobody_is_there(tmp_path):
         certificate=files.certificate,
         key=files.key,
     )
-    thread = threading.Thread(target=one.run)
-    thread.start()
-    while not one.started:
-        time.sleep(0.01)
     trust = ssl.create_default_context(cafile=str(files.authority))
     url = f"https://127.0.0.1:{outer}/v1/fleet/get-run"
-    assert httpx.post(url, verify=trust, trust_env=False).status_code == 503
-    with pytest.raises(httpx.HTTPError):
-        httpx.post(url.replace("https", "http"), trust_env=False)
-    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        httpx.post(url, trust_env=False)
-    one.should_exit = True
-    thread.join()
+    with running(one):
+        assert httpx.post(url, verify=trust, trust_env=False).status_code == 503
+        with pytest.raises(httpx.HTTPError):
+            httpx.post(url.replace("https", "http"), trust_env=False)
+        with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            httpx.post(url, trust_env=False)
 
 
 def test_a_file_that_is_missing_is_named_with_the_command_that_makes_it(tmp_path: Path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clients.comparison import bundled_csv, hospital_files, read_csv
 from tests.simulators.late_node import height_of
+from tests.simulators.patience import patient
 from tests.simulators.process_tree import becomes
 
 OFFICES = ("coordinator", "researcher", "auditor")
@@ -19,7 +20,7 @@ PER_ROUND = 30
 UNIT = 10**18
 """Of the token's smallest units in one token."""
 TRAIN_S, REVEAL_S = 120.0, 60.0
-CATCH_UP_S = 60.0
+CATCH_UP_S, COMMAND_S = 60.0, 300.0
 
 RUN_FILE = """\
 title = "Heart disease across hospitals"
@@ -96,7 +97,12 @@ class People:
             "--json",
         ]
         done = subprocess.run(
-            command, cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            command,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=patient(COMMAND_S),
         )
         assert done.returncode == 0, (words, done.stdout.decode() + done.stderr.decode())
         answer: dict = json.loads(done.stdout)

@@ -21,13 +21,15 @@ from coordinator.engines import flower_commands
 from coordinator.engines.environment import child_environment
 from coordinator.engines.ports import reserve
 from coordinator.engines.settings import Setting, encode_settings
-from tests.simulators.patience import STOP_S, exits_of
+from coordinator.errors import EngineError
+from tests.simulators.patience import STOP_S, exits_of, patient
 from tests.simulators.process_tree import MARK, becomes, end_marked
 
 ROOT = Path(__file__).parents[2]
 NEAR, FAR = "10.213.77.1", "10.213.77.2"
 """The two ends of the cable."""
 START_S, RUN_S = 600.0, 1800.0
+COMMAND_S, FLOWER_S = 600.0, 120.0
 
 
 class Cable:
@@ -126,8 +128,9 @@ class Federation:
         program = f"from {module} import main; main()"
         command = [sys.executable, "-P", "-c", program, *map(str, arguments)]
         done = subprocess.run(
-            command, env=self.environment(), cwd=self.folder, capture_output=True, check=False
-        )
+            command, env=self.environment(), cwd=self.folder, capture_output=True, check=False,
+            timeout=patient(COMMAND_S),
+        )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode() + done.stdout.decode()
         return done.stdout.decode()
 
@@ -235,7 +238,10 @@ class Federation:
 
     def _flower(self, command: list[str]) -> str:
         environment = child_environment(self.superlink / "flower", {MARK: self.mark})
-        done = subprocess.run(command, env=environment, cwd=self.folder, capture_output=True, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd=self.folder, capture_output=True, check=False,
+            timeout=patient(FLOWER_S),
+        )  # fmt: skip
         return (done.stdout + done.stderr).decode()
 
     def submit(self, app: Path, config: Mapping[str, Setting]) -> int:
@@ -252,7 +258,8 @@ class Federation:
 
         def over() -> bool:
             nonlocal found
-            found = self.status(run_id)
+            with suppress(EngineError):  # it is busy, or just starting again: it is asked again
+                found = self.status(run_id)
             return found.startswith("finished")
 
         assert becomes(over, RUN_S), self.log("superlink")

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
@@ -74,7 +75,9 @@ class LateNode:
     def look(self) -> None:
         """Note new blocks until it is closed; a node that does not answer is asked again."""
         while not self.closed.wait(LOOK_S):
-            with suppress(OSError):
+            with suppress(
+                OSError, HTTPException, ValueError, KeyError
+            ):  # it stops in the middle of an answer
                 height = height_of(self._url)
                 if height > self._seen[-1][1]:
                     self._seen.append((time.monotonic(), height))

@@ -10,7 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 STOP_S = 60.0
@@ -66,11 +66,13 @@ def output_of(process: subprocess.Popen[str], seconds: float) -> tuple[str, str]
     Raises:
         AssertionError: It did not end, and was killed. The text has the ends of its outputs.
     """
+    said = ""
     try:
         return process.communicate(timeout=patient(seconds))
     except subprocess.TimeoutExpired:
         process.kill()
-        said = "".join(f"\n---\n{(text or '')[-TAIL:]}" for text in process.communicate())
+        with suppress(subprocess.TimeoutExpired):  # somebody else holds its pipes
+            said = "".join(f"\n---\n{(text or '')[-TAIL:]}" for text in process.communicate(timeout=STOP_S))
         raise AssertionError(f"{process.args} did not end within {patient(seconds):.0f} s{said}") from None
 
 

@@ -81,4 +81,5 @@ def becomes(fact: Callable[[], object], seconds: float) -> bool:
 def end_marked(mark: str) -> None:
     """Kill what a failed test left behind."""
     for process in marked(mark):
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(process, signal.SIGKILL)

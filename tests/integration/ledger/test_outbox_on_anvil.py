@@ -24,6 +24,7 @@ from ledger.outbox import Outbox
 from ledger.reader import Cursor
 from ledger.signer import KeySigner
 from tests.simulators.anvil import Anvil
+from tests.simulators.process_tree import becomes
 from tests.unit.ledger.embedded_world import CHAIN_ID, INIT, account
 from tests.unit.ledger.ledger_world import LedgerWorld
 
@@ -280,6 +281,7 @@ def test_a_node_that_is_started_again_is_waited_for(tmp_path: Path, later: Calla
     later(0.7, lambda: again.append(Anvil(state=state, port=port)))
     try:
         receipt = box.store(outbox, 2)
+        assert becomes(lambda: again, 30.0), "it answers before we have it in hand"
         box.node = again[0]
         assert receipt.block_number == box.node.height() == 3
         assert box.effects()[-1] == 2

@@ -11,6 +11,7 @@ import pytest
 from coordinator.evidence import LARGE, LARGE_AT_ONCE, EvidenceWriter
 from ledger.archive import Archive
 from ledger.errors import ArchiveError
+from tests.simulators.process_tree import becomes
 
 
 class SlowArchive(Archive):
@@ -58,10 +59,13 @@ def test_a_slow_disk_holds_up_who_brings_large_objects_and_nobody_else(tmp_path:
 
     bringing = threading.Thread(target=bring)
     bringing.start()
-    bringing.join(0.5)
-    assert put == list(range(LARGE_AT_ONCE)), "two wait for the disk, the third for them"
-    assert writer.put(b"small").result(timeout=10), "a small one passes"
-    archive.turns.release(LARGE_AT_ONCE + 2)
+    try:
+        assert becomes(lambda: len(put) == LARGE_AT_ONCE, 30.0)
+        bringing.join(0.3)
+        assert put == list(range(LARGE_AT_ONCE)), "two wait for the disk, the third for them"
+        assert writer.put(b"small").result(timeout=10), "a small one passes"
+    finally:  # or the threads would outlive the tests
+        archive.turns.release(LARGE_AT_ONCE + 2)
     bringing.join(10)
     writer.wait()
     writer.close()

@@ -81,9 +81,11 @@ def test_a_reader_never_sees_a_part(tmp_path):
 
     reader = threading.Thread(target=read)
     reader.start()
-    for number in range(30):
-        write_atomically(path, versions[number % 2])
-    stop.set()
+    try:
+        for number in range(30):
+            write_atomically(path, versions[number % 2])
+    finally:
+        stop.set()
     reader.join()
     assert seen <= set(versions)
 

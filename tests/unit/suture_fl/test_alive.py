@@ -85,7 +85,7 @@ def test_what_does_not_speak_http_is_no_answer(said):
                 caller.recv(1000)
                 caller.sendall(said + b"\r\n")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with pytest.raises(NoAnswer, match="does not speak HTTP"):
             check_alive(f"http://127.0.0.1:{server.getsockname()[1]}/health")

@@ -203,7 +203,7 @@ def test_no_later_question_comes_between_the_look_at_the_phase_and_the_write(reg
         return phase
 
     def check():
-        asked.wait()
+        assert asked.wait(30.0)
         try:
             other.store_answer(CHECK, HEADER, U, b"values", b"")
         except PolicyRefusal:

@@ -64,6 +64,7 @@ def test_a_program_that_outlives_its_executor_is_not_seen(tmp_path: Path) -> Non
             assert becomes(lambda: not somebody_at_work(tmp_path), 10.0)
             os.kill(program, 0)  # it has not ended
         finally:
+            executor.kill()
             os.kill(program, signal.SIGKILL)
 
 
