@@ -31,6 +31,7 @@ _HANDED_ON = (
     "CUDA_VISIBLE_DEVICES",
 )
 """Variables that the SuperNode gets of the node's environment."""
+_PATHS = {"PATH", "HOME", "TMPDIR", "PYTHONPATH", "NUMBA_CACHE_DIR"}
 
 
 def supernode_command(gateway: str, port: int, socket: Path) -> list[str]:
@@ -45,10 +46,11 @@ def supernode_command(gateway: str, port: int, socket: Path) -> list[str]:
 def supernode_environment(home: Path) -> dict[str, str]:
     """Return a SuperNode's whole environment; a passphrase may be among what of ours is left out."""
     handed = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    if modules := handed.get(
-        "PYTHONPATH"
+    for name in (
+        _PATHS & handed.keys()
     ):  # it starts in a folder of its own, where a relative path leads elsewhere
-        handed["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, filter(None, modules.split(os.pathsep))))
+        places = filter(None, handed[name].split(os.pathsep))
+        handed[name] = os.pathsep.join(map(os.path.abspath, places))
     path = os.pathsep.join([sysconfig.get_path("scripts"), handed.get("PATH", os.defpath)])
     return {**handed, **FLOWER, "FLWR_HOME": str(home.resolve()), "PYTHONUNBUFFERED": "1", "PATH": path}
 

@@ -184,7 +184,8 @@ def _resolved(path: str) -> str:
 def _walked(path: str) -> str:
     """Return a path without links, as ``os.path.realpath`` does, which keeps to itself what a signal's handler raises in it."""
     place, links = "/", 0
-    ahead = os.path.join(os.getcwd(), path).split("/")[::-1]
+    from_here = path if path.startswith("/") else f"{os.getcwd()}/{path}"  # which may be gone
+    ahead = from_here.split("/")[::-1]
     while ahead:
         name = ahead.pop()
         if name in ("", "."):

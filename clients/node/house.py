@@ -118,7 +118,10 @@ def open_house(folder: Path) -> House:
             policy=policy,
             ledger=None if ledger is None else LedgerAddress(**ledger),
             data={
-                name: DataSet(path=one.path, commitment=data[name].commitment, records=data[name].records)
+                # its path goes to the glue, which has a working folder of its own
+                name: DataSet(
+                    path=one.path.absolute(), commitment=data[name].commitment, records=data[name].records
+                )
                 for name, one in sets.items()
             },
             signers=(account, *(KeystoreSigner(one.signer, passphrase) for one in rotated[-SETS_KEPT:])),

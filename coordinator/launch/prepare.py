@@ -65,7 +65,7 @@ def check_folder(file: RunFile) -> LaunchFolder:
         raise InputError(
             f"{folder.path} holds a launched run.", fix=f"Go on with it: suture resume {folder.path}"
         )
-    for place in (folder.path, folder.launch):
+    for place in (folder.launch, folder.path, *folder.path.parents):
         if os.path.lexists(place) and (place == folder.launch or not os.path.isdir(place)):
             raise InputError(
                 f"{place} is in the way of the launch.",

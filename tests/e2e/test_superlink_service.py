@@ -24,7 +24,7 @@ from coordinator.engines.ports import reserve
 from coordinator.launch.drive import drive
 from coordinator.launch.state import Step
 from tests.simulators.launch_office import created, launch_office
-from tests.simulators.patience import exit_of
+from tests.simulators.patience import exit_of, patient
 from tests.simulators.process_tree import MARK, becomes, end_marked, marked, processes_of
 from tests.simulators.terminal import Terminal
 
@@ -148,7 +148,7 @@ def test_a_run_is_resumed_while_the_superlink_is_away_and_begins_once_as_soon_as
     service.end(signal.SIGKILL)
     assert becomes(lambda: not marked(service.mark), GONE_S)
     with ThreadPoolExecutor() as pool:
-        resumed = pool.submit(drive, folder, timeout_s=300.0, say=said.append)
+        resumed = pool.submit(drive, folder, timeout_s=patient(300.0), say=said.append)
         assert becomes(lambda: said or resumed.done(), START_S) and not resumed.done()
         service.start()
         state = resumed.result()

@@ -329,9 +329,10 @@ def test_what_has_a_launchs_name_already_stays_and_nothing_is_left_beside_it(off
 
 
 def test_a_file_in_the_place_of_the_runs_folder_is_told_before_anything_is_written(office):
-    wrong = edited(office, 'folder = "run"', 'folder = "run.toml"')
-    with pytest.raises(InputError, match=r"run.toml is in the way of the launch"):
-        check_folder(wrong)
+    for folder, old in (("run.toml", "run"), ("run.toml/deeper", "run.toml")):
+        wrong = edited(office, f'folder = "{old}"', f'folder = "{folder}"')
+        with pytest.raises(InputError, match=r"run.toml is in the way of the launch"):
+            check_folder(wrong)
 
 
 def test_a_relay_serves_the_chain_before_there_is_a_run_when_it_is_told_which_ledger(office):

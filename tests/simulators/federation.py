@@ -254,15 +254,17 @@ class Federation:
 
     def ended(self, run_id: int) -> str:
         """Wait for the end of a run and return its status."""
-        found = ""
+        found, trouble = "", ""
 
         def over() -> bool:
-            nonlocal found
-            with suppress(EngineError):  # it is busy, or just starting again: it is asked again
+            nonlocal found, trouble
+            try:
                 found = self.status(run_id)
+            except (EngineError, subprocess.TimeoutExpired) as error:  # it is busy, or just starting again
+                trouble = str(error)
             return found.startswith("finished")
 
-        assert becomes(over, RUN_S), self.log("superlink")
+        assert becomes(over, RUN_S), f"{found} {trouble}\n{self.log('superlink')}"
         return found
 
     def server_log(self, run_id: int) -> str:

@@ -82,8 +82,10 @@ def test_a_look_for_a_hanging_app_that_fails_ends_nothing_and_a_clock_that_is_se
 def test_a_supernode_starts_in_a_folder_of_its_own_wherever_serve_was_started(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "ours::/theirs")
+    monkeypatch.setenv("TMPDIR", "scratch")
     outside = Outside(superlink="https://h:1", certificates=None, gateway_port=1, supernode_port=2, user=None)
     supernode = children(Path("."), Path("node.sock"), outside)[-1]
     assert supernode.folder is not None and supernode.folder.samefile(tmp_path / "flower")
     assert supernode.environment["PYTHONPATH"].split(":")[1:] == [str(tmp_path / "ours"), "/theirs"]
+    assert supernode.environment["TMPDIR"] == str(tmp_path / "scratch")
     assert Path(supernode.command[0]).is_absolute() and str(tmp_path / "node.sock") in supernode.command[-1]

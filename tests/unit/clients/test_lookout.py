@@ -235,6 +235,16 @@ def test_each_is_told_once_and_an_app_that_tries_everything_falls_silent(site):
     assert site.told() == [f"open N/keys/{i}" for i in range(sitecustomize.MAX_TOLD)]
 
 
+def test_a_link_is_followed_also_where_the_working_folder_is_gone(site):
+    (site.node.parent / "link").symlink_to(site.node / "keys" / "none")
+    gone = site.node.parent / "gone"
+    site.runs(
+        f"os.mkdir({str(gone)!r}); os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\n"
+        f"try: open({str(site.node.parent / 'link')!r})\nexcept FileNotFoundError: pass"
+    )
+    assert site.told() == ["open P/link"]
+
+
 @pytest.mark.parametrize(
     "before",
     ["", "import socket; socket.socket = type('Proxied', (socket.socket,), {'connect': lambda *_: [][0]})"],

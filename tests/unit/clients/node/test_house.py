@@ -192,3 +192,12 @@ def test_a_folder_that_was_not_filled_to_the_end_is_told_as_such(folder):
     (folder / "node.toml").unlink()
     with pytest.raises(InputError, match=r"holds keys of a node, and no node\.toml"):
         create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
+
+
+def test_the_glue_is_told_where_the_records_are_from_the_root_since_it_works_in_another_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("node")
+    create_house(folder, "A", b"age\n1\n", POLICY, random=SystemRandomSource(), scrypt_cost=2)
+    assert open_house(folder).data["records"].path == tmp_path / "node" / "data" / "records.csv"
