@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 COORDINATOR, NODE, CHAIN = "coordinator", "node", "chain"
+ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Point:
         occurrence: The moment's how-manieth one: round 2 where it comes once a round, so that there is a model to lose.
         away_s: Seconds until the killed party is started again.
         rewards: Reward policy of the run.
+        rounds: How many the run has.
     """
 
     phase: str
@@ -26,6 +28,7 @@ class Point:
     occurrence: int = 2
     away_s: float = 0.5
     rewards: str = "equal"
+    rounds: int = ROUNDS
 
     @property
     def settles(self) -> bool:
@@ -68,7 +71,11 @@ POINTS = (
         Point(phase=p, party=COORDINATOR, moment=m, occurrence=n)
         for p, m, n in (*_PHASES, *_ONLY_COORDINATOR)
     ),
-    *(Point(phase=p, party=NODE, moment=m, occurrence=n) for p, m, n in _PHASES if p != "reward"),
+    *(
+        Point(phase=p, party=NODE, moment=m, occurrence=n, rounds=2 * ROUNDS if p == "enrolment" else ROUNDS)
+        for p, m, n in _PHASES
+        if p != "reward"
+    ),
     *(Point(phase=p, party=CHAIN, moment=m, occurrence=n, away_s=3.0) for p, m, n in _PHASES),
     *(
         Point(

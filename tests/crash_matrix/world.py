@@ -18,14 +18,13 @@ from fl_core.protocol.terms import BY_EXAMPLES
 from fl_core.randomness import SystemRandomSource
 from ledger.audit.node_access import open_nodes
 from tests.crash_matrix.checks import check_audit, check_ledger, check_nodes, check_plaintext
-from tests.crash_matrix.points import CHAIN, COORDINATOR, NODE, Point
+from tests.crash_matrix.points import CHAIN, COORDINATOR, NODE, ROUNDS, Point
 from tests.simulators.founded_run import copied, cosign_and_seal, found, now
 from tests.simulators.killable import Killable
 from tests.simulators.patience import patient
 from tests.simulators.process_tree import becomes
 
 CHAIN_ID = 4242
-ROUNDS = 3
 END_S = 600.0
 LONG_S = 30.0
 """A chain that is away so long is asked many times: somebody waited for half of the time at least."""
@@ -130,7 +129,7 @@ class World:
         arguments = {
             "folder": str(self.folder),
             "doors": [f"unix:{self.place / f'{i}.sock'}" for i in range(len(self.nodes))],
-            "rounds": ROUNDS,
+            "rounds": ROUNDS if point is None else point.rounds,
             "moment": "" if point is None else point.moment,
             "occurrence": 0 if point is None else point.occurrence,
             "victim": self.running.get(party, 0),
@@ -192,7 +191,7 @@ def play(founded: Founded, place: Path, point: Point) -> dict[str, object]:
         resumed += _settlement(world, point)
         if point.party != COORDINATOR:
             assert world.killed, "the moment never came"
-        finalised = check_ledger(world.folder, fewest=ROUNDS - 1, per_round=REWARD_PER_ROUND)
+        finalised = check_ledger(world.folder, fewest=point.rounds - 1, per_round=REWARD_PER_ROUND)
         if point.party == CHAIN:
             _check_said_that_it_waits(world, point.away_s)
         check_nodes(world.nodes, opens_weights=point.rewards == BY_EXAMPLES)

@@ -20,8 +20,8 @@ from tests.crash_matrix.deployed_points import (
     SUPERLINK,
     SUPERNODE,
 )
-from tests.crash_matrix.points import CHAIN, COORDINATOR, NODE, POINTS, Point
-from tests.crash_matrix.world import ROUNDS, Founded, play
+from tests.crash_matrix.points import CHAIN, COORDINATOR, NODE, POINTS, ROUNDS, Point
+from tests.crash_matrix.world import Founded, play
 from tests.simulators.consortium_of_people import TRAIN_S
 
 pytestmark = [
