@@ -15,7 +15,13 @@ from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_MIX_HASH, POST_MERGE
 from eth.db.atomic import AtomicDB
 from eth.vm.forks import PragueVM
 from eth_keys.datatypes import PrivateKey
-from pyrevm import EVM, BlockEnv, CfgEnv, Env
+
+try:
+    from pyrevm import EVM, BlockEnv, CfgEnv, Env
+except ImportError:  # it has no wheels for Python 3.13
+    HAS_REVM = False
+else:
+    HAS_REVM = True
 
 CHAIN_ID = 20_260
 START = 1_800_000_000
@@ -166,6 +172,11 @@ class PyEvm:
 
     def code(self, address: bytes) -> bytes:
         return bytes(self._chain.get_vm().state.get_code(address))
+
+
+def quick_engine(chain_id: int = CHAIN_ID) -> Engine:
+    """Return pyrevm, or py-evm where there is none."""
+    return Revm(chain_id) if HAS_REVM else PyEvm(chain_id)
 
 
 def _bytes(text: str) -> bytes:

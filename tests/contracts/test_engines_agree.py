@@ -13,7 +13,7 @@ from ledger.records import Act, Role
 from ledger.typed_data import model_id
 from tests.contracts.anvil_engine import OPTIONS, AnvilEngine
 from tests.contracts.embedded_engine import EmbeddedEngine
-from tests.contracts.engines import Engine, PyEvm, Revm
+from tests.contracts.engines import HAS_REVM, Engine, PyEvm, Revm
 from tests.contracts.harness import account, word
 from tests.contracts.world import DELAY, HOLDERS, World, rewards_of
 from tests.simulators.anvil import Anvil
@@ -70,6 +70,7 @@ def reference() -> list[Any]:
     return told
 
 
+@pytest.mark.skipif(not HAS_REVM, reason="pyrevm is not here: it has no wheels for this Python")
 def test_py_evm_and_revm_tell_the_same_story_at_every_fork(reference: list[Any]) -> None:
     for fork in ("SHANGHAI", "CANCUN", "PRAGUE"):
         assert story(Revm(fork=fork)) == reference, fork

@@ -18,7 +18,7 @@ from ledger.merkle import MerkleTree, contribution_leaf, reward_leaf
 from ledger.records import EMPTY_WORD, Act, Role, RunState
 from ledger.rewards import RewardPolicy, RoundFacts, allocate, rewards_tree
 from ledger.typed_data import Domain, KeyPossession, model_id, run_id
-from tests.contracts.engines import Revm
+from tests.contracts.engines import quick_engine
 from tests.contracts.harness import account, refused, sign, word
 from tests.contracts.odd_tokens import Mood, become, odd_token
 from tests.contracts.world import DELAY, ESCROW, FOUNDERS, HOLDERS, World, rewards_of
@@ -54,7 +54,7 @@ def test_squatted_ids(world: World, run: bytes) -> None:
 
 def test_replay_across_chains_contracts_and_rounds(world: World, run: bytes) -> None:
     """A signature for another chain, contract, run or round is no signature here."""
-    elsewhere = World(Revm(chain_id=1))
+    elsewhere = World(quick_engine(chain_id=1))
     statement = KeyPossession(member=account("ada"), epoch=2, encryption=word("bundle"))
     for domain in (elsewhere.domain, Domain(chain_id=world.domain.chain_id, contract=account("other"))):
         with refused(NOT_PROVEN):

@@ -12,7 +12,7 @@ from ledger.artifacts import Artifact, load
 from ledger.merkle import MerkleTree, contribution_leaf, reward_leaf
 from ledger.records import EMPTY_ADDRESS, EMPTY_WORD, Act, Role
 from ledger.typed_data import Contribution, Domain, KeyPossession, model_id, run_id
-from tests.contracts.engines import Engine, Revm
+from tests.contracts.engines import Engine, quick_engine
 from tests.contracts.harness import Contract, Event, account, sign, word
 
 ESCROW = 1_000_000
@@ -38,12 +38,12 @@ class World:
     """A ledger with its token, and accounts by first name: ada, ben, cleo, dan (holders), rosa, odo, kim.
 
     Args:
-        engine: The EVM; a new pyrevm when absent.
+        engine: The EVM; a new one when absent.
         ledger: The artifact to deploy, the checked-in one when absent.
     """
 
     def __init__(self, engine: Engine | None = None, ledger: Artifact | None = None) -> None:
-        self.engine = engine or Revm()
+        self.engine = engine or quick_engine()
         founders = [account(name) for name in FOUNDERS]
         roles = [int(role) for role in FOUNDERS.values()]
         artifact = ledger or load("TrainingLedger")

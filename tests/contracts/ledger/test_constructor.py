@@ -4,13 +4,13 @@ import pytest
 
 from ledger.artifacts import load
 from ledger.records import EMPTY_ADDRESS, Role
-from tests.contracts.engines import Revm
+from tests.contracts.engines import quick_engine
 from tests.contracts.harness import Contract, account, refused
 from tests.contracts.world import FOUNDERS, World
 
 
 def found(founders: list[bytes], roles: list[int], threshold: int) -> Contract:
-    return Contract.deploy(Revm(), "kim", load("TrainingLedger"), founders, roles, threshold)
+    return Contract.deploy(quick_engine(), "kim", load("TrainingLedger"), founders, roles, threshold)
 
 
 def test_founders_are_members_with_their_roles(world: World) -> None:

@@ -101,8 +101,8 @@ def test_a_runs_life_is_on_record(world: World) -> None:
     tell("kim", "openRound", run, 2, model_id(run, 1, artifact), word("header 2"), 4)
     tell("kim", "abortRound", run, 2)
     tell("ada", "objection", run, 2, word("reason"))
-    closes_at = world.engine.timestamp + DELAY
     tell("kim", "closeRun", run)
+    closes_at = world.engine.timestamp + DELAY
     tell("anyone", "settle", run, ADA)
     world.engine.advance(DELAY)
     tell("rosa", "closeRun", run)

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.artifacts import load
 from ledger.records import EMPTY_ADDRESS
-from tests.contracts.engines import Revm
+from tests.contracts.engines import quick_engine
 from tests.contracts.harness import Contract, account
 from tests.contracts.harness import refused as refused_by
 
@@ -17,7 +17,7 @@ CAP = 1_000
 @pytest.fixture
 def token() -> Contract:
     """A token with a cap of 1,000 of which ada has 100."""
-    token = Contract.deploy(Revm(), "rosa", load("RewardToken"), account("rosa"), CAP)
+    token = Contract.deploy(quick_engine(), "rosa", load("RewardToken"), account("rosa"), CAP)
     token.call("rosa", "mint", account("ada"), 100)
     return token
 
@@ -42,7 +42,7 @@ def test_the_constructor_fixes_minter_and_cap(token: Contract) -> None:
 )
 def test_a_token_without_minter_or_cap_is_refused(minter: bytes, cap: int, rule: str) -> None:
     with refused(rule):
-        Contract.deploy(Revm(), "rosa", load("RewardToken"), minter, cap)
+        Contract.deploy(quick_engine(), "rosa", load("RewardToken"), minter, cap)
 
 
 def test_transfer_moves_tokens(token: Contract) -> None:
