@@ -46,9 +46,8 @@ def supernode_command(gateway: str, port: int, socket: Path) -> list[str]:
 def supernode_environment(home: Path) -> dict[str, str]:
     """Return a SuperNode's whole environment; a passphrase may be among what of ours is left out."""
     handed = {name: os.environ[name] for name in _HANDED_ON if name in os.environ}
-    for name in (
-        _PATHS & handed.keys()
-    ):  # it starts in a folder of its own, where a relative path leads elsewhere
+    # it starts in a folder of its own, where a relative path leads elsewhere
+    for name in _PATHS & handed.keys():
         places = filter(None, handed[name].split(os.pathsep))
         handed[name] = os.pathsep.join(map(os.path.abspath, places))
     path = os.pathsep.join([sysconfig.get_path("scripts"), handed.get("PATH", os.defpath)])

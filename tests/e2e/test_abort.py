@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
-ROUNDS, ROUND_S = 6, 300.0
+ROUNDS, ROUND_S = 6, 120.0
 UNIT = 10**18
 
 
